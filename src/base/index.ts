@@ -1,0 +1,12 @@
+// The few things that every room may use: ids, clock, packed bytes.
+export { type Clock, systemClock, type Ticked, Ticker } from './clock.ts'
+export {
+  formatId,
+  formatMessageId,
+  IdGenerator,
+  type IdPrefix,
+  type MessageId,
+  parseId,
+  parseRecipientId,
+} from './id.ts'
+export { PackReader, PackWriter } from './pack.ts'

@@ -3,7 +3,7 @@
 // Implementations: store/sqlite (through the store thread) and, later, store/postgres. The conformance suite in
 // test/conformance runs the same cases against each. All times are milliseconds since 1970, UTC.
 
-import type { EventType, NewEvent, Outcome } from '../events/index.ts'
+import type { EventType, NewEvent } from '../events/index.ts'
 import type { LeasedMessage, NewMessage, RecipientState, StoredContent, WaitReason } from './message.ts'
 
 /** Answer to an accept. `full`: no space or write failed, nothing was kept, answer 452. */

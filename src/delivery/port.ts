@@ -1,0 +1,25 @@
+// What delivery asks of others, beside the queue: memory about hosts, marks before the final dot, signing again.
+
+import type { LeasedMessage } from '../queue/index.ts'
+
+/** Durable memory of which MX hosts spoke TLS (DESIGN section 6: no clear text where TLS worked in the last 30 days). */
+export interface HostMemory {
+  /** Milliseconds since 1970 of the last successful TLS session with this host name; 0 when never. Answers from memory. */
+  lastTlsAtMs(host: string): number
+  /** Notes a success. Written down at most once a day a host, off the hot path. */
+  noteTls(host: string, atMs: number): void
+}
+
+/** The side file of DESIGN section 3.4: unsynced, survives a killed process. */
+export interface EndOfDataMarks {
+  /** Writes a mark synchronously before the final dot goes out; the token is given back once the outcome is committed. */
+  mark(messageId: Buffer, recipientNumbers: readonly number[]): number
+  /** The outcome is in the store; the mark's space may be used again. */
+  clear(token: number): void
+}
+
+/** Signs a content that had to change on the way out (a peer without 8BITMIME or SMTPUTF8). */
+export interface Resigner {
+  /** The new prefix (trace + fresh signature); null when a domain with keys could not be signed for: then the attempt must not send. */
+  resign(message: LeasedMessage, changedContent: Buffer): Promise<Buffer | null>
+}

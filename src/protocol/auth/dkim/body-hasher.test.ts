@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict'
+import { createHash } from 'node:crypto'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { BodyHasher } from './body-hasher.ts'
+
+function hashOf(body: Buffer, cuts: readonly number[] = []): string {
+  const hasher = new BodyHasher()
+  const edges = [0, ...cuts.filter(cut => cut <= body.length).sort((a, b) => a - b), body.length]
+  for (let i = 1; i < edges.length; i++) {
+    const chunk = Buffer.from(body.subarray(edges[i - 1], edges[i]))
+    hasher.push(chunk)
+    chunk.fill(0x21) // whoever hands in a chunk may reuse it
+  }
+  return hasher.digest().toString('base64')
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text, 'latin1').digest('base64')
+}
+
+/** The rule of RFC 6376 §3.4.4 written down as plainly as possible, slow on purpose. */
+function relaxedBody(body: string): string {
+  const lines = body.split('\r\n').map(line => line.replace(/[ \t]+/g, ' ').replace(/ $/, ''))
+  while (lines.length > 0 && lines.at(-1) === '') lines.pop()
+  return lines.map(line => `${line}\r\n`).join('')
+}
+
+test('the example of RFC 6376 §3.4.5', () => {
+  assert.equal(hashOf(Buffer.from(' C \r\nD \t E\r\n\r\n\r\n')), sha256(' C\r\nD E\r\n'))
+})
+
+test('the body of RFC 8463 appendix A has the published hash', () => {
+  const body = 'Hi.\r\n\r\nWe lost the game.  Are you hungry yet?\r\n\r\nJoe.\r\n'
+  assert.equal(hashOf(Buffer.from(body)), '2jUSOH9NhtVGCQWNr9BrIAPreKQjO6Sn7XIkfJVOzv8=')
+})
+
+for (const body of ['', '\r\n', '\r\n\r\n\r\n', ' \t\r\n', '  ', '\r\n \r\n\t']) {
+  test(`a body without content, ${JSON.stringify(body)}, hashes as nothing at all`, () => {
+    assert.equal(hashOf(Buffer.from(body)), '47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=')
+  })
+}
+
+test('a missing last CRLF is added', () => {
+  assert.equal(hashOf(Buffer.from('a\r\nb')), sha256('a\r\nb\r\n'))
+  assert.equal(hashOf(Buffer.from('a\r\nb \t')), sha256('a\r\nb\r\n'))
+})
+
+test('CR and LF that are no line end count as they are', () => {
+  assert.equal(hashOf(Buffer.from('a \rb\n c\r')), sha256('a \rb\n c\r\r\n'))
+})
+
+test('a long run of blank lines in the middle counts in full', () => {
+  const body = `a${'\r\n'.repeat(1000)}b\r\n`
+  assert.equal(hashOf(Buffer.from(body)), sha256(body))
+})
+
+test('the hash is that of the plain rule, wherever the chunks are cut', () => {
+  const piece = fc.constantFrom(' ', '\t', '\r\n', '\r\n', '\r', '\n', 'a', 'word', '\xe9', 'x'.repeat(600))
+  const input = fc.tuple(fc.array(piece, { maxLength: 60 }), fc.array(fc.nat(300), { maxLength: 20 }))
+  fc.assert(
+    fc.property(input, ([pieces, cuts]) => {
+      const body = pieces.join('')
+      // A lone LF behind a cut or piece may join a CR before it: both sides see the same joined text.
+      assert.equal(hashOf(Buffer.from(body, 'latin1'), cuts), sha256(relaxedBody(body)))
+    }),
+    { numRuns: 1500 },
+  )
+})
+
+test('text far longer than the gathering buffer is hashed in full', () => {
+  const body = 'two  spaces and a \t tab \r\n'.repeat(5000)
+  assert.equal(hashOf(Buffer.from(body), [3, 70_000, 70_001]), sha256(relaxedBody(body)))
+})

@@ -14,6 +14,11 @@ const TAB = 0x09
 /** Unchanged runs of this size are hashed where they lie; shorter ones are gathered, since a call costs more. */
 const runBytesMin = 512
 const scratchBytes = 4096
+/** Bytes walked before the first try to leap over what has no white space; twice as many after each vain try. */
+const walkBytesFirst = 256
+const walkBytesMax = 16_384
+const leapBytesMin = 1024
+const oneSpace = Buffer.from(' ')
 const lineEnds = Buffer.from('\r\n'.repeat(32))
 
 /** SHA-256 of a body in relaxed canonical form; one instance a body. */
@@ -31,6 +36,7 @@ export class BodyHasher {
   /** Takes the next bytes of the body; the chunk may be reused afterwards. */
   push(chunk: Buffer): void {
     let at = this.#pendingCr && chunk.length > 0 ? this.#settleCr(chunk) : 0
+    const finder = new RunFinder(chunk)
     while (at < chunk.length) {
       const byte = chunk[at]!
       if (byte === SP || byte === TAB) {
@@ -43,7 +49,7 @@ export class BodyHasher {
         this.#endLine()
         at += 2
       } else {
-        const end = endOfRun(chunk, at)
+        const end = finder.endOfRun(at)
         this.#emitPending()
         this.#emit(chunk, at, end)
         at = end
@@ -119,33 +125,87 @@ export class BodyHasher {
   }
 }
 
-const oneSpace = Buffer.from(' ')
+/** Where folds can begin. Text has a space every few bytes; base64 and its like have none for long stretches. */
+const foldStarts: readonly Buffer[] = [' ', '\t', '\r\n\r\n'].map(text => Buffer.from(text))
 
-/**
- * End of the run of bytes that stay as they are. A single space between visible bytes and a CRLF between
- * visible bytes do not end a run: most mail is one run from end to end.
- */
-function endOfRun(chunk: Buffer, start: number): number {
-  let at = start + 1
-  while (at < chunk.length) {
-    const byte = chunk[at]!
-    if (byte > SP) at++
-    else if (byte === SP) {
-      if (!isVisible(chunk[at + 1])) return at
-      at += 2
-    } else if (byte === CR) {
-      if (chunk[at + 1] === LF) {
-        if (!isVisible(chunk[at + 2])) return at
-        at += 3
-      } else if (at + 1 === chunk.length) return at
-      else at++
-    } else if (byte === TAB) return at
-    else at++
+/** Finds where a run of unchanged bytes ends: walks byte by byte, but leaps over stretches without white space. */
+class RunFinder {
+  readonly #chunk: Buffer
+  // The next place of each fold start, searched again only when passed: each search covers the chunk once.
+  readonly #next: number[] = foldStarts.map(() => -1)
+
+  #walkBytes = walkBytesFirst
+
+  constructor(chunk: Buffer) {
+    this.#chunk = chunk
   }
-  return at
+
+  /** `start` is a byte that counts as it is; the end given is behind another such byte. */
+  endOfRun(start: number): number {
+    const length = this.#chunk.length
+    let at = start
+    for (;;) {
+      const stop = this.#walkStop(at)
+      const end = walkRun(this.#chunk, at, stop)
+      if (end < stop || end === length) return end
+      const foldStart = this.#firstFoldStart(end)
+      if (foldStart - end >= leapBytesMin) return this.#backUp(end, foldStart)
+      this.#walkBytes = Math.min(this.#walkBytes * 2, walkBytesMax)
+      at = end
+    }
+  }
+
+  /** A walk should not end between a space and its word: up to a few bytes more. */
+  #walkStop(at: number): number {
+    const chunk = this.#chunk
+    let stop = Math.min(at + this.#walkBytes, chunk.length)
+    for (let i = 0; i < 4 && stop < chunk.length && chunk[stop - 1]! <= SP; i++) stop++
+    return stop
+  }
+
+  #firstFoldStart(from: number): number {
+    let first = this.#chunk.length
+    for (let i = 0; i < foldStarts.length; i++) {
+      let next = this.#next[i]!
+      if (next < from) {
+        const found = this.#chunk.indexOf(foldStarts[i]!, from)
+        next = found === -1 ? this.#chunk.length : found
+        this.#next[i] = next
+      }
+      if (next < first) first = next
+    }
+    return first
+  }
+
+  /** A line end before the fold (or before the end of the chunk) may belong to it. */
+  #backUp(start: number, foldStart: number): number {
+    const chunk = this.#chunk
+    let end = foldStart
+    if (end === chunk.length && chunk[end - 1] === CR) end--
+    while (end - 2 >= start && chunk[end - 1] === LF && chunk[end - 2] === CR) end -= 2
+    return end
+  }
 }
 
-/** Certainly neither white space nor part of a line end; undefined (end of chunk) is not known. */
-function isVisible(byte: number | undefined): boolean {
-  return byte !== undefined && byte > SP
+/**
+ * Walks a run up to `stop`. A single space between visible bytes and a CRLF between visible bytes do not end
+ * it: most mail is one run from end to end. The test is on two neighbours at once, so that the processor
+ * mispredicts it once a line and not once a word.
+ */
+function walkRun(chunk: Buffer, start: number, stop: number): number {
+  let previous = chunk[start]!
+  let at = start + 1
+  for (; at < stop; at++) {
+    const byte = chunk[at]!
+    // Negative only when both are at or below the space.
+    if (((previous - 0x21) & (byte - 0x21)) < 0 || byte === TAB) {
+      if (byte === LF && previous === CR) {
+        const next = chunk[at + 1]
+        if (next === undefined || next <= SP) return at - 1
+      } else if (previous === SP) return at - 1
+      else if (byte === TAB) return at
+    }
+    previous = byte
+  }
+  return previous === SP || previous === CR ? at - 1 : at
 }

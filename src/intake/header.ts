@@ -1,0 +1,60 @@
+// Prepares the header block of a submission: what must not leave is taken out, what is missing is added.
+//
+// Step 2 of the plan in submission.ts. The content keeps its own header bytes (less Bcc); added fields go into the
+// prefix that is sent before them.
+
+import { type Clock, formatMessageId } from '../base/index.ts'
+import {
+  countFields,
+  fieldsNamed,
+  fieldValue,
+  formatDateField,
+  formatMessageIdField,
+  type HeaderBlock,
+  type HeaderField,
+  hiddenRecipientFields,
+  scanHeaderBlock,
+  withoutFields,
+} from '../protocol/mail/index.ts'
+import { type Refusal, refuse } from './refusal.ts'
+
+/** A header block ready to be signed and stored. */
+export interface PreparedHeader {
+  readonly kind: 'prepared'
+  /** The content's own block, Bcc removed; ends in the blank line when the content had one. */
+  readonly block: HeaderBlock
+  /** Fields that we add, each with its CRLF; they go into the prefix. */
+  readonly added: Buffer
+  /** The added fields scanned, for the signer. */
+  readonly addedFields: readonly HeaderField[]
+  /** Message-ID as it will be sent, with brackets. */
+  readonly headerMessageId: string
+}
+
+/** Scans the block; a refusal names what a strict receiver would stumble over. */
+export function readHeader(bytes: Buffer, sizeBytesMax: number): HeaderBlock | Refusal {
+  const scan = scanHeaderBlock(bytes, { sizeBytesMax, fieldsMax: 1000 })
+  if (scan.kind === 'too-large') return refuse('header-too-large', `the header is larger than ${sizeBytesMax} bytes`)
+  if (scan.kind === 'too-many-fields')
+    return refuse('header-too-many-fields', `the header has more than ${scan.fieldsMax} fields`)
+  return scan.block
+}
+
+/** Takes Bcc out; adds Message-ID and Date when they are missing (RFC 6409 §8.3, §8.2). */
+export function prepareHeader(block: HeaderBlock, id: Buffer, hostname: string, clock: Clock): PreparedHeader {
+  const kept = withoutFields(block, hiddenRecipientFields)
+  const own = fieldsNamed(kept, 'message-id')[0]
+  const parts: Buffer[] = []
+  let headerMessageId = own === undefined ? '' : fieldValue(own)
+  if (own === undefined) {
+    headerMessageId = `<${formatMessageId(id)}@${hostname}>`
+    parts.push(formatMessageIdField(headerMessageId))
+  }
+  if (countFields(kept, 'date') === 0) parts.push(formatDateField(clock.nowMs()))
+  if (parts.length === 0)
+    return { kind: 'prepared', block: kept, added: Buffer.alloc(0), addedFields: [], headerMessageId }
+  const added = Buffer.concat(parts)
+  const scan = scanHeaderBlock(added)
+  const addedFields = scan.kind === 'scanned' ? scan.block.fields : []
+  return { kind: 'prepared', block: kept, added, addedFields, headerMessageId }
+}

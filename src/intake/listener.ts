@@ -1,0 +1,108 @@
+// Listeners: accept connections on one address, bound them, and give each an SMTP session with its meaning.
+//
+// The first thing on the path of a message. Bounds here: sessions in all, connections and rate per address (clients in
+// a relay listener's networks are exempt). Everything else about a connection is the engine's.
+
+import net from 'node:net'
+import type { Refusal } from './refusal.ts'
+import { refusalReply, refuse } from './refusal.ts'
+import type { AddressGuard } from './address-guard.ts'
+import type { Door } from './session.ts'
+
+/** A running session, as far as the listener cares. */
+export interface RunningSession {
+  /** Ends after the transaction in flight (421). */
+  drain(): void
+  destroy(): void
+}
+
+export interface ListenerPorts {
+  readonly guard: AddressGuard
+  /** Builds engine and handler round an accepted socket; `ended` must be called once at its end. */
+  startSession(socket: net.Socket, door: Door, ended: () => void): RunningSession
+  refusedConnection(refusal: Refusal, clientAddress: string): void
+}
+
+export interface ListenerOptions {
+  /** `address:port`, IPv6 in brackets. */
+  readonly host: string
+  readonly port: number
+  readonly door: Door
+  /** The PROXY header names the real client: per-address bounds would count the proxy, so they are left to it. */
+  readonly isBehindProxy: boolean
+  /** Sessions at once in this thread, over all listeners. */
+  readonly sessionsMax: number
+  readonly backlog: number
+}
+
+/** One bound address in one thread. */
+export class Listener {
+  readonly #ports: ListenerPorts
+  readonly #options: ListenerOptions
+  readonly #server: net.Server
+  readonly #sessions: Set<RunningSession>
+
+  /** @param sessions shared by all listeners of a thread: bounds them together */
+  constructor(ports: ListenerPorts, options: ListenerOptions, sessions: Set<RunningSession>) {
+    this.#ports = ports
+    this.#options = options
+    this.#sessions = sessions
+    this.#server = net.createServer({ noDelay: true, allowHalfOpen: false }, socket => this.#accept(socket))
+  }
+
+  /** Resolves once the port is bound; rejects with the system's error. Port sharing between threads is on. */
+  listen(): Promise<void> {
+    const { host, port, backlog } = this.#options
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject)
+      this.#server.listen({ host, port, backlog, reusePort: true }, () => {
+        this.#server.off('error', reject)
+        this.#server.on('error', () => {})
+        resolve()
+      })
+    })
+  }
+
+  get port(): number {
+    const bound = this.#server.address()
+    return typeof bound === 'object' && bound !== null ? bound.port : this.#options.port
+  }
+
+  /** No new connections; the sessions are drained by whoever owns their set. */
+  close(): void {
+    this.#server.close()
+  }
+
+  #accept(socket: net.Socket): void {
+    const { door, isBehindProxy, sessionsMax } = this.#options
+    const address = socket.remoteAddress
+    if (address === undefined) {
+      socket.destroy()
+      return
+    }
+    const isExempt = isBehindProxy || door.isInNetworks(address)
+    const refusal = this.#sessions.size >= sessionsMax ? busy(sessionsMax) : isExempt ? null : this.#ports.guard.enter(address)
+    if (refusal !== null) {
+      this.#turnAway(socket, refusal, address)
+      return
+    }
+    const session = this.#ports.startSession(socket, door, () => {
+      this.#sessions.delete(session)
+      if (!isExempt) this.#ports.guard.leave(address)
+    })
+    this.#sessions.add(session)
+  }
+
+  #turnAway(socket: net.Socket, refusal: Refusal, address: string): void {
+    this.#ports.refusedConnection(refusal, address)
+    socket.on('error', () => {})
+    // A TLS client cannot read this line, but it does no harm there.
+    const reply = refusalReply(refusal)
+    socket.end(`${reply.code} ${reply.enhanced} ${reply.lines[0]}\r\n`)
+    socket.destroySoon()
+  }
+}
+
+function busy(sessionsMax: number): Refusal {
+  return refuse('server-busy', `all ${sessionsMax} sessions are in use; try again in a minute`)
+}

@@ -1,0 +1,60 @@
+// Which keys sign a submission, and the signing itself: fails closed.
+//
+// A message of a domain that has keys never leaves unsigned: a key that cannot be read is a refusal (4xx, try again),
+// not an unsigned message. The operator's own domain may sign as well (`[dkim]` in the configuration).
+
+import type { Clock } from '../base/index.ts'
+import { type DkimKey, signMessage, signMessageAsync } from '../protocol/auth/dkim/index.ts'
+import type { HeaderField } from '../protocol/mail/index.ts'
+import { type Refusal, refuse } from './refusal.ts'
+
+/** Answers which keys a domain signs with. */
+export interface KeySource {
+  /** `unsigned`: the domain is set to send without DKIM, or is not the account's. */
+  keysFor(
+    accountKey: number,
+    domain: string,
+  ):
+    | { readonly kind: 'keys'; readonly keys: readonly DkimKey[] }
+    | { readonly kind: 'unsigned' }
+    | { readonly kind: 'failed'; readonly why: string }
+}
+
+/** Chooses keys and signs. */
+export class SignatureMaker {
+  readonly #source: KeySource
+  readonly #operatorKeys: readonly DkimKey[]
+  readonly #clock: Clock
+
+  /** @param operatorKeys keys of the operator's own domain that sign every message; often none */
+  constructor(source: KeySource, operatorKeys: readonly DkimKey[], clock: Clock) {
+    this.#source = source
+    this.#operatorKeys = operatorKeys
+    this.#clock = clock
+  }
+
+  /** The keys for a message with this From domain; an empty list means that it leaves unsigned on purpose. */
+  keysFor(accountKey: number, fromDomain: string): readonly DkimKey[] | Refusal {
+    const found = this.#source.keysFor(accountKey, fromDomain)
+    if (found.kind === 'failed')
+      return refuse('signing-failed', `the DKIM keys of ${fromDomain} cannot be used: ${found.why}; tell the operator`)
+    if (found.kind === 'unsigned') return this.#operatorKeys
+    return this.#operatorKeys.length === 0 ? found.keys : [...found.keys, ...this.#operatorKeys]
+  }
+
+  /** The signature fields; RSA runs in the thread pool, Ed25519 alone at once. */
+  sign(
+    keys: readonly DkimKey[],
+    headerFields: readonly HeaderField[],
+    bodyHash: Buffer,
+  ): Buffer | Refusal | Promise<Buffer | Refusal> {
+    const request = { headerFields, bodyHash, keys, signedAtMs: this.#clock.nowMs() }
+    if (keys.every(key => key.algorithm === 'ed25519-sha256')) return unwrap(signMessage(request))
+    return signMessageAsync(request).then(unwrap)
+  }
+}
+
+function unwrap(result: { kind: 'signed'; signatures: Buffer } | { kind: 'failed'; why: string }): Buffer | Refusal {
+  if (result.kind === 'signed') return result.signatures
+  return refuse('signing-failed', `the message could not be signed: ${result.why}; try again, then tell the operator`)
+}

@@ -1,0 +1,317 @@
+// Submission: an envelope plus content becomes a committed message. The one way in, for SMTP and HTTP alike.
+//
+// The plan, step by step (each refusal is a value; nothing is kept of a refused content):
+//   1. gather the header block while chunks arrive (bounded);
+//   2. check it: one From, own domain, no loop; take Bcc out; see whether Message-ID and Date are missing;
+//   3. find the signing keys: a domain with keys and no usable key is refused, never sent unsigned;
+//   4. body chunks go through the body hasher (when signing) and into memory or, when large, into segments;
+//   5. at the end: long lines refused or encoded, trace and added fields built, signatures made;
+//   6. commit: envelope, content and the `accepted` event in one transaction;
+//   7. hand the message to delivery without reading it back, when the ready queue has room.
+// Invariant: `accepted` is answered only after the store said that the commit is on disk.
+
+import type { AccountReader } from '../accounts/index.ts'
+import { type Clock, formatMessageId, type IdGenerator, type MessageId } from '../base/index.ts'
+import { packAccepted } from '../events/index.ts'
+import { BodyHasher, type DkimKey } from '../protocol/auth/dkim/index.ts'
+import { buildReceived, fieldsInOrder, HeaderCollector, type HeaderField, reencode } from '../protocol/mail/index.ts'
+import type { ContentFacts, MaybePromise } from '../protocol/smtp/index.ts'
+import type { ContentSpool, LeasedMessage, NewContent, NewMessage, NewRecipient, QueueStore } from '../queue/index.ts'
+import { ContentKeeper } from './content.ts'
+import { type PreparedHeader, prepareHeader, readHeader } from './header.ts'
+import { checkHeader } from './policy.ts'
+import type { DoorFacts, Principal } from './principal.ts'
+import { type Refusal, refuse } from './refusal.ts'
+import type { SignatureMaker } from './sign.ts'
+
+/** The envelope as the door collected it. */
+export interface SubmissionEnvelope {
+  /** '' is the null reverse-path. */
+  readonly reversePath: string
+  readonly isEightBit: boolean
+  readonly isSmtpUtf8: boolean
+  readonly ret: '' | 'FULL' | 'HDRS'
+  readonly envelopeId: string
+  readonly recipients: readonly NewRecipient[]
+  /** Lane 0 to 9; undefined takes the stream's. */
+  readonly priority?: number
+  /** Milliseconds until the message expires; undefined takes the configured expiry. */
+  readonly timeToLiveMs?: number
+}
+
+/** How a submission ended. */
+export type SubmissionResult = { readonly kind: 'accepted'; readonly id: MessageId } | Refusal
+
+/** Takes just-accepted messages without a read back; the delivery engine is one. */
+export interface ReadySink {
+  /** Is there room for this many recipients and bytes now? Asked before the commit: decides the start state. */
+  hasRoom(recipients: number, sizeBytes: number): boolean
+  /** Takes responsibility for the leased recipients. `parts` is null when the content must be read from segments. */
+  enqueue(message: LeasedMessage, parts: readonly Buffer[] | null): void
+}
+
+/** What a submission needs of the rest of the program. */
+export interface SubmissionPorts {
+  readonly store: Pick<QueueStore, 'accept'>
+  readonly spool: ContentSpool
+  readonly accounts: AccountReader
+  readonly signatures: SignatureMaker
+  readonly ready: ReadySink
+  readonly ids: IdGenerator
+  readonly clock: Clock
+}
+
+/** Settings of submissions, from the configuration. */
+export interface SubmissionOptions {
+  readonly hostname: string
+  readonly headerBytesMax: number
+  readonly inlineBytesMax: number
+  /** More Received fields than this are a loop. */
+  readonly receivedMax: number
+  readonly longLineBytesMax: number
+  readonly expireMs: number
+}
+
+/** Makes submissions; one per relay thread. */
+export class Submitter {
+  readonly ports: SubmissionPorts
+  readonly options: SubmissionOptions
+
+  constructor(ports: SubmissionPorts, options: SubmissionOptions) {
+    this.ports = ports
+    this.options = options
+  }
+
+  /** Starts a submission for an identified principal. */
+  begin(principal: Principal, door: DoorFacts, envelope: SubmissionEnvelope): Submission {
+    return new Submission(this.ports, this.options, principal, door, envelope)
+  }
+}
+
+/** One content on its way in: write*, then end or abort. */
+export class Submission {
+  readonly #ports: SubmissionPorts
+  readonly #options: SubmissionOptions
+  readonly #principal: Principal
+  readonly #door: DoorFacts
+  readonly #envelope: SubmissionEnvelope
+  readonly #id: Buffer
+  readonly #keeper: ContentKeeper
+  #collector: HeaderCollector | null
+  #header: PreparedHeader | null = null
+  #hasher: BodyHasher | null = null
+  #keys: readonly DkimKey[] = []
+  #refusal: Refusal | null = null
+
+  constructor(
+    ports: SubmissionPorts,
+    options: SubmissionOptions,
+    principal: Principal,
+    door: DoorFacts,
+    envelope: SubmissionEnvelope,
+  ) {
+    this.#ports = ports
+    this.#options = options
+    this.#principal = principal
+    this.#door = door
+    this.#envelope = envelope
+    this.#id = ports.ids.next()
+    this.#collector = new HeaderCollector(options.headerBytesMax)
+    this.#keeper = new ContentKeeper(ports.spool, options.inlineBytesMax)
+  }
+
+  /** Steps 1 to 4. After a refusal the rest is swallowed; `end` tells it. */
+  write(chunk: Buffer): MaybePromise<void> {
+    if (this.#refusal !== null) return
+    if (this.#collector === null) return this.#body(chunk)
+    const progress = this.#collector.push(chunk)
+    if (progress.kind === 'more') return
+    this.#collector = null
+    if (progress.kind === 'too-large') {
+      this.#refusal = headerTooLarge(progress.sizeBytesMax)
+      return
+    }
+    const waits = this.#takeHeader(progress.header)
+    if (progress.rest.length === 0 || this.#refusal !== null) return waits
+    return waits === undefined ? this.#body(progress.rest) : waits.then(() => this.#body(progress.rest))
+  }
+
+  #body(chunk: Buffer): Promise<void> | undefined {
+    this.#hasher?.push(chunk)
+    return this.#keeper.push(chunk)?.catch(error => this.#storeFailed(error))
+  }
+
+  #takeHeader(bytes: Buffer): Promise<void> | undefined {
+    const { headerBytesMax, receivedMax, hostname } = this.#options
+    const block = readHeader(bytes, headerBytesMax)
+    if ('kind' in block) {
+      this.#refusal = block
+      return undefined
+    }
+    const verdict = checkHeader(this.#ports.accounts, this.#principal, block, receivedMax)
+    if (verdict.kind === 'refused') {
+      this.#refusal = verdict
+      return undefined
+    }
+    const header = prepareHeader(block, this.#id, hostname, this.#ports.clock)
+    const keys = this.#ports.signatures.keysFor(this.#principal.account.key, verdict.fromDomain)
+    if ('kind' in keys) {
+      this.#refusal = keys
+      return undefined
+    }
+    this.#header = header
+    this.#keys = keys
+    if (keys.length > 0) this.#hasher = new BodyHasher()
+    return this.#keeper.push(header.block.bytes)?.catch(error => this.#storeFailed(error))
+  }
+
+  /** The client gave up, or the engine refused the content. */
+  abort(): void {
+    this.#keeper.abort()
+  }
+
+  /** Steps 5 to 7. */
+  async end(facts: ContentFacts): Promise<SubmissionResult> {
+    if (this.#collector !== null && this.#refusal === null) {
+      const bytes = this.#collector.end()
+      this.#collector = null
+      await this.#takeHeader(bytes)
+    }
+    const refusal = this.#refusal ?? this.#checkFacts(facts)
+    const header = this.#header
+    if (refusal !== null || header === null) {
+      this.abort()
+      return refusal ?? refuse('header-malformed', 'the content has no header; begin with the fields From and Subject')
+    }
+    try {
+      const finished = this.#keeper.finish()
+      const content = finished instanceof Promise ? await finished : finished
+      return await this.#commit(header, content, facts)
+    } catch (error) {
+      this.#storeFailed(error)
+      this.abort()
+      return this.#refusal ?? refuse('store-failed', 'the message could not be stored; try again later')
+    }
+  }
+
+  #checkFacts(facts: ContentFacts): Refusal | null {
+    const { longLineBytesMax } = this.#options
+    if (facts.longestLineBytes <= longLineBytesMax || this.#principal.longLines === 'encode') return null
+    return refuse(
+      'line-too-long',
+      `a line has ${facts.longestLineBytes} bytes, the limit is ${longLineBytesMax}; encode the body as quoted-printable or base64, or set long_lines = "encode" for this credential`,
+    )
+  }
+
+  async #commit(header: PreparedHeader, content: NewContent, facts: ContentFacts): Promise<SubmissionResult> {
+    const prefix = await this.#makePrefix(header)
+    if ('kind' in prefix) {
+      this.abort()
+      return prefix
+    }
+    const message = this.#newMessage(header, content, prefix, facts)
+    const result = await this.#ports.store.accept(message)
+    if (result.kind === 'failed')
+      return refuse('store-failed', `the message could not be stored (${result.why}); try again later`)
+    if (message.startState === 'leased')
+      this.#ports.ready.enqueue(leasedFrom(message, result.key), content.kind === 'inline' ? content.parts : null)
+    return { kind: 'accepted', id: formatMessageId(this.#id) }
+  }
+
+  /** Signatures first, then our Received, then added fields, then the content's own header. */
+  async #makePrefix(header: PreparedHeader): Promise<Buffer | Refusal> {
+    const received = this.#received()
+    if (this.#keys.length === 0) return Buffer.concat([received, header.added])
+    const hash = (this.#hasher ?? new BodyHasher()).digest()
+    const fields: HeaderField[] = [...header.addedFields, ...fieldsInOrder(header.block)]
+    const signed = this.#ports.signatures.sign(this.#keys, fields, hash)
+    const signatures = signed instanceof Promise ? await signed : signed
+    return 'kind' in signatures ? signatures : Buffer.concat([signatures, received, header.added])
+  }
+
+  #received(): Buffer {
+    const { recipients } = this.#envelope
+    const door = this.#door
+    return buildReceived({
+      helloName: door.helloName,
+      clientAddress: door.showsClientAddress ? door.clientAddress : '',
+      hostname: this.#options.hostname,
+      protocol: door.door === 'smtp' ? 'smtp' : 'http',
+      isExtended: door.isExtended,
+      hasTls: door.tls !== '',
+      isAuthenticated: door.isAuthenticated,
+      isSmtpUtf8: this.#envelope.isSmtpUtf8,
+      id: formatMessageId(this.#id),
+      forwardPath: recipients.length === 1 ? recipients[0]!.forwardPath : '',
+      atMs: this.#ports.clock.nowMs(),
+    })
+  }
+
+  #newMessage(header: PreparedHeader, content: NewContent, prefix: Buffer, facts: ContentFacts): NewMessage {
+    const { envelope, } = { envelope: this.#envelope }
+    const { account, stream, username } = this.#principal
+    const now = this.#ports.clock.nowMs()
+    const sizeBytes = prefix.length + content.sizeBytes
+    const hasRoom = this.#ports.ready.hasRoom(envelope.recipients.length, sizeBytes)
+    return {
+      id: this.#id,
+      accountKey: account.key,
+      streamKey: stream.key,
+      reversePath: envelope.reversePath,
+      sentReversePath: envelope.reversePath,
+      isEightBit: envelope.isEightBit || facts.hasEightBit,
+      isSmtpUtf8: envelope.isSmtpUtf8,
+      ret: envelope.ret,
+      envelopeId: envelope.envelopeId,
+      acceptedAtMs: now,
+      expiresAtMs: now + (envelope.timeToLiveMs ?? this.#options.expireMs),
+      priority: envelope.priority ?? stream.priority,
+      sendsDsn: stream.failureReport === 'event+dsn',
+      prefix,
+      sizeBytes,
+      content,
+      recipients: envelope.recipients,
+      startState: hasRoom ? 'leased' : 'scheduled',
+      firstAttemptAtMs: now,
+      acceptedFacts: packAccepted({
+        reversePath: envelope.reversePath,
+        forwardPaths: envelope.recipients.map(recipient => recipient.forwardPath),
+        sizeBytes,
+        clientAddress: this.#door.clientAddress,
+        helloName: this.#door.helloName,
+        door: this.#door.door,
+        username,
+        headerMessageId: header.headerMessageId,
+        signedBy: this.#keys.map(key => `${key.domain}=${key.selector}`),
+        tls: this.#door.tls,
+      }),
+    }
+  }
+
+  #storeFailed(error: unknown): void {
+    const why = error instanceof Error ? error.message : String(error)
+    this.#refusal ??= refuse('store-failed', `the content could not be written (${why}); try again later`)
+  }
+}
+
+function headerTooLarge(sizeBytesMax: number): Refusal {
+  return refuse('header-too-large', `the header is larger than ${sizeBytesMax} bytes; move content into the body`)
+}
+
+/** The just-committed message as delivery leases it. */
+function leasedFrom(message: NewMessage, key: number): LeasedMessage {
+  const { content } = message
+  return {
+    ...message,
+    key,
+    content: content.kind === 'inline' ? { kind: 'inline', sizeBytes: content.sizeBytes } : content,
+    recipients: message.recipients.map(recipient => ({
+      ...recipient,
+      attempts: 0,
+      route: '',
+      isDelayNotified: false,
+      isUncertain: false,
+    })),
+    recipientCount: message.recipients.length,
+  }
+}

@@ -1,0 +1,91 @@
+// Moves due recipients from the durable scheduled queue into delivery: leases as many as delivery has room for.
+//
+// States: idle (a timer waits for the next look) → asking (one lease request is out) → idle. `wake` only brings the
+// next look forward: losing it costs latency, never a message.
+
+import type { Clock } from '../base/index.ts'
+import type { LeasedMessage } from './message.ts'
+import type { QueueStore } from './port.ts'
+
+/** Takes what was leased. */
+export interface LeaseTaker {
+  /** How many further recipients fit now. */
+  roomRecipients(): number
+  enqueue(message: LeasedMessage, parts: null): void
+}
+
+export interface LeaseLoopOptions {
+  /** How often to look when nothing is known to be due, milliseconds. */
+  readonly pollMs: number
+  /** Bound of one request. */
+  readonly recipientsMax: number
+}
+
+/** One per relay thread. */
+export class LeaseLoop {
+  readonly #store: Pick<QueueStore, 'lease'>
+  readonly #taker: LeaseTaker
+  readonly #clock: Clock
+  readonly #options: LeaseLoopOptions
+  readonly #onFault: (error: unknown) => void
+  #timer: NodeJS.Timeout | null = null
+  #isAsking = false
+  #isStopped = true
+
+  constructor(
+    store: Pick<QueueStore, 'lease'>,
+    taker: LeaseTaker,
+    clock: Clock,
+    options: LeaseLoopOptions,
+    onFault: (error: unknown) => void,
+  ) {
+    this.#store = store
+    this.#taker = taker
+    this.#clock = clock
+    this.#options = options
+    this.#onFault = onFault
+  }
+
+  start(): void {
+    this.#isStopped = false
+    this.wake()
+  }
+
+  /** No further lease is asked for; one that is out still arrives and is handed on. */
+  stop(): void {
+    this.#isStopped = true
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+  }
+
+  /** Look now instead of at the next poll. */
+  wake(): void {
+    if (this.#isStopped || this.#isAsking) return
+    void this.#look()
+  }
+
+  async #look(): Promise<void> {
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+    const room = Math.min(this.#taker.roomRecipients(), this.#options.recipientsMax)
+    let delayMs = this.#options.pollMs
+    if (room > 0) {
+      this.#isAsking = true
+      try {
+        const leased = await this.#store.lease({ recipientsMax: room, nowMs: this.#clock.nowMs() })
+        let recipients = 0
+        for (const message of leased) {
+          recipients += message.recipients.length
+          this.#taker.enqueue(message, null)
+        }
+        // A full answer says that more is due: go on after a breath, so that sessions get their turn.
+        if (recipients >= room) delayMs = 5
+      } catch (error) {
+        this.#onFault(error)
+      } finally {
+        this.#isAsking = false
+      }
+    } else delayMs = 50
+    if (!this.#isStopped) this.#timer = setTimeout(() => this.wake(), delayMs)
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * Debian's OpenSMTPD (6.8) as a receiver, chrooted into a private root. What it accepts it hands on to a
+ * recorder. Needs root. IPv4 only.
+ */
+import { readFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { cloneRoot, writeInRoot } from './private-root.ts'
+import { isListening, Program } from './process.ts'
+import { makeReceiver, type Receiver, type ReceiverOptions } from './receiver.ts'
+import { Recorder } from './recorder.ts'
+
+const users = [
+  { name: 'opensmtpd', id: 64_102 },
+  { name: 'opensmtpq', id: 64_103 },
+]
+
+/** Start an OpenSMTPD that accepts mail for every recipient. */
+export async function startOpenSmtpdReceiver(options: ReceiverOptions): Promise<Receiver> {
+  await using owned = new AsyncDisposableStack()
+  const recorder = owned.use(await Recorder.start())
+  const root = owned.use(await cloneRoot('opensmtpd', users))
+  await mkdir(join(root.path, 'var/lib/opensmtpd/empty'), { recursive: true, mode: 0o755 })
+  const hostname = options.hostname ?? 'opensmtpd.peers.test'
+  if (options.tls !== undefined) {
+    await writeInRoot(root, 'etc/ssl/peer.pem', await readFile(options.tls.certificate))
+    await writeInRoot(root, 'etc/ssl/peer.key', await readFile(options.tls.key), 0o600)
+  }
+  await writeInRoot(root, 'etc/mailname', `${hostname}\n`)
+  await writeInRoot(root, 'etc/smtpd.conf', configuration(options, hostname, recorder.port), 0o600)
+  const program = owned.use(
+    new Program({
+      name: 'opensmtpd',
+      command: 'chroot',
+      args: [root.path, '/usr/sbin/smtpd', '-d', '-f', '/etc/smtpd.conf'],
+    }),
+  )
+  await program.until('a listener', () => isListening(options.listenAddress, options.port))
+  const log = async () => program.output
+  return makeReceiver({ name: 'opensmtpd', options, recorder, pid: program.pid, log, owned: owned.move() })
+}
+
+function configuration(options: ReceiverOptions, hostname: string, recorderPort: number): string {
+  const pki = options.tls === undefined ? '' : 'pki peer cert "/etc/ssl/peer.pem"\npki peer key "/etc/ssl/peer.key"\n'
+  return `${pki}smtp max-message-size 100M
+listen on ${options.listenAddress} port ${options.port}${pki === '' ? '' : ' tls pki peer'} hostname "${hostname}"
+action "record" relay host smtp://127.0.0.1:${recorderPort}
+match from any for any action "record"
+`
+}

@@ -1,0 +1,129 @@
+// One query as bytes, and one datagram from the network as a value.
+//
+// The codec throws on bad bytes; nothing past this file sees that. A message is `foreign` when it cannot be
+// the reply to our query (other id, other question, not a response): it is ignored, since anybody may have
+// sent it. It is `malformed` when the id is ours but the rest makes no sense.
+
+import type { Answer, DecodedPacket, Packet } from 'dns-packet'
+import { AUTHENTIC_DATA, decode, encode, RECURSION_DESIRED } from 'dns-packet'
+import type { DnsType } from './types.ts'
+
+const headerBytes = 12
+/** EDNS0 size that no path fragments (DNS flag day 2020). */
+export const udpPayloadBytes = 1232
+/** More records than this in one message is not mail routing but an attack on the parser. */
+const recordsMax = 2000
+
+/** The question as sent: its letter case counts. */
+export interface DnsQuestion {
+  readonly id: number
+  readonly name: string
+  readonly type: DnsType
+}
+
+export interface QueryFlags {
+  readonly hasEdns: boolean
+  /** Ask for DNSSEC: AD (RFC 6840 §5.7) and, with EDNS, DO. */
+  readonly isDnssecAsked: boolean
+}
+
+export function encodeQuery(question: DnsQuestion, flags: QueryFlags): Buffer {
+  const packet: Packet = {
+    type: 'query',
+    id: question.id,
+    flags: RECURSION_DESIRED | (flags.isDnssecAsked ? AUTHENTIC_DATA : 0),
+    questions: [{ name: question.name, type: question.type, class: 'IN' }],
+  }
+  if (flags.hasEdns) {
+    packet.additionals = [
+      {
+        type: 'OPT',
+        name: '.',
+        udpPayloadSize: udpPayloadBytes,
+        extendedRcode: 0,
+        ednsVersion: 0,
+        flags: flags.isDnssecAsked ? 0x8000 : 0,
+        flag_do: flags.isDnssecAsked,
+        options: [],
+      },
+    ]
+  }
+  return encode(packet)
+}
+
+/** A reply to our query. */
+export interface DnsReply {
+  readonly rcode: number
+  readonly isTruncated: boolean
+  readonly isAuthentic: boolean
+  readonly answers: readonly Answer[]
+  readonly authorities: readonly Answer[]
+  /** The question came back with the very letters we sent. */
+  readonly hasSameCase: boolean
+}
+
+export type Received =
+  | { readonly kind: 'reply'; readonly reply: DnsReply }
+  | { readonly kind: 'foreign' }
+  | { readonly kind: 'malformed'; readonly why: string }
+
+/** Judges one datagram or stream message against the question asked. Never throws. */
+export function readReply(bytes: Buffer, question: DnsQuestion): Received {
+  if (bytes.length < headerBytes || bytes.readUInt16BE(0) !== question.id) return { kind: 'foreign' }
+  const flags = bytes.readUInt16BE(2)
+  if ((flags & 0x8000) === 0) return { kind: 'foreign' }
+  if ((flags & 0x7800) !== 0) return { kind: 'malformed', why: 'an opcode that is not a query' }
+  let records = 0
+  for (let at = 6; at < headerBytes; at += 2) records += bytes.readUInt16BE(at)
+  if (records > recordsMax) return { kind: 'malformed', why: `it claims ${records} records` }
+  let packet: DecodedPacket
+  try {
+    packet = decode(bytes)
+  } catch (error) {
+    return readUnparsed(bytes, flags, error)
+  }
+  return judge(packet, flags, question)
+}
+
+/** Some servers answer FORMERR or NOTIMP with the header alone: the code is still worth having. */
+function readUnparsed(bytes: Buffer, flags: number, error: unknown): Received {
+  const rcode = flags & 0xf
+  if (bytes.length === headerBytes && rcode !== 0) return { kind: 'reply', reply: bareReply(rcode) }
+  return { kind: 'malformed', why: error instanceof Error ? error.message : 'it cannot be decoded' }
+}
+
+function bareReply(rcode: number): DnsReply {
+  return {
+    rcode,
+    isTruncated: false,
+    isAuthentic: false,
+    answers: [],
+    authorities: [],
+    hasSameCase: true,
+  }
+}
+
+function judge(packet: DecodedPacket, flags: number, question: DnsQuestion): Received {
+  const asked = packet.questions ?? []
+  const rcode = flags & 0xf
+  if (asked.length === 0 && rcode !== 0 && rcode !== 3) return { kind: 'reply', reply: bareReply(rcode) }
+  const echoed = asked[0]
+  if (asked.length !== 1 || echoed === undefined) return { kind: 'foreign' }
+  const isSame =
+    echoed.type === question.type &&
+    echoed.class === 'IN' &&
+    echoed.name.toLowerCase() === question.name.toLowerCase()
+  if (!isSame) return { kind: 'foreign' }
+  const opt = packet.additionals?.find(record => record.type === 'OPT')
+  return {
+    kind: 'reply',
+    reply: {
+      rcode: rcode | ((opt?.extendedRcode ?? 0) << 4),
+      isTruncated: packet.flag_tc,
+      isAuthentic: packet.flag_ad,
+      answers: packet.answers ?? [],
+      authorities: packet.authorities ?? [],
+      hasSameCase: echoed.name === question.name,
+    },
+  }
+}

@@ -1,0 +1,131 @@
+// One exchange with one server: a datagram out and the right one back, or a message over TCP.
+//
+// Each UDP query has a socket of its own, connected: the kernel picks a random source port and lets in
+// nothing but datagrams from the server's address, and a dead port reports at once. Datagrams that are not
+// the reply to this query are ignored; many of them mean somebody is guessing, and the caller goes to TCP.
+// Every path ends in `finish` exactly once, which closes the socket and the timer.
+
+import { type DnsQuestion, type DnsReply, encodeQuery, type QueryFlags, readReply } from './message.ts'
+import type { DnsPorts } from './types.ts'
+
+/** After so many datagrams that are not the reply, UDP is no longer trusted for this query. */
+const foreignMax = 16
+
+export type Exchange =
+  | { readonly kind: 'reply'; readonly reply: DnsReply; readonly elapsedMs: number }
+  /** `guessed`: only datagrams that are not the reply came, many of them or until the time was over. */
+  | { readonly kind: 'timeout' | 'aborted' | 'guessed' }
+  | { readonly kind: 'network' | 'malformed'; readonly why: string }
+
+export interface ExchangeOptions {
+  readonly ports: DnsPorts
+  readonly address: string
+  readonly port: number
+  readonly question: DnsQuestion
+  readonly flags: QueryFlags
+  readonly timeoutMs: number
+  /** A reply with other letter case than asked is foreign: this server is known to keep the case. */
+  readonly mustKeepCase: boolean
+  readonly signal: AbortSignal
+}
+
+/** Asks by UDP. */
+export function askByUdp(options: ExchangeOptions): Promise<Exchange> {
+  if (options.signal.aborted) return Promise.resolve({ kind: 'aborted' })
+  return new Promise(resolve => {
+    const { ports, question } = options
+    const socket = ports.openUdp(options.address.includes(':') ? 6 : 4)
+    let foreign = 0
+    const end = (result: Exchange): void =>
+      resolve(result.kind === 'timeout' && foreign > 0 ? { kind: 'guessed' } : result)
+    const finish = finisher(options, end, () => socket.close())
+    const startedMs = ports.monotonicMs()
+    socket.on('error', error => finish({ kind: 'network', why: error.message }))
+    socket.on('message', bytes => {
+      const received = readReply(bytes, question)
+      if (received.kind === 'malformed') finish({ kind: 'malformed', why: received.why })
+      else if (received.kind === 'foreign' || (options.mustKeepCase && !received.reply.hasSameCase)) {
+        if (++foreign >= foreignMax) finish({ kind: 'guessed' })
+      } else {
+        finish({ kind: 'reply', reply: received.reply, elapsedMs: ports.monotonicMs() - startedMs })
+      }
+    })
+    const onConnect = (error?: Error): void => {
+      if (finish.isDone()) return
+      if (error !== undefined) {
+        finish({ kind: 'network', why: error.message })
+        return
+      }
+      socket.send(encodeQuery(question, options.flags), sendError => {
+        if (sendError !== null) finish({ kind: 'network', why: sendError.message })
+      })
+    }
+    socket.connect(options.port, options.address, onConnect as () => void)
+  })
+}
+
+/** Asks over a fresh TCP connection (RFC 7766). */
+export function askByTcp(options: ExchangeOptions): Promise<Exchange> {
+  if (options.signal.aborted) return Promise.resolve({ kind: 'aborted' })
+  return new Promise(resolve => {
+    const { ports, question } = options
+    const socket = ports.openTcp(options.address, options.port)
+    const finish = finisher(options, resolve, () => socket.destroy())
+    const startedMs = ports.monotonicMs()
+    const chunks: Buffer[] = []
+    let haveBytes = 0
+    socket.on('error', error => finish({ kind: 'network', why: error.message }))
+    socket.on('close', () => finish({ kind: 'network', why: 'the server closed the connection' }))
+    socket.on('connect', () => {
+      const query = encodeQuery(question, options.flags)
+      const framed = Buffer.alloc(2 + query.length)
+      framed.writeUInt16BE(query.length)
+      query.copy(framed, 2)
+      socket.write(framed)
+    })
+    socket.on('data', (chunk: Buffer) => {
+      chunks.push(chunk)
+      haveBytes += chunk.length
+      if (haveBytes < 2) return
+      const all = chunks.length === 1 ? chunk : Buffer.concat(chunks)
+      const wantBytes = 2 + all.readUInt16BE(0)
+      if (haveBytes < wantBytes) {
+        chunks.splice(0, chunks.length, all)
+        return
+      }
+      const received = readReply(all.subarray(2, wantBytes), question)
+      if (received.kind === 'reply') {
+        finish({ kind: 'reply', reply: received.reply, elapsedMs: ports.monotonicMs() - startedMs })
+      } else {
+        const why = received.kind === 'malformed' ? received.why : 'it answers another question'
+        finish({ kind: 'malformed', why })
+      }
+    })
+  })
+}
+
+interface Finish {
+  (result: Exchange): void
+  isDone(): boolean
+}
+
+/** Timer, signal and socket end together, once, whoever comes first. */
+function finisher(
+  options: ExchangeOptions,
+  resolve: (result: Exchange) => void,
+  closeSocket: () => void,
+): Finish {
+  let isDone = false
+  const finish = (result: Exchange): void => {
+    if (isDone) return
+    isDone = true
+    cancelTimer()
+    options.signal.removeEventListener('abort', onAbort)
+    closeSocket()
+    resolve(result)
+  }
+  const onAbort = (): void => finish({ kind: 'aborted' })
+  const cancelTimer = options.ports.setTimer(options.timeoutMs, () => finish({ kind: 'timeout' }))
+  options.signal.addEventListener('abort', onAbort, { once: true })
+  return Object.assign(finish, { isDone: () => isDone })
+}

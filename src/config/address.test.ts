@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import {
+  formatSocketAddress,
+  NetworkSet,
+  parseHostPort,
+  parseNetwork,
+  parseSocketAddress,
+} from './address.ts'
+
+test('socket addresses survive printing and reading', () => {
+  const host = fc.oneof(fc.ipV4(), fc.ipV6())
+  fc.assert(
+    fc.property(host, fc.integer({ min: 0, max: 65535 }), (host, port) => {
+      assert.deepEqual(parseSocketAddress(formatSocketAddress({ host, port })), {
+        ok: true,
+        value: { host, port },
+      })
+    }),
+  )
+  assert.deepEqual(parseSocketAddress('localhost:25'), { ok: true, value: { host: '127.0.0.1', port: 25 } })
+})
+
+test('listening needs an IP address and a port; smarthosts may be names and mean port 25', () => {
+  for (const text of [
+    '',
+    ':25',
+    '127.0.0.1',
+    '127.0.0.1:65536',
+    'example.com:25',
+    '::1:25',
+    '[127.0.0.1]:25',
+    '127.0.0.1:x',
+  ])
+    assert.equal(parseSocketAddress(text).ok, false, text)
+  assert.deepEqual(parseHostPort('Smart.Example:587'), {
+    ok: true,
+    value: { host: 'smart.example', port: 587 },
+  })
+  assert.deepEqual(parseHostPort('[::1]'), { ok: true, value: { host: '::1', port: 25 } })
+  for (const text of ['a b:25', 'x_y:25', '-a.example:25', '1.2.3:25', 'a.example:0'])
+    assert.equal(parseHostPort(text).ok, false, text)
+})
+
+test('networks get their prefix length, and bits behind it are refused', () => {
+  for (const [text, value] of [
+    ['10.0.0.0/8', '10.0.0.0/8'],
+    ['192.0.2.7', '192.0.2.7/32'],
+    ['fd00::/8', 'fd00::/8'],
+    ['::1', '::1/128'],
+    ['::/0', '::/0'],
+    ['::ffff:192.0.2.0/120', '::ffff:192.0.2.0/120'],
+  ] as const)
+    assert.deepEqual(parseNetwork(text), { ok: true, value })
+  for (const text of [
+    '10.0.0.1/8',
+    '10.0.0.0/33',
+    '10.0.0.0/',
+    'fd00::1/8',
+    '::/129',
+    '10.0.0',
+    'fe80::1%eth0',
+    'example.com',
+  ])
+    assert.equal(parseNetwork(text).ok, false, text)
+})
+
+test('a set of networks knows its members, IPv4 written as IPv6 too', () => {
+  const set = new NetworkSet(['10.0.0.0/8', 'fd00::/8', '192.0.2.7/32'])
+  for (const address of ['10.0.0.0', '10.255.255.255', '::ffff:10.1.2.3', 'fd12::1', '192.0.2.7'])
+    assert.equal(set.has(address), true, address)
+  for (const address of ['11.0.0.0', '192.0.2.8', 'fe80::1', '::1', 'x', ''])
+    assert.equal(set.has(address), false, address)
+  assert.equal(new NetworkSet([]).isEmpty, true)
+})

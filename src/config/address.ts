@@ -1,0 +1,135 @@
+// Addresses and networks as configuration writes them: `127.0.0.1:2525`, `[::1]:25`, `mx.example.com:587`, `10.0.0.0/8`.
+//
+// Place on the path: off it; listeners, smarthosts, DNS servers and the lists of networks are read here.
+// Invariants: a socket address holds an IP literal; a network has a prefix length and no bits set behind it.
+
+import { BlockList, isIP } from 'node:net'
+import type { Parsed } from './quantity.ts'
+
+/** Where to listen or whom to call. */
+export interface SocketAddress {
+  /** An IP literal without brackets; for smarthosts a host name, too. */
+  readonly host: string
+  /** 0 to 65535; 0 takes any free port when listening. */
+  readonly port: number
+}
+
+/** Reads `127.0.0.1:2525`, `[::1]:2525` or `localhost:2525` (which is 127.0.0.1). */
+export function parseSocketAddress(text: string, defaultPort?: number): Parsed<SocketAddress> {
+  const parts = splitHostPort(text, defaultPort)
+  if (!parts.ok) return parts
+  const host = parts.value.host === 'localhost' ? '127.0.0.1' : parts.value.host
+  if (isIP(host) === 0)
+    return {
+      ok: false,
+      why: `${quote(text)} does not start with an IP address (write 127.0.0.1:2525 or [::1]:2525)`,
+    }
+  return { ok: true, value: { host, port: parts.value.port } }
+}
+
+/** Reads the `host:port` of a smarthost; the host is a name or an IP literal. */
+export function parseHostPort(text: string): Parsed<SocketAddress> {
+  const parts = splitHostPort(text, 25)
+  if (!parts.ok) return parts
+  const { host, port } = parts.value
+  if (isIP(host) === 0 && !isHostName(host))
+    return { ok: false, why: `${quote(host)} is neither a host name nor an IP address` }
+  if (port === 0) return { ok: false, why: `${quote(text)} has port 0, which nobody can be reached at` }
+  return { ok: true, value: { host: host.toLowerCase(), port } }
+}
+
+/** Writes an address so that {@link parseSocketAddress} reads it again. */
+export function formatSocketAddress(address: SocketAddress): string {
+  return isIP(address.host) === 6 ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`
+}
+
+/** Reads `10.0.0.0/8`, `fd00::/8` or one address; the answer always has a prefix length. */
+export function parseNetwork(text: string): Parsed<string> {
+  const slash = text.indexOf('/')
+  const address = slash < 0 ? text : text.slice(0, slash)
+  const family = isIP(address)
+  const bits = family === 6 ? 128 : 32
+  const length = slash < 0 ? String(bits) : text.slice(slash + 1)
+  if (family === 0 || address.includes('%') || !/^\d{1,3}$/.test(length) || Number(length) > bits)
+    return {
+      ok: false,
+      why: `${quote(text)} is not a network such as "10.0.0.0/8", "fd00::/8" or "192.0.2.7"`,
+    }
+  if (!isNetworkAddress(address, family, Number(length)))
+    return { ok: false, why: `${quote(text)} has bits set behind its prefix of ${length} bits` }
+  return { ok: true, value: `${address}/${Number(length)}` }
+}
+
+/** A set of networks that answers whether an address lies in one of them. IPv4-mapped IPv6 addresses count as IPv4. */
+export class NetworkSet {
+  readonly #list = new BlockList()
+  /** True when no network was named. */
+  readonly isEmpty: boolean
+
+  /** @param networks as {@link parseNetwork} gives them. */
+  constructor(networks: readonly string[]) {
+    this.isEmpty = networks.length === 0
+    for (const network of networks) {
+      const [address = '', length = ''] = network.split('/')
+      this.#list.addSubnet(address, Number(length), isIP(address) === 6 ? 'ipv6' : 'ipv4')
+    }
+  }
+
+  /** False for what is not an IP literal. */
+  has(address: string): boolean {
+    const plain = address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address
+    const family = isIP(plain)
+    return family !== 0 && this.#list.check(plain, family === 6 ? 'ipv6' : 'ipv4')
+  }
+}
+
+/** True for a name of letters, digits and inner hyphens in dot-separated labels, 253 characters at most. */
+export function isHostName(name: string): boolean {
+  return (
+    name.length <= 253 &&
+    !/^[\d.]+$/.test(name) &&
+    name.split('.').every(label => label.length <= 63 && /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/i.test(label))
+  )
+}
+
+function splitHostPort(text: string, defaultPort?: number): Parsed<SocketAddress> {
+  const match = /^(?:\[([^\]]{2,45})\]|([^:[\]]{1,253}))(?::(\d{1,5}))?$/.exec(text)
+  const host = match?.[1] ?? match?.[2]
+  const port = match?.[3] === undefined ? defaultPort : Number(match[3])
+  if (host === undefined || (match?.[1] !== undefined && isIP(host) !== 6))
+    return { ok: false, why: `${quote(text)} is not an address such as 127.0.0.1:2525 or [::1]:2525` }
+  if (port === undefined)
+    return { ok: false, why: `${quote(text)} names no port (write ${quote(`${text}:25`)})` }
+  if (port > 65535) return { ok: false, why: `${port} is not a port: the highest is 65535` }
+  return { ok: true, value: { host, port } }
+}
+
+/** True when the address is the first of its network: two neighbours in the same /length differ only behind it. */
+function isNetworkAddress(address: string, family: number, length: number): boolean {
+  const bits = addressBits(address, family)
+  return length >= bits.length || !bits.includes('1', length)
+}
+
+/** All bits of an address as text, 32 or 128 of them. */
+function addressBits(address: string, family: number): string {
+  if (family === 4)
+    return address
+      .split('.')
+      .map(part => Number(part).toString(2).padStart(8, '0'))
+      .join('')
+  // An IPv4 tail (`::ffff:192.0.2.1`) becomes two groups first.
+  const tail = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(address)
+  const groups = (high: string, low: string) => ((Number(high) << 8) | Number(low)).toString(16)
+  const plain = tail ? `${tail[1]}${groups(tail[2]!, tail[3]!)}:${groups(tail[4]!, tail[5]!)}` : address
+  const [head = '', rest] = plain.split('::')
+  const left = head === '' ? [] : head.split(':')
+  const right = rest === undefined || rest === '' ? [] : rest.split(':')
+  const zeros = rest === undefined ? 0 : 8 - left.length - right.length
+  return [...left, ...Array<string>(zeros).fill('0'), ...right]
+    .map(group => Number.parseInt(group, 16).toString(2).padStart(16, '0'))
+    .join('')
+}
+
+function quote(text: string): string {
+  return JSON.stringify(text.slice(0, 80))
+}

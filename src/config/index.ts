@@ -1,0 +1,30 @@
+// Configuration: one schema with docs, loading, limits, and the TLS files it names.
+export {
+  formatSocketAddress,
+  NetworkSet,
+  parseHostPort,
+  parseNetwork,
+  parseSocketAddress,
+  type SocketAddress,
+} from './address.ts'
+export { type LoadRequest, type LoadResult, loadConfig } from './load.ts'
+export { formatProblem, type Problem } from './problem.ts'
+export { formatDuration, formatSize, type Parsed, parseDuration, parseSize } from './quantity.ts'
+export { configSections, type Section } from './schema.ts'
+export type {
+  Config,
+  DeliveryConfig,
+  DnsConfig,
+  HttpConfig,
+  LabConfig,
+  LimitsConfig,
+  ListenerConfig,
+  ListenerKind,
+  LogConfig,
+  OperatorDkimConfig,
+  RetentionConfig,
+  RetryConfig,
+  RouteConfig,
+  StoreConfig,
+  TlsConfig,
+} from './types.ts'

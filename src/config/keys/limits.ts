@@ -1,0 +1,207 @@
+// Keys of [limits]: every bound of the program with its unit and its reason.
+//
+// Place on the path: off it. The table is typed by LimitsConfig in types.ts; a limit without a reason fails a test.
+
+import { countKey, durationKey, type Keys, sizeKey } from '../key.ts'
+import type { LimitsConfig } from '../types.ts'
+
+const since = '0.1.0'
+
+export const limitKeys: Keys<LimitsConfig> = {
+  messageSizeBytes: sizeKey(
+    {
+      name: 'message_size',
+      text: 'The largest message, announced by SIZE.',
+      fallback: '25MiB',
+      reason: 'What Gmail and most receivers take.',
+      since,
+    },
+    1024,
+  ),
+  headerSizeBytes: sizeKey(
+    {
+      name: 'header_size',
+      text: 'The largest header block.',
+      fallback: '128KiB',
+      reason: 'Kept in memory while a message arrives; real ones stay under 20 KiB.',
+      since,
+    },
+    1024,
+  ),
+  headerFields: countKey({
+    name: 'header_fields',
+    text: 'Header fields of one message.',
+    fallback: 1000,
+    unit: 'fields',
+    reason: 'Bounds the work for one message; real ones stay under 100.',
+    since,
+  }),
+  receivedHops: countKey({
+    name: 'received_hops',
+    text: 'Received fields after which a message counts as looping.',
+    fallback: 50,
+    unit: 'fields',
+    reason: 'As Gmail and Postfix; RFC 5321 §6.3 leaves the number open.',
+    since,
+  }),
+  recipients: countKey({
+    name: 'recipients',
+    text: 'Recipients of one message.',
+    fallback: 1000,
+    unit: 'recipients',
+    reason: 'RFC 5321 §4.5.3.1.8 asks for at least 100; a larger list belongs into several messages.',
+    since,
+  }),
+  errors: countKey({
+    name: 'errors',
+    text: 'Refused commands after which a session is closed.',
+    fallback: 20,
+    unit: 'commands',
+    reason: 'A client with so many mistakes is broken or guessing.',
+    since,
+  }),
+  junkCommands: countKey({
+    name: 'junk_commands',
+    text: 'NOOP, RSET, VRFY and the like without a message between them, after which a session is closed.',
+    fallback: 100,
+    unit: 'commands',
+    reason: 'Keeps idle games from holding a session.',
+    since,
+  }),
+  authFailures: countKey({
+    name: 'auth_failures',
+    text: 'Failed AUTH commands after which a session is closed.',
+    fallback: 3,
+    unit: 'commands',
+    reason: 'Enough for a typing error; guessing needs a new connection each time, and those are counted.',
+    since,
+  }),
+  idleMs: durationKey(
+    {
+      name: 'idle',
+      text: 'How long a session may wait for the next command.',
+      fallback: '5m',
+      reason: 'RFC 5321 §4.5.3.2.7.',
+      since,
+    },
+    1,
+  ),
+  dataIdleMs: durationKey(
+    {
+      name: 'data_idle',
+      text: 'How long a session may wait for the next block of content.',
+      fallback: '3m',
+      reason: 'The sender’s own deadline for a block (RFC 5321 §4.5.3.2.5).',
+      since,
+    },
+    1,
+  ),
+  sessionMs: durationKey(
+    {
+      name: 'session',
+      text: 'How long a session may last in all; it ends with 421 between messages.',
+      fallback: '30m',
+      reason: 'Ends slow senders; ordinary clients connect again.',
+      since,
+    },
+    1,
+  ),
+  handshakeMs: durationKey(
+    {
+      name: 'handshake',
+      text: 'How long a TLS handshake or PROXY header may take.',
+      fallback: '30s',
+      reason: 'Both are a few packets.',
+      since,
+    },
+    1,
+  ),
+  dataRateMin: countKey(
+    {
+      name: 'data_rate_min',
+      text: 'The slowest average content may arrive at, after its first minute.',
+      fallback: 500,
+      unit: 'bytes a second',
+      reason: 'As Postfix: slower than any link in use, faster than slow-sender attacks.',
+      since,
+    },
+    0,
+  ),
+  sessions: countKey({
+    name: 'sessions',
+    text: 'Sessions open at the same time, all listeners together.',
+    fallback: 2000,
+    unit: 'sessions',
+    reason: 'Bounds sockets and memory (about 100 KiB a session with TLS).',
+    since,
+  }),
+  connectionsPerAddress: countKey({
+    name: 'connections_per_address',
+    text: 'Sessions open at the same time from one client address (IPv6: one /64), outside of `networks`.',
+    fallback: 50,
+    unit: 'sessions',
+    reason: 'One client cannot take all sessions; a busy application needs fewer.',
+    since,
+  }),
+  connectionRatePerAddress: countKey({
+    name: 'connection_rate_per_address',
+    text: 'New sessions from one client address (IPv6: one /64), outside of `networks`.',
+    fallback: 300,
+    unit: 'sessions a minute',
+    reason: 'Five a second suffice for clients that connect for each message; guessing passwords stays slow.',
+    since,
+  }),
+  readyQueueRecipients: countKey({
+    name: 'ready_queue_recipients',
+    text: 'Recipients that wait in memory for a connection, all threads together; the rest stay on disk.',
+    fallback: 20_000,
+    unit: 'recipients',
+    reason: 'Memory does not grow with the queue.',
+    since,
+  }),
+  readyQueueSizeBytes: sizeKey(
+    {
+      name: 'ready_queue_size',
+      text: 'Content that is held in memory for the ready queue, all threads together; the rest is read again when its turn comes.',
+      fallback: '64MiB',
+      reason: 'Memory does not grow with the queue.',
+      since,
+    },
+    0,
+  ),
+  inlineContentSizeBytes: sizeKey(
+    {
+      name: 'inline_content',
+      text: 'Content up to this size is kept in the database, larger content in segment files.',
+      fallback: '16KiB',
+      reason: 'Measured: small contents are faster inside the commit, large ones beside it.',
+      since,
+    },
+    0,
+  ),
+  replyLines: countKey({
+    name: 'reply_lines',
+    text: 'Lines of one reply of a receiving server.',
+    fallback: 100,
+    unit: 'lines',
+    reason: 'EHLO replies have about 15; more is an attack.',
+    since,
+  }),
+  replySizeBytes: sizeKey(
+    {
+      name: 'reply_size',
+      text: 'Bytes of one reply of a receiving server.',
+      fallback: '64KiB',
+      reason: 'Bounds what a hostile server makes us hold.',
+      since,
+    },
+    512,
+  ),
+  drainMs: durationKey({
+    name: 'drain',
+    text: 'How long a shutdown waits for sessions and deliveries in flight before it closes them.',
+    fallback: '30s',
+    reason: 'Shorter than the 90 s after which systemd kills.',
+    since,
+  }),
+}

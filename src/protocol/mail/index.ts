@@ -1,5 +1,13 @@
 // What the rest of the program may use of the mail format code.
 
+export * from './address.ts'
+export {
+  type FromField,
+  type Mailbox,
+  type MailboxList,
+  parseFromField,
+  parseMailboxes,
+} from './from-field.ts'
 export {
   countFields,
   defaultHeaderLimits,
@@ -17,3 +25,11 @@ export {
   withoutFields,
 } from './header-block.ts'
 export { HeaderCollector, type HeaderProgress } from './header-collector.ts'
+export {
+  buildReceived,
+  formatDate,
+  formatDateField,
+  formatMessageIdentifier,
+  formatMessageIdField,
+  type ReceivedFacts,
+} from './trace.ts'

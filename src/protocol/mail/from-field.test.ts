@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import PostalMime from 'postal-mime'
+import { parseFromField, parseMailboxes } from './from-field.ts'
+
+/** `name|local@domain`, or `!` and the reason. */
+function read(value: string): string {
+  const from = parseFromField(value)
+  if (from.kind === 'refused') return `!${from.why}`
+  return `${from.mailbox.name}|${from.mailbox.localPart}@${from.mailbox.domain}`
+}
+
+const good: readonly (readonly [string, string])[] = [
+  ['a@d.test', '|a@d.test'],
+  ['<a@d.test>', '|a@d.test'],
+  ['A <a@D.Test>(c)', 'A|a@d.test'],
+  ['(c)a@d.test', '|a@d.test'],
+  ['(nested (comment \\) more)) a@d.test', '|a@d.test'],
+  ['"a b"@d.test', '|"a b"@d.test'],
+  ['"@"@d.test', '|"@"@d.test'],
+  ['"x@evil.example y"@ok.example', '|"x@evil.example y"@ok.example'],
+  ['"Bob <x@evil>" <a@d.test>', 'Bob <x@evil>|a@d.test'],
+  ['"Doe, \\"J\\"" <a@d.test>', 'Doe, "J"|a@d.test'],
+  ['John Q. Public <j.q+tag@d.test>', 'John Q. Public|j.q+tag@d.test'],
+  ['[Team] News <a@d.test>', '[Team] News|a@d.test'],
+  ['=?utf-8?q?J=C3=BCrg?= <a@d.test>', '=?utf-8?q?J=C3=BCrg?=|a@d.test'],
+  ['=?utf-8?q?=61?=@d.test', '|=?utf-8?q?=61?=@d.test'],
+  ['Jürg <a@bücher.example>', 'Jürg|a@xn--bcher-kva.example'],
+  ['a@d.test <a@d.test>', 'a@d.test|a@d.test'],
+  ['a@d.test, ', '|a@d.test'],
+]
+for (const [value, expected] of good) {
+  test(`From is read: ${value}`, () => assert.equal(read(value), expected))
+}
+
+const bad: readonly (readonly [string, RegExp])[] = [
+  ['', /no address/],
+  [', a@d.test', /no address/],
+  ['a@d.test,, ', /no address/],
+  ['a@d.test, (c)', /no address/],
+  [' , ', /no address/],
+  ['Alice', /no address|is no address/],
+  ['<>', /empty/],
+  ['a@d.test, b@e.test', /2 addresses/],
+  ['A <a@d.test>, B <b@e.test>', /2 addresses/],
+  ['g: a@d.test, b@d.test;', /group/],
+  ['undisclosed-recipients:;', /group/],
+  ['Doe, John <a@d.test>', /comma needs quotes/],
+  ['x@evil.test <a@d.test>', /put it in quotes/],
+  ['<a@d.test>>', /behind the address/],
+  ['<a@d.test> <b@e.test>', /behind the address/],
+  ['<a@d.test> b@e.test', /behind the address/],
+  ['<a@d.test', /not closed/],
+  ['"open <a@d.test>', /does not end/],
+  ['(open a@d.test', /does not end/],
+  ['a @ d.test', /spaces/],
+  ['a@d.test b', /spaces/],
+  ['a@ d.test (c)', /spaces/],
+  ['a..b@d.test', /not allowed/],
+  ['a@-d.test', /hyphen/],
+  ['a@d.test\r\nBcc: x@evil.test', /control character/],
+  ['a\n@d.test', /control character|is no address/],
+  ['"a\0" <a@d.test>', /does not end/],
+  ['<@r.test:a@d.test>', /local part/],
+  ['<a@d.test,b@e.test>', /not allowed/],
+]
+for (const [value, why] of bad) {
+  test(`From is refused with advice: ${JSON.stringify(value)}`, () => {
+    const result = read(value)
+    assert.equal(result[0], '!')
+    assert.match(result, why)
+  })
+}
+
+test('the list form keeps the order and is bounded', () => {
+  const list = parseMailboxes('a@x.test, B <b@y.test>')
+  assert.deepEqual(list.kind === 'parsed' && list.mailboxes.map(mailbox => mailbox.localPart), ['a', 'b'])
+  assert.equal(parseMailboxes('a@x.test,'.repeat(101)).kind, 'refused')
+})
+
+test('a megabyte of nonsense is read in one pass, without recursion', () => {
+  for (const piece of ['(', 'a:', '<', '"', ',', 'a@b.test ', '\\', ' ']) {
+    const value = piece.repeat(1_000_000 / piece.length)
+    assert.equal(parseFromField(value).kind, 'refused')
+  }
+})
+
+test('whatever is accepted, postal-mime sees the same single address', async () => {
+  const piece = fc.constantFrom(
+    'a',
+    'b@c.test',
+    '<',
+    '>',
+    '"',
+    ',',
+    ' ',
+    '(x)',
+    '@',
+    '.',
+    ':',
+    ';',
+    '\\',
+    'bob',
+  )
+  let accepted = 0
+  await fc.assert(
+    fc.asyncProperty(fc.array(piece, { minLength: 1, maxLength: 7 }), async pieces => {
+      const value = pieces.join('')
+      const from = parseFromField(value)
+      if (from.kind === 'refused' || from.mailbox.localPart.startsWith('"')) return
+      accepted++
+      const mail = await PostalMime.parse(`From: ${value}\r\n\r\n`)
+      assert.equal(mail.from?.address, `${from.mailbox.localPart}@${from.mailbox.domain}`, value)
+    }),
+    { numRuns: 5000 },
+  )
+  assert.ok(accepted > 20)
+})

@@ -4,20 +4,13 @@
 // Each answer is a reply value; a handler method may answer at once or later (the hot path answers at once).
 // Order of calls: open, hello*, authenticate?, (mail, rcpt+, data, sink.write*, sink.end|sink.abort | reset)*, closed.
 
+import type { SmtpPath } from '../grammar/path.ts'
 import type { SmtpReply } from '../reply.ts'
+
+export type { SmtpPath } from '../grammar/path.ts'
 
 /** A value now or later. */
 export type MaybePromise<T> = T | Promise<T>
-
-/** A parsed path: `<>` has both parts empty. */
-export interface SmtpPath {
-  /** Local part as given, quotes kept; '' for the null path. */
-  readonly localPart: string
-  /** Lower-case A-label, or an address literal in brackets; '' for the null path and for bare `<postmaster>`. */
-  readonly domain: string
-  /** True when local part or domain as given had non-ASCII characters. */
-  readonly isUtf8: boolean
-}
 
 /** Parameters of MAIL FROM that a handler may need (RFC 1870, 6152, 3461, 6531). */
 export interface MailParameters {

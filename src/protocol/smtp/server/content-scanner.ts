@@ -1,0 +1,146 @@
+// One pass over content as it arrives: finds the true end, removes dot stuffing, judges line ends, counts.
+//
+//   state      after                 next byte
+//   lineStart  CRLF, or the start    '.' of DATA is dropped and leads to dot; else as inLine
+//   inLine     anything else         CR → cr; LF → bare LF; NUL → fault
+//   cr         CR in a line          LF → lineStart; else bare CR, and the byte counts as inLine
+//   dot        '.' at a line start   CR → dotCr; else as inLine
+//   dotCr      '.' CR                LF → the end; else bare CR, and the byte counts as inLine
+//
+// Only CRLF.CRLF (or .CRLF at once) ends DATA, whatever else is wrong with it: nothing else may, or two servers
+// could disagree about where a message ends. A bare LF never leads to lineStart, mended or not.
+// Output is slices of the input; nothing is copied unless a dot or a mended LF stands in between.
+
+/** The first thing found that makes a content refused. */
+export interface ContentFault {
+  readonly kind: 'bare-cr' | 'bare-lf' | 'nul'
+  /** Line of the content, from 1. */
+  readonly line: number
+}
+
+/** How to read a content. */
+export interface ScanOptions {
+  /** DATA: unstuff dots and look for the end. BDAT: neither. */
+  readonly kind: 'data' | 'bdat'
+  /** A bare LF becomes CRLF instead of a fault. */
+  readonly mendsBareLf: boolean
+}
+
+const lineStart = 0
+const inLine = 1
+const cr = 2
+const dot = 3
+const dotCr = 4
+
+const crlf = Buffer.from('\r\n')
+
+/** The scanner of one content. */
+export class ContentScanner {
+  readonly #isData: boolean
+  readonly #mends: boolean
+  #state = lineStart
+  #line = 1
+  /** Octets of the current line in earlier chunks. */
+  #lineBytes = 0
+  #bits = 0
+  #pieces: Buffer[] = []
+  /** The first fault, null while there is none. After it nothing more is put out. */
+  fault: ContentFault | null = null
+  sizeBytes = 0
+  longestLineBytes = 0
+
+  constructor(options: ScanOptions) {
+    this.#isData = options.kind === 'data'
+    this.#mends = options.mendsBareLf
+  }
+
+  get hasEightBit(): boolean {
+    return this.#bits > 127
+  }
+
+  /** Reads `chunk` from `at` up to `end`; returns the index after the true end of DATA, or -1. */
+  scan(chunk: Buffer, at: number, end: number): number {
+    let state = this.#state
+    let bits = this.#bits
+    let from = at
+    let lineFrom = at - this.#lineBytes
+    for (let i = at; i < end; i++) {
+      const byte = chunk[i]!
+      bits |= byte
+      if (byte > 0x0d && state === inLine) continue
+      if (byte === 0x0a && state === cr) {
+        this.#endLine(i - 1 - lineFrom)
+        lineFrom = i + 1
+        state = lineStart
+        continue
+      }
+      if (byte === 0x0a && state === dotCr) {
+        this.#bits = bits
+        return i + 1
+      }
+      if (state === cr || state === dotCr) {
+        this.#spoil('bare-cr')
+        state = inLine
+      }
+      if (byte === 0x0d) state = state === dot ? dotCr : cr
+      else if (byte === 0x0a) {
+        if (this.#mends) {
+          this.#put(chunk, from, i)
+          this.#put(crlf, 0, 2)
+          from = i + 1
+        } else this.#spoil('bare-lf')
+        this.#endLine(i - lineFrom)
+        lineFrom = i + 1
+        state = inLine
+      } else if (byte === 0x2e && state === lineStart && this.#isData) {
+        this.#put(chunk, from, i)
+        from = i + 1
+        lineFrom = from
+        state = dot
+      } else {
+        if (byte === 0) this.#spoil('nul')
+        state = inLine
+      }
+    }
+    // The CR of a possible end is not content.
+    if (state !== dotCr) this.#put(chunk, from, end)
+    this.#state = state
+    this.#bits = bits
+    this.#lineBytes = end - lineFrom
+    return -1
+  }
+
+  /** The last BDAT chunk is read: a CR at the very end is bare, and a last line without end gets its CRLF. */
+  finishChunks(): void {
+    if (this.#state === cr) this.#spoil('bare-cr')
+    else if (this.#state !== lineStart) {
+      this.#endLine(this.#lineBytes)
+      this.#put(crlf, 0, 2)
+    }
+  }
+
+  /** What came out since the last call; null when nothing did. */
+  take(): Buffer | null {
+    const pieces = this.#pieces
+    if (pieces.length === 0) return null
+    this.#pieces = []
+    return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces)
+  }
+
+  #endLine(bytes: number): void {
+    this.#line++
+    if (bytes > this.longestLineBytes) this.longestLineBytes = bytes
+  }
+
+  #put(chunk: Buffer, from: number, to: number): void {
+    if (from === to || this.fault !== null) return
+    this.sizeBytes += to - from
+    this.#pieces.push(from === 0 && to === chunk.length ? chunk : chunk.subarray(from, to))
+  }
+
+  #spoil(kind: ContentFault['kind']): void {
+    if (this.fault !== null) return
+    this.fault = { kind, line: this.#line }
+    this.#pieces = []
+  }
+}

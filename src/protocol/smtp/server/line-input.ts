@@ -1,0 +1,93 @@
+// Bytes received and not yet used, and the cutting of command lines out of them.
+//
+// A line ends at LF and is well formed only when it ends in CRLF and has no other control character: a bare LF
+// or CR, or a NUL, makes the line refused, never two lines or part of one. Memory is bounded by the line limit:
+// the bytes of a line that is too long are dropped as they come.
+
+import { isUtf8 } from 'node:buffer'
+
+/** What `next` found; `line` leaves the text in `LineInput.line`. */
+export type LineStatus = 'none' | 'line' | 'malformed' | 'too-long' | 'flood'
+
+/** An overlong line is read to its end up to here; beyond, the peer is not speaking SMTP. */
+const floodBytes = 1_048_576
+
+const emptyBuffer = Buffer.alloc(0)
+const plainLine = /^[ -~]*$/
+const controlCharacter = /[\u0000-\u001f\u007f-\u009f]/
+
+/** The input of a session. */
+export class LineInput {
+  #buffer: Buffer = emptyBuffer
+  #at = 0
+  #droppedBytes = 0
+  /** Text of the last line, without line end and trailing spaces. */
+  line = ''
+  /** Octets of the last line with its line end. */
+  lineBytes = 0
+
+  get length(): number {
+    return this.#buffer.length - this.#at
+  }
+
+  /** The bytes behind `at` in it are unused. Valid until the next push. */
+  get buffer(): Buffer {
+    return this.#buffer
+  }
+
+  get at(): number {
+    return this.#at
+  }
+
+  push(chunk: Buffer): void {
+    this.#buffer =
+      this.#at === this.#buffer.length ? chunk : Buffer.concat([this.#buffer.subarray(this.#at), chunk])
+    this.#at = 0
+  }
+
+  /** Marks everything before `at` as used. */
+  advanceTo(at: number): void {
+    this.#at = at
+    if (at === this.#buffer.length) {
+      this.#buffer = emptyBuffer
+      this.#at = 0
+    }
+  }
+
+  clear(): void {
+    this.#buffer = emptyBuffer
+    this.#at = 0
+  }
+
+  /** Takes the next line of at most `bytesMax` octets. */
+  next(bytesMax: number): LineStatus {
+    const buffer = this.#buffer
+    const start = this.#at
+    const lf = buffer.indexOf(0x0a, start)
+    if (lf < 0) {
+      if (buffer.length - start + this.#droppedBytes <= bytesMax) return 'none'
+      this.#droppedBytes += buffer.length - start
+      this.clear()
+      return this.#droppedBytes > floodBytes ? 'flood' : 'none'
+    }
+    this.advanceTo(lf + 1)
+    this.lineBytes = lf + 1 - start + this.#droppedBytes
+    this.#droppedBytes = 0
+    if (this.lineBytes > bytesMax) return 'too-long'
+    if (lf === start || buffer[lf - 1] !== 0x0d) return 'malformed'
+    return this.#decode(buffer, start, lf - 1)
+  }
+
+  #decode(buffer: Buffer, start: number, end: number): LineStatus {
+    while (end > start && buffer[end - 1] === 0x20) end--
+    const text = buffer.toString('latin1', start, end)
+    if (plainLine.test(text)) {
+      this.line = text
+      return 'line'
+    }
+    const bytes = buffer.subarray(start, end)
+    if (!isUtf8(bytes)) return 'malformed'
+    this.line = bytes.toString('utf8')
+    return controlCharacter.test(this.line) ? 'malformed' : 'line'
+  }
+}

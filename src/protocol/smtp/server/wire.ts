@@ -1,0 +1,162 @@
+// The socket of a session: reading, back-pressure, coalesced writing, the change to TLS, closing.
+//
+// Everything queued since the last flush leaves in one write. The peer's FIN does not end our side: replies that
+// are still due go out first. After `startTls` nothing read before can surface any more.
+
+import type { Socket } from 'node:net'
+import { type SecureContext, TLSSocket } from 'node:tls'
+
+/** What the wire tells its session. */
+export interface WireEvents {
+  bytes(chunk: Buffer): void
+  /** The output buffer is empty again after `isFull`. */
+  drained(): void
+  /** The peer sends nothing more. */
+  ended(): void
+  /** The connection is gone; called once. */
+  closed(): void
+}
+
+/** The TLS facts of a finished handshake, or why it failed. */
+export type HandshakeResult =
+  | { readonly ok: true; readonly protocol: string; readonly cipher: string }
+  | { readonly ok: false; readonly error: string }
+
+/** A session's connection. */
+export class Wire {
+  #socket: Socket
+  readonly #events: WireEvents
+  #output = ''
+  #isPaused = false
+  #isClosed = false
+  isFull = false
+
+  constructor(socket: Socket, events: WireEvents) {
+    this.#socket = socket
+    this.#events = events
+    socket.setNoDelay(true)
+    this.#guard(socket)
+  }
+
+  /** Begins or goes on to read. */
+  listen(): void {
+    this.#attach(this.#socket)
+  }
+
+  queue(text: string): void {
+    this.#output += text
+  }
+
+  /** Writes what is queued, in one piece. */
+  flush(): void {
+    if (this.#output === '' || this.#isClosed) return
+    const text = this.#output
+    this.#output = ''
+    if (this.#socket.writable && !this.#socket.write(text)) this.isFull = true
+  }
+
+  pause(): void {
+    if (this.#isPaused) return
+    this.#isPaused = true
+    this.#socket.pause()
+  }
+
+  resume(): void {
+    if (!this.#isPaused) return
+    this.#isPaused = false
+    this.#socket.resume()
+  }
+
+  /** Ends our side once everything queued is written. */
+  end(): void {
+    this.flush()
+    this.#socket.end()
+    this.resume()
+  }
+
+  destroy(): void {
+    this.#socket.destroy()
+  }
+
+  /** True when bytes have arrived that the session has not seen. */
+  get hasUnseenBytes(): boolean {
+    return this.#socket.readableLength > 0
+  }
+
+  /**
+   * Wraps the socket in TLS as server. `received` are bytes of the client's handshake that were read already
+   * (behind a PROXY header). `done` is called once; after a failure `closed` follows.
+   */
+  startTls(context: SecureContext, received: Buffer | null, done: (result: HandshakeResult) => void): void {
+    this.flush()
+    const plain = this.#socket
+    this.#detach(plain)
+    plain.pause()
+    if (received !== null && received.length > 0) plain.unshift(received)
+    const secure = new TLSSocket(plain, { isServer: true, secureContext: context, requestCert: false })
+    this.#socket = secure
+    this.#isPaused = false
+    this.isFull = false
+    let isDone = false
+    const finish = (result: HandshakeResult): void => {
+      if (isDone) return
+      isDone = true
+      done(result)
+    }
+    secure.once('secure', () => {
+      const cipher = secure.getCipher()
+      finish({ ok: true, protocol: secure.getProtocol() ?? 'TLS', cipher: cipher?.standardName ?? 'unknown' })
+    })
+    const fail = (error: unknown): void => {
+      finish({ ok: false, error: errorCode(error) })
+      secure.destroy()
+    }
+    // Before the handshake is over, errors of a hand-made server socket come under this private name only.
+    secure.on('_tlsError', fail)
+    secure.on('error', fail)
+    secure.once('close', () => finish({ ok: false, error: 'ECONNRESET' }))
+    this.#guard(secure)
+  }
+
+  #guard(socket: Socket): void {
+    // We end our side ourselves, after the last reply.
+    socket.allowHalfOpen = true
+    socket.on('error', this.#onError)
+    socket.on('close', this.#onClose)
+    socket.on('drain', this.#onDrain)
+  }
+
+  #attach(socket: Socket): void {
+    socket.on('data', this.#events.bytes)
+    socket.on('end', this.#onEnd)
+  }
+
+  #detach(socket: Socket): void {
+    socket.off('data', this.#events.bytes)
+    socket.off('end', this.#onEnd)
+    socket.off('close', this.#onClose)
+    socket.off('drain', this.#onDrain)
+  }
+
+  readonly #onError = (): void => {
+    // The close event follows and tells all the session needs.
+  }
+
+  readonly #onEnd = (): void => this.#events.ended()
+
+  readonly #onDrain = (): void => {
+    if (!this.isFull) return
+    this.isFull = false
+    this.#events.drained()
+  }
+
+  readonly #onClose = (): void => {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#events.closed()
+  }
+}
+
+function errorCode(error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'ERR_TLS'
+}

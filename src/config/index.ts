@@ -11,6 +11,16 @@ export { type LoadRequest, type LoadResult, loadConfig } from './load.ts'
 export { formatProblem, type Problem } from './problem.ts'
 export { formatDuration, formatSize, type Parsed, parseDuration, parseSize } from './quantity.ts'
 export { configSections, type Section } from './schema.ts'
+export { type CertificatePair, type CertificateRequest, makeCertificate } from './self-signed.ts'
+export {
+  loadTlsMaterial,
+  serverTlsOptions,
+  TlsKeeper,
+  type TlsMaterial,
+  type TlsMaterialResult,
+  type TlsRequest,
+  trustedAuthorities,
+} from './tls-material.ts'
 export type {
   Config,
   DeliveryConfig,

@@ -1,0 +1,29 @@
+// The SMTP client: connects to a peer, runs transactions, says what came of each recipient.
+
+export type { PeerCapabilities } from './capabilities.ts'
+export { connectSmtp } from './connect.ts'
+export type { ConnectFailure, ConnectResult, ConnectStage } from './connect-result.ts'
+export {
+  type ClientCredentials,
+  type ClientLimits,
+  type ClientTimeouts,
+  type ClientTlsOptions,
+  type ConnectOptions,
+  defaultClientLimits,
+  defaultClientTimeouts,
+  type SmtpDial,
+} from './options.ts'
+export { defaultReplyLimits, type ReplyFault, type ReplyLimits, ReplyReader } from './reply-reader.ts'
+export { type SessionFacts, SmtpClientSession } from './session.ts'
+export type { SmtpTicker, SmtpTicking } from './ticker.ts'
+export type { TlsFacts } from './tls.ts'
+export type {
+  RecipientResult,
+  SmtpTransaction,
+  TransactionContent,
+  TransactionFailure,
+  TransactionRecipient,
+  TransactionResult,
+  TransactionStage,
+} from './transaction-types.ts'
+export type { ConnectionEnd } from './wire.ts'

@@ -7,7 +7,7 @@
 import { isIPv4, isIPv6 } from 'node:net'
 import type { Answer } from 'dns-packet'
 import type { DnsReply } from './message.ts'
-import { foldName, normaliseName } from './name.ts'
+import { foldName, normaliseName, printableName } from './name.ts'
 import type { DnsRecords, DnsType } from './types.ts'
 
 /** RFC 2181 §8: a TTL with the top bit set counts as 0. */
@@ -125,7 +125,7 @@ function shapeOf(record: Answer): DnsRecords[DnsType] | null {
       return isIPv6(record.data) ? { address: record.data } : null
     case 'MX': {
       const { preference, exchange } = record.data
-      return { preference: preference ?? 0, exchange: foldName(exchange) }
+      return { preference: preference ?? 0, exchange: printableName(exchange) }
     }
     case 'TXT': {
       const bytes = Buffer.concat(partsOf(record.data))
@@ -133,7 +133,7 @@ function shapeOf(record: Answer): DnsRecords[DnsType] | null {
     }
     case 'CNAME':
     case 'PTR':
-      return { target: foldName(record.data) }
+      return { target: printableName(record.data) }
     case 'TLSA': {
       const { usage, selector, matchingType, certificate } = record.data
       return { usage, selector, matchingType, certificate: Buffer.from(certificate) }

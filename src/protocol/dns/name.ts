@@ -29,6 +29,15 @@ export function foldName(name: string): string {
   return name === '.' ? '' : name.toLowerCase()
 }
 
+/** A name out of an answer as callers see it: lower case, anything but printable ASCII as `\ddd` (RFC 4343 §2.1). */
+export function printableName(name: string): string {
+  return foldName(name).replace(/[^\x21-\x7e]/gu, odd => [...Buffer.from(odd)].map(escaped).join(''))
+}
+
+function escaped(byte: number): string {
+  return `\\${String(byte).padStart(3, '0')}`
+}
+
 /** Flips the case of each letter at random, so that a forger must guess it too. */
 export function mixCase(name: string, randomInt: (limit: number) => number): string {
   let mixed = ''

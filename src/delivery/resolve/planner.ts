@@ -1,0 +1,237 @@
+// From a recipient's domain to the hosts to try, in order: the resolve stage of a delivery.
+//
+// `cached` answers at once on the hot path; `plan` asks DNS. Order among equals is drawn at each call.
+// Plan of a domain:
+// 1. An address literal is its own host. A name that cannot be one is refused.
+// 2. MX records; null MX (RFC 7505), no such domain and DNS failures end here; none at all: the domain
+//    itself is the host (implicit MX, RFC 5321 §5.1). At most 50 hosts, best preference first.
+// 3. A and AAAA of each host.
+// 4. Loop rule (RFC 5321 §5.1): a host at our own address and port goes, with all of equal or worse preference.
+// 5. Private-address guard: refused addresses go. Hosts without an address are skipped.
+// 6. Nobody left: deferred when a DNS failure may be the cause, else permanent, with the reason that says most.
+// What is found is remembered as long as the shortest answer lives.
+
+import type { DnsResolver, DnsResult } from '../../protocol/dns/index.ts'
+import { normaliseName, TtlCache } from '../../protocol/dns/index.ts'
+import { badDomain, dnsFailure, loop, nobodyLeft, nullMx, resolveFailure } from './failure.ts'
+import { type HostLookup, lookupHost } from './hosts.ts'
+import { parseAddressLiteral } from './literal.ts'
+import { drawOrder, hasTies } from './order.ts'
+import type { IsOwnAddress } from './own-address.ts'
+import type { AddressGuard } from './private-address.ts'
+import { siteOf } from './site.ts'
+import type { PlanAddress, PlanHost, PlanResult } from './types.ts'
+
+/** While one host or family cannot be asked, a plan with the rest lives no longer than this. */
+const partialTtlMs = 60_000
+const hostName = /^[a-z0-9_-]+(\.[a-z0-9_-]+)*$/
+
+export interface PlannerOptions {
+  readonly resolver: DnsResolver
+  readonly monotonicMs: () => number
+  /** From 0 up to but without 1. */
+  readonly random: () => number
+  /** Port that deliveries by MX connect to; 25, or `[delivery] port`. */
+  readonly port: number
+  readonly isOwnAddress: IsOwnAddress
+  readonly guard: AddressGuard
+  /** Address families to use, the preferred one first. Default IPv4, then IPv6. */
+  readonly families?: readonly (4 | 6)[]
+  /** MX hosts used of one domain. Default 50. */
+  readonly hostsMax?: number
+  /** Domains remembered. Default 20,000. */
+  readonly cacheEntriesMax?: number
+}
+
+/** Makes and remembers plans. */
+export class Planner {
+  readonly #options: PlannerOptions
+  readonly #families: readonly (4 | 6)[]
+  readonly #hostsMax: number
+  readonly #cache: TtlCache<{ readonly result: PlanResult; readonly hasTies: boolean }>
+
+  constructor(options: PlannerOptions) {
+    this.#options = options
+    this.#families = options.families ?? [4, 6]
+    this.#hostsMax = options.hostsMax ?? 50
+    this.#cache = new TtlCache(options.cacheEntriesMax ?? 20_000, options.monotonicMs)
+  }
+
+  /** What is remembered for a recipient's domain, without asking; undefined when `plan` must be called. */
+  cached(domain: string): PlanResult | undefined {
+    return this.#peek(domain.toLowerCase())
+  }
+
+  /** The plan for a recipient's domain (A-labels) or address literal. Aborting gives `aborted`, not remembered. */
+  async plan(domain: string, options: { readonly signal: AbortSignal }): Promise<PlanResult> {
+    const key = domain.toLowerCase()
+    return this.#peek(key) ?? this.#remember(key, await this.#planDomain(key, options.signal))
+  }
+
+  /** Like `cached`, for a smarthost. */
+  cachedSmarthost(host: string, port: number): PlanResult | undefined {
+    return this.#peek(smarthostKey(host, port))
+  }
+
+  /**
+   * The plan for a host that the operator named: addresses only, no MX, no private-address guard (DESIGN
+   * section 9). `host` is a name, or an address with or without brackets.
+   */
+  async planSmarthost(
+    host: string,
+    port: number,
+    options: { readonly signal: AbortSignal },
+  ): Promise<PlanResult> {
+    const key = smarthostKey(host, port)
+    return this.#peek(key) ?? this.#remember(key, await this.#planSmarthost(host, port, key, options.signal))
+  }
+
+  /** Forgets all plans: after a change of listeners, guard or DNS settings. */
+  clear(): void {
+    this.#cache.clear()
+  }
+
+  #peek(key: string): PlanResult | undefined {
+    const found = this.#cache.get(key)
+    if (found === undefined) return undefined
+    const result = { ...found.value.result, ttlMs: found.leftMs }
+    return found.value.hasTies && result.kind === 'plan' ? drawOrder(result, this.#options.random) : result
+  }
+
+  #remember(key: string, result: PlanResult): PlanResult {
+    const ties = result.kind === 'plan' && hasTies(result.hosts)
+    this.#cache.set(key, { result, hasTies: ties }, result.ttlMs)
+    return ties ? drawOrder(result, this.#options.random) : result
+  }
+
+  async #planDomain(domain: string, signal: AbortSignal): Promise<PlanResult> {
+    const literal = parseAddressLiteral(domain)
+    if (literal === 'invalid') {
+      return badDomain(domain, domain, 'address literal', partialTtlMs)
+    }
+    if (literal !== null) {
+      const host = withAddresses(domain, 0, [literal])
+      return this.#judge({ domain, hosts: [host], mxNames: [domain], isImplicitMx: false, ...noMx })
+    }
+    const name = normaliseName(domain)
+    if (name === null || !hostName.test(name)) {
+      return badDomain(domain, domain, 'domain name', partialTtlMs)
+    }
+    return this.#planMx(domain, name, signal)
+  }
+
+  async #planMx(domain: string, name: string, signal: AbortSignal): Promise<PlanResult> {
+    const mx = await this.#options.resolver.query(name, 'MX', { signal })
+    switch (mx.kind) {
+      case 'failure':
+        return dnsFailure(domain, mx)
+      case 'nxdomain':
+        return resolveFailure('nxdomain', domain, `the domain ${domain} does not exist`, mx.ttlMs)
+      case 'nodata': {
+        const host = await this.#lookup(name, 0, signal)
+        const found = { domain, hosts: [host], mxNames: [name], isImplicitMx: true }
+        return this.#judge({ ...found, isMxAuthenticated: mx.isAuthenticated, mxTtlMs: mx.ttlMs })
+      }
+      case 'answer': {
+        const chosen = chooseMx(mx, this.#hostsMax)
+        if (chosen === null) return nullMx(domain, mx.ttlMs)
+        const hosts = await Promise.all(chosen.map(one => this.#lookup(one.exchange, one.preference, signal)))
+        const mxNames = chosen.map(one => one.exchange).filter(one => hostName.test(one))
+        const found = { domain, hosts, mxNames, isImplicitMx: false }
+        return this.#judge({ ...found, isMxAuthenticated: mx.isAuthenticated, mxTtlMs: mx.ttlMs })
+      }
+    }
+  }
+
+  async #lookup(name: string, preference: number, signal: AbortSignal): Promise<HostLookup> {
+    if (!hostName.test(name)) return withAddresses(name, preference, [])
+    return lookupHost(this.#options.resolver, name, preference, this.#families, signal)
+  }
+
+  async #planSmarthost(host: string, port: number, key: string, signal: AbortSignal): Promise<PlanResult> {
+    const bare = host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host
+    const literal = parseAddressLiteral(
+      bare.includes(':') ? `[IPv6:${bare.replace(/^ipv6:/i, '')}]` : `[${bare}]`,
+    )
+    const name = normaliseName(bare)
+    if (literal === null || (literal === 'invalid' && (name === null || !hostName.test(name)))) {
+      return badDomain(key, host, 'host name', partialTtlMs)
+    }
+    const lookup =
+      literal === 'invalid' ? await this.#lookup(name ?? bare, 0, signal) : withAddresses(bare, 0, [literal])
+    const found = { domain: key, hosts: [lookup], mxNames: [key], isImplicitMx: false, ...noMx }
+    return this.#judge(found, port)
+  }
+
+  /** Steps 4 to 6. With `smarthostPort` the guard does not apply. */
+  #judge(found: Found, smarthostPort?: number): PlanResult {
+    const { domain } = found
+    const port = smarthostPort ?? this.#options.port
+    const sorted = [...found.hosts].sort((a, b) => a.preference - b.preference)
+    const own = sorted.find(host => host.addresses.some(one => this.#options.isOwnAddress(one.address, port)))
+    const others = own === undefined ? sorted : sorted.filter(host => host.preference < own.preference)
+    const ttlMs = lifeOf(found.mxTtlMs, sorted)
+    if (own !== undefined && others.length === 0) return loop(domain, own, port, ttlMs)
+    const refused: string[] = []
+    const hosts: PlanHost[] = []
+    for (const host of others) {
+      const addresses = host.addresses.filter(({ address }) => {
+        const isRefused = smarthostPort === undefined && this.#options.guard.isRefused(address)
+        if (isRefused) refused.push(`${host.name} has the address ${address}`)
+        return !isRefused
+      })
+      const { name, canonicalName, preference } = host
+      const isAuthenticated = host.isAuthenticated && found.isMxAuthenticated
+      if (addresses.length > 0) hosts.push({ name, canonicalName, preference, addresses, isAuthenticated })
+    }
+    if (hosts.length === 0) return nobodyLeft(found.isImplicitMx, domain, others, refused, ttlMs)
+    const { isImplicitMx, isMxAuthenticated } = found
+    return { kind: 'plan', domain, ...siteOf(found.mxNames), hosts, isImplicitMx, isMxAuthenticated, ttlMs }
+  }
+}
+
+interface Found {
+  readonly domain: string
+  readonly hosts: readonly HostLookup[]
+  readonly mxNames: readonly string[]
+  readonly isImplicitMx: boolean
+  readonly isMxAuthenticated: boolean
+  readonly mxTtlMs: number
+}
+
+/** No MX records were needed: nothing to prove, nothing that runs out. */
+const noMx = { isMxAuthenticated: false, mxTtlMs: partialTtlMs } as const
+
+/** MX hosts by preference, each once, at most so many; null for "takes no mail" (RFC 7505 §3). */
+function chooseMx(
+  mx: DnsResult<'MX'> & { kind: 'answer' },
+  hostsMax: number,
+): { preference: number; exchange: string }[] | null {
+  const sorted = [...mx.records].sort((a, b) => a.preference - b.preference)
+  const chosen = new Map<string, { preference: number; exchange: string }>()
+  for (const record of sorted) {
+    if (chosen.size >= hostsMax) break
+    if (record.exchange !== '' && !chosen.has(record.exchange)) chosen.set(record.exchange, record)
+  }
+  return chosen.size === 0 ? null : [...chosen.values()]
+}
+
+/** A host for which DNS has nothing to say: an address literal, or a name that cannot be a host's. */
+function withAddresses(name: string, preference: number, addresses: readonly PlanAddress[]): HostLookup {
+  const known = { isAuthenticated: false, failure: null, isNxdomain: false, ttlMs: Number.POSITIVE_INFINITY }
+  return { name, canonicalName: name, preference, addresses, ...known }
+}
+
+function lifeOf(mxTtlMs: number, hosts: readonly HostLookup[]): number {
+  let ttlMs = mxTtlMs
+  for (const host of hosts) {
+    ttlMs = Math.min(ttlMs, host.ttlMs, host.failure === null ? ttlMs : partialTtlMs)
+    // Nothing about a question that was given up may be remembered.
+    if (host.failure !== null && host.failure.ttlMs === 0 && host.failure.code !== 'BAD_NAME') ttlMs = 0
+  }
+  return ttlMs
+}
+
+function smarthostKey(host: string, port: number): string {
+  return `${host.toLowerCase()}:${port}`
+}

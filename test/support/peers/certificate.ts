@@ -43,7 +43,12 @@ export async function makeCertificateAuthority(options: {
   const [certificate, key] = [join(options.directory, `${name}.pem`), join(options.directory, `${name}.key`)]
   await runOrThrow('openssl', ['genpkey', ...keyArguments[options.keyKind ?? 'ecdsa'], '-out', key])
   const about = ['-subj', `/CN=${name}`, '-days', '30']
-  const uses = ['-addext', 'basicConstraints=critical,CA:TRUE', '-addext', 'keyUsage=critical,keyCertSign,cRLSign']
+  const uses = [
+    '-addext',
+    'basicConstraints=critical,CA:TRUE',
+    '-addext',
+    'keyUsage=critical,keyCertSign,cRLSign',
+  ]
   await runOrThrow('openssl', ['req', '-x509', '-new', '-key', key, '-out', certificate, ...about, ...uses])
   return { certificate, key }
 }

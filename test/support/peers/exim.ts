@@ -37,7 +37,8 @@ export async function startEximReceiver(options: ReceiverOptions): Promise<Recei
   )
   await program.until('a listener', () => isListening(options.listenAddress, options.port))
   const log = async () => {
-    const read = (name: string) => readFile(join(root.path, `var/log/exim4/${name}log`), 'utf8').catch(() => '')
+    const read = (name: string) =>
+      readFile(join(root.path, `var/log/exim4/${name}log`), 'utf8').catch(() => '')
     return `${await read('main')}${await read('panic')}${program.output}`
   }
   return makeReceiver({ name: 'exim', options, recorder, pid: program.pid, log, owned: owned.move() })

@@ -25,7 +25,11 @@ const aptPeers: readonly Peer[] = [
   { name: 'smtp-sink', package: 'postfix', file: '/usr/sbin/smtp-sink' },
   { name: 'swaks', package: 'swaks', file: '/usr/bin/swaks' },
   { name: 'swaks TLS', package: 'libnet-ssleay-perl', file: '/usr/share/doc/libnet-ssleay-perl' },
-  { name: 'swaks TLS sockets', package: 'libio-socket-ssl-perl', file: '/usr/share/doc/libio-socket-ssl-perl' },
+  {
+    name: 'swaks TLS sockets',
+    package: 'libio-socket-ssl-perl',
+    file: '/usr/share/doc/libio-socket-ssl-perl',
+  },
   { name: 'curl', package: 'curl', file: '/usr/bin/curl' },
   { name: 'msmtp', package: 'msmtp', file: '/usr/bin/msmtp' },
   { name: 'python3', package: 'python3', file: '/usr/bin/python3' },
@@ -116,7 +120,15 @@ async function aptInstall(packages: readonly string[], log: (line: string) => vo
     await chmod(policyFile, 0o755)
   }
   try {
-    const args = ['-q', '-y', '--no-install-recommends', '-o', 'DPkg::Lock::Timeout=300', 'install', ...packages]
+    const args = [
+      '-q',
+      '-y',
+      '--no-install-recommends',
+      '-o',
+      'DPkg::Lock::Timeout=300',
+      'install',
+      ...packages,
+    ]
     await runOrThrow('apt-get', args, { env: { DEBIAN_FRONTEND: 'noninteractive' }, timeoutMs: 900_000 })
   } finally {
     if (!hadPolicy) await rm(policyFile, { force: true })
@@ -125,6 +137,7 @@ async function aptInstall(packages: readonly string[], log: (line: string) => vo
 
 /** The installed package that provides mail-transport-agent, when there is one and it is not Postfix. */
 async function installedMta(): Promise<string | undefined> {
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: the format language of dpkg-query
   const listed = await run('dpkg-query', ['-W', '-f', '${db:Status-Abbrev} ${Package} ${Provides}\\n'])
   const providers = [...listed.stdout.toString().matchAll(/^ii\s+(\S+) .*\bmail-transport-agent\b/gm)]
   return providers.map(match => match[1]).find(name => name !== 'postfix')

@@ -1,9 +1,11 @@
 /**
  * Debian's OpenSMTPD (6.8) as a receiver, chrooted into a private root. What it accepts it hands on to a
  * recorder. Needs root. IPv4 only.
+ *
+ * With `tls` it offers STARTTLS and then fails every handshake: Debian's 6.8.0p2 does not work with OpenSSL 3
+ * (OpenSMTPD issues 1171 and 1239). That makes it no TLS receiver, but a real example of a broken one.
  */
-import { readFile } from 'node:fs/promises'
-import { mkdir } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { cloneRoot, writeInRoot } from './private-root.ts'
 import { isListening, Program } from './process.ts'
@@ -41,7 +43,8 @@ export async function startOpenSmtpdReceiver(options: ReceiverOptions): Promise<
 }
 
 function configuration(options: ReceiverOptions, hostname: string, recorderPort: number): string {
-  const pki = options.tls === undefined ? '' : 'pki peer cert "/etc/ssl/peer.pem"\npki peer key "/etc/ssl/peer.key"\n'
+  const pki =
+    options.tls === undefined ? '' : 'pki peer cert "/etc/ssl/peer.pem"\npki peer key "/etc/ssl/peer.key"\n'
   return `${pki}smtp max-message-size 100M
 listen on ${options.listenAddress} port ${options.port}${pki === '' ? '' : ' tls pki peer'} hostname "${hostname}"
 action "record" relay host smtp://127.0.0.1:${recorderPort}

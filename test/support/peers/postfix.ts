@@ -4,10 +4,10 @@
  *
  * `postfixMainCf` and `layOutPostfixQueue` are shared with the bench, which runs Postfix as a relay.
  */
-import { chmod, chown, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, readFile, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { makeReceiver, type Receiver, type ReceiverOptions } from './receiver.ts'
 import { isListening, Program, runOrThrow } from './process.ts'
+import { makeReceiver, type Receiver, type ReceiverOptions } from './receiver.ts'
 import { Recorder } from './recorder.ts'
 import { Scratch } from './scratch.ts'
 
@@ -19,31 +19,39 @@ export interface PostfixReceiverOptions extends ReceiverOptions {
 /** Where the programs of Debian's package are. */
 export const postfixDaemonDirectory = '/usr/lib/postfix/sbin'
 
-const services: ReadonlyArray<readonly [name: string, type: string, processLimit: string, command: string]> = [
-  ['pickup', 'unix', '1', 'pickup'],
-  ['cleanup', 'unix', '0', 'cleanup'],
-  ['qmgr', 'unix', '1', 'qmgr'],
-  ['tlsmgr', 'unix', '1', 'tlsmgr'],
-  ['rewrite', 'unix', '-', 'trivial-rewrite'],
-  ['bounce', 'unix', '0', 'bounce'],
-  ['defer', 'unix', '0', 'bounce'],
-  ['trace', 'unix', '0', 'bounce'],
-  ['verify', 'unix', '1', 'verify'],
-  ['flush', 'unix', '0', 'flush'],
-  ['proxymap', 'unix', '-', 'proxymap'],
-  ['smtp', 'unix', '-', 'smtp'],
-  ['relay', 'unix', '-', 'smtp'],
-  ['showq', 'unix', '-', 'showq'],
-  ['error', 'unix', '-', 'error'],
-  ['retry', 'unix', '-', 'error'],
-  ['discard', 'unix', '-', 'discard'],
-  ['anvil', 'unix', '1', 'anvil'],
-  ['scache', 'unix', '1', 'scache'],
-  ['postlog', 'unix-dgram', '1', 'postlogd'],
-]
+const services: ReadonlyArray<readonly [name: string, type: string, processLimit: string, command: string]> =
+  [
+    ['pickup', 'unix', '1', 'pickup'],
+    ['cleanup', 'unix', '0', 'cleanup'],
+    ['qmgr', 'unix', '1', 'qmgr'],
+    ['tlsmgr', 'unix', '1', 'tlsmgr'],
+    ['rewrite', 'unix', '-', 'trivial-rewrite'],
+    ['bounce', 'unix', '0', 'bounce'],
+    ['defer', 'unix', '0', 'bounce'],
+    ['trace', 'unix', '0', 'bounce'],
+    ['verify', 'unix', '1', 'verify'],
+    ['flush', 'unix', '0', 'flush'],
+    ['proxymap', 'unix', '-', 'proxymap'],
+    ['smtp', 'unix', '-', 'smtp'],
+    ['relay', 'unix', '-', 'smtp'],
+    ['showq', 'unix', '-', 'showq'],
+    ['error', 'unix', '-', 'error'],
+    ['retry', 'unix', '-', 'error'],
+    ['discard', 'unix', '-', 'discard'],
+    ['anvil', 'unix', '1', 'anvil'],
+    ['scache', 'unix', '1', 'scache'],
+    ['postlog', 'unix-dgram', '1', 'postlogd'],
+  ]
 
 /** Services whose socket master puts into `public/`, where clients look for it. */
-const publicServices: ReadonlySet<string> = new Set(['pickup', 'cleanup', 'qmgr', 'flush', 'showq', 'postlog'])
+const publicServices: ReadonlySet<string> = new Set([
+  'pickup',
+  'cleanup',
+  'qmgr',
+  'flush',
+  'showq',
+  'postlog',
+])
 
 /** master.cf with an smtpd on `listen` (`address:port`) and the services a relay needs, nothing chrooted. */
 export function postfixMasterCf(listen: string): string {
@@ -66,7 +74,10 @@ export async function layOutPostfixQueue(queueDirectory: string): Promise<void> 
     await chown(join(queueDirectory, name), uid, 0)
   }
   await mkdir(join(queueDirectory, 'pid'), { mode: 0o755 })
-  for (const [name, mode] of [['public', 0o2710], ['maildrop', 0o1730]] as const) {
+  for (const [name, mode] of [
+    ['public', 0o2710],
+    ['maildrop', 0o1730],
+  ] as const) {
     await mkdir(join(queueDirectory, name))
     await chown(join(queueDirectory, name), uid, postdropGid)
     await chmod(join(queueDirectory, name), mode)
@@ -102,6 +113,9 @@ export async function startPostfix(options: {
   await writeFile(join(configuration, 'main.cf'), `${[...own, ...options.mainCf].join('\n')}\n`)
   const listen = address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`
   await writeFile(join(configuration, 'master.cf'), postfixMasterCf(listen))
+  // Postfix does not trust a main.cf written in the last two seconds and would wait.
+  const minuteAgo = new Date(Date.now() - 60_000)
+  await utimes(join(configuration, 'main.cf'), minuteAgo, minuteAgo)
   const program = new Program({
     name: 'postfix',
     command: join(postfixDaemonDirectory, 'master'),
@@ -130,6 +144,7 @@ export async function startPostfixReceiver(options: PostfixReceiverOptions): Pro
         `myhostname = ${options.hostname ?? 'postfix.peers.test'}`,
         'mydestination =',
         'smtpd_peername_lookup = no',
+        'in_flow_delay = 0',
         'mynetworks = 0.0.0.0/0 [::]/0',
         'alias_maps =',
         'inet_protocols = all',

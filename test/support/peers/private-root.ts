@@ -57,8 +57,13 @@ async function libraryClosure(name: string): Promise<readonly string[]> {
   const found = new Set([name])
   for (let front = [name]; front.length > 0; ) {
     const said = await runOrThrow('apt-cache', ['depends', '--important', ...front])
-    const wanted = [...said.matchAll(/^ \|?(?:Pre)?Depends: (\S+)$/gm), ...said.matchAll(/^ {2}(?:Pre)?Depends: (\S+)$/gm)]
-    const fresh = wanted.map(match => match[1] ?? '').filter(one => isLibrary.test(one) && !isNeedless.test(one))
+    const wanted = [
+      ...said.matchAll(/^ \|?(?:Pre)?Depends: (\S+)$/gm),
+      ...said.matchAll(/^ {2}(?:Pre)?Depends: (\S+)$/gm),
+    ]
+    const fresh = wanted
+      .map(match => match[1] ?? '')
+      .filter(one => isLibrary.test(one) && !isNeedless.test(one))
     front = [...new Set(fresh)].filter(one => !found.has(one))
     for (const one of front) found.add(one)
   }
@@ -73,7 +78,9 @@ export interface RootUser {
 /** A root of its own for one start, with /dev, /tmp and the given users. Dispose it after the program ended. */
 export async function cloneRoot(peer: PrivatePeer, users: readonly RootUser[]): Promise<Scratch> {
   if (!(await isUnpacked(peer)))
-    throw new Error(`${peer} is not unpacked in ${peersDirectory()}: run npm test (or installPeers) as root first`)
+    throw new Error(
+      `${peer} is not unpacked in ${peersDirectory()}: run npm test (or installPeers) as root first`,
+    )
   await mkdir(join(peersDirectory(), 'run'), { recursive: true })
   const root = await Scratch.create(peer, join(peersDirectory(), 'run'))
   const from = `${join(peersDirectory(), peer, 'root')}/.`
@@ -105,7 +112,12 @@ export async function cloneRoot(peer: PrivatePeer, users: readonly RootUser[]): 
  * Write a file inside a cloned root. The old one is unlinked first: it may be a hard link into the unpacked
  * root, which must not change.
  */
-export async function writeInRoot(root: Scratch, path: string, text: string | Buffer, mode = 0o644): Promise<void> {
+export async function writeInRoot(
+  root: Scratch,
+  path: string,
+  text: string | Buffer,
+  mode = 0o644,
+): Promise<void> {
   const target = join(root.path, path)
   await mkdir(dirname(target), { recursive: true })
   await rm(target, { force: true })

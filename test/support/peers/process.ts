@@ -138,7 +138,9 @@ export class Program implements AsyncDisposable {
     while (!(await isReady())) {
       if (this.#isEnded) throw new Error(`${this.name} ended before ${what}:\n${this.#output.slice(-4000)}`)
       if (performance.now() > deadlineMs)
-        throw new Error(`${this.name}: ${what} not seen within ${timeoutMs} ms:\n${this.#output.slice(-4000)}`)
+        throw new Error(
+          `${this.name}: ${what} not seen within ${timeoutMs} ms:\n${this.#output.slice(-4000)}`,
+        )
       await delay(15)
     }
   }

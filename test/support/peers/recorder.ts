@@ -85,7 +85,7 @@ export class Recorder implements AsyncDisposable {
     let isInData = false
     let draft: Draft = emptyDraft()
     socket.write('220 recorder.test ESMTP\r\n')
-    socket.on('data', chunk => {
+    socket.on('data', (chunk: Buffer) => {
       pending = Buffer.concat([pending, chunk])
       for (;;) {
         if (isInData) {

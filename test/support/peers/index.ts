@@ -1,0 +1,38 @@
+/**
+ * Real programs for tests and benches: installing them (`installPeers`), starting them on loopback from
+ * folders of their own, and reading back what they received. Every launcher returns when the program answers
+ * and is ended by `await using`. Linux; the receivers need root.
+ */
+export {
+  type Certificate,
+  type CertificateOptions,
+  type KeyKind,
+  makeCertificate,
+  makeCertificateAuthority,
+} from './certificate.ts'
+export { type Knot, type KnotZone, startKnot, startUnbound, type Unbound } from './dns.ts'
+export { startEximReceiver } from './exim.ts'
+export { type InstallOptions, installPeers, missingPeers, type PeersReport } from './install.ts'
+export { type DkimVerdict, type OpendkimReport, verifyWithOpendkim } from './opendkim.ts'
+export { startOpenSmtpdReceiver } from './opensmtpd.ts'
+export { type PostfixReceiverOptions, startPostfix, startPostfixReceiver } from './postfix.ts'
+export {
+  freePort,
+  isListening,
+  Program,
+  type ProgramOptions,
+  type RunOptions,
+  type RunResult,
+  run,
+  runOrThrow,
+} from './process.ts'
+export type { Receiver, ReceiverOptions } from './receiver.ts'
+export { type ReceivedMail, Recorder } from './recorder.ts'
+export { Scratch } from './scratch.ts'
+export {
+  runSmtpSource,
+  type SmtpSink,
+  type SmtpSourceOptions,
+  type SmtpSourceResult,
+  startSmtpSink,
+} from './smtp-load.ts'

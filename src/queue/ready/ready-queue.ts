@@ -1,0 +1,79 @@
+// The ready queue of one egress path: what is due now, in memory, in the order in which it should leave.
+//
+// Place on the path: between the lease (or a just-committed submission) and the attempt. Ten lanes, 0 the most urgent.
+// Seven of eight turns go to the most urgent lane that has something; every eighth goes round the others, so that
+// urgent mail overtakes and nothing starves. It is bounded from outside (room.ts): the whole engine shares one bound.
+
+import type { ReadyBatch } from './batch.ts'
+import { Lane } from './lane.ts'
+
+/** Lanes, 0 to 9. */
+export const laneCount = 10
+/** Every so many turns another lane than the most urgent is served. */
+const turnsForOthers = 8
+
+/** Due batches of one egress path. */
+export class ReadyQueue {
+  readonly #lanes: (Lane | undefined)[] = new Array<Lane | undefined>(laneCount).fill(undefined)
+  #size = 0
+  #turn = 0
+  #nextOther = 0
+
+  /** Batches waiting. */
+  get size(): number {
+    return this.#size
+  }
+
+  push(batch: ReadyBatch): void {
+    this.#lane(batch).push(batch)
+    this.#size++
+  }
+
+  /** Puts a batch back before the others of its sender: it was taken and must be sent again. */
+  putBack(batch: ReadyBatch): void {
+    this.#lane(batch).putBack(batch)
+    this.#size++
+  }
+
+  /** Takes the next one. */
+  shift(): ReadyBatch | undefined {
+    if (this.#size === 0) return undefined
+    this.#size--
+    const first = this.#firstFrom(0)
+    const isOthersTurn = ++this.#turn % turnsForOthers === 0
+    const chosen = isOthersTurn ? this.#other(first) : first
+    return this.#lanes[chosen]!.shift()
+  }
+
+  /** Takes everything, in order. */
+  drain(): ReadyBatch[] {
+    const taken: ReadyBatch[] = []
+    for (let batch = this.shift(); batch !== undefined; batch = this.shift()) taken.push(batch)
+    return taken
+  }
+
+  #lane({ message }: ReadyBatch): Lane {
+    const index = Math.min(Math.max(Math.trunc(message.priority), 0), laneCount - 1)
+    const lane = this.#lanes[index]
+    if (lane !== undefined) return lane
+    const made = new Lane()
+    this.#lanes[index] = made
+    return made
+  }
+
+  #firstFrom(start: number): number {
+    for (let index = start; index < laneCount; index++) {
+      if ((this.#lanes[index]?.size ?? 0) > 0) return index
+    }
+    return -1
+  }
+
+  /** The next lane in the round that is not the most urgent one; that one when it is alone. */
+  #other(first: number): number {
+    let found = this.#firstFrom(Math.max(this.#nextOther, first + 1))
+    if (found < 0) found = this.#firstFrom(first + 1)
+    if (found < 0) return first
+    this.#nextOther = (found + 1) % laneCount
+    return found
+  }
+}

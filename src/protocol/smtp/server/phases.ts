@@ -21,7 +21,7 @@ export type Phase =
   | 'closed'
 
 /** What a phase does with bytes that arrive. */
-export type Reads = 'proxy' | 'nothing' | 'commands' | 'sasl' | 'data' | 'octets' | 'waste'
+export type Reads = 'proxy' | 'nothing' | 'lines' | 'data' | 'octets' | 'waste'
 
 /** Which deadline runs in a phase. */
 export type Deadline = 'proxy' | 'handshake' | 'command' | 'content' | 'linger' | 'none'
@@ -46,23 +46,23 @@ export const phaseTable: Readonly<Record<Phase, PhaseRow>> = {
   proxy: { reads: 'proxy', deadline: 'proxy', isTransaction: false, next: ['handshake', 'opening'] },
   handshake: { reads: 'nothing', deadline: 'handshake', isTransaction: false, next: ['opening', 'greeted'] },
   opening: { reads: 'nothing', deadline: 'command', isTransaction: false, next: ['greeted'] },
-  greeted: { reads: 'commands', deadline: 'command', isTransaction: false, next: ['ready', 'octets'] },
+  greeted: { reads: 'lines', deadline: 'command', isTransaction: false, next: ['ready', 'octets'] },
   ready: {
-    reads: 'commands',
+    reads: 'lines',
     deadline: 'command',
     isTransaction: false,
     next: ['ready', 'handshake', 'sasl', 'mail', 'octets'],
   },
-  sasl: { reads: 'sasl', deadline: 'command', isTransaction: false, next: ['ready', 'sasl'] },
-  mail: { reads: 'commands', deadline: 'command', isTransaction: true, next: ['ready', 'rcpt', 'octets'] },
+  sasl: { reads: 'lines', deadline: 'command', isTransaction: false, next: ['ready', 'sasl'] },
+  mail: { reads: 'lines', deadline: 'command', isTransaction: true, next: ['ready', 'rcpt', 'octets'] },
   rcpt: {
-    reads: 'commands',
+    reads: 'lines',
     deadline: 'command',
     isTransaction: true,
     next: ['ready', 'rcpt', 'data', 'octets'],
   },
   data: { reads: 'data', deadline: 'content', isTransaction: true, next: ['ready'] },
-  chunks: { reads: 'commands', deadline: 'command', isTransaction: true, next: ['ready', 'octets'] },
+  chunks: { reads: 'lines', deadline: 'command', isTransaction: true, next: ['ready', 'octets'] },
   octets: {
     reads: 'octets',
     deadline: 'content',

@@ -8,13 +8,11 @@
 // While a promise of the handler is open no input is read. All replies of one turn leave in one write.
 
 import type { Socket } from 'node:net'
-import { replyClass, type SmtpReply, smtpReply } from '../reply.ts'
-import { authResponse } from './command/auth.ts'
-import type { AnySmtpCommand, BdatChunk, CommandSession } from './command.ts'
-import { commandTable, httpVerbs } from './commands.ts'
-import { absurdContentReply, ContentReader } from './content-reader.ts'
+import { type SmtpReply, smtpReply } from '../reply.ts'
+import { httpVerbs } from './commands.ts'
+import { Conversation } from './conversation.ts'
 import { findExpiry, type SessionTimes } from './deadlines.ts'
-import type { ContentAcceptance, MaybePromise, SmtpSessionFacts, SmtpSessionHandler } from './handler.ts'
+import type { MaybePromise, SmtpSessionFacts, SmtpSessionHandler } from './handler.ts'
 import { LineInput } from './line-input.ts'
 import type { CloseReason, SmtpSessionObserver } from './observer.ts'
 import type { SmtpServerOptions } from './options.ts'
@@ -22,7 +20,7 @@ import { mayFollow, type Phase, phaseTable } from './phases.ts'
 import { parseProxyHeader } from './proxy-protocol.ts'
 import * as replies from './replies.ts'
 import { encodeReply } from './reply-encoding.ts'
-import type { SaslDialogue } from './sasl.ts'
+import type { MutableFacts, Question, SessionCore } from './session-core.ts'
 import { Tally } from './tally.ts'
 import type { Ticker, Ticking } from './ticker.ts'
 import { type HandshakeResult, Wire } from './wire.ts'
@@ -55,36 +53,27 @@ export function serveSmtpSession(ports: SmtpServerSessionPorts): SmtpServerSessi
   return session
 }
 
-type Facts = { -readonly [K in keyof SmtpSessionFacts]: SmtpSessionFacts[K] }
-
 const unmappedAddress = (address: string): string => address.replace(/^::ffff:(?=\d+\.)/i, '')
 
-class Session implements SmtpServerSession, CommandSession, Ticking {
+class Session implements SmtpServerSession, SessionCore, Ticking {
   readonly options: SmtpServerOptions
   readonly handler: SmtpSessionHandler
-  readonly facts: Facts
+  readonly facts: MutableFacts
   readonly #ticker: Ticker
   readonly #observer: SmtpSessionObserver | undefined
   readonly #wire: Wire
-  readonly #input = new LineInput()
-  readonly #tally = new Tally()
-  readonly #times: SessionTimes
+  readonly input = new LineInput()
+  readonly tally = new Tally()
+  readonly times: SessionTimes
+  readonly #conversation: Conversation
   #phase: Phase = 'arrived'
   #isRunning = false
   #isWaiting = false
   #hasPeerEnded = false
   #isDraining = false
   #closeReason: CloseReason | null = null
-  #content: ContentReader | null = null
-  #chunk: BdatChunk | null = null
-  #phaseAfterChunk: Phase = 'ready'
   #isTlsDue = false
-  #hasTransaction = false
   isTrusted = false
-  isUtf8Transaction = false
-  rcptCount = 0
-  mailCount = 0
-  sasl: SaslDialogue | null = null
 
   constructor(ports: SmtpServerSessionPorts) {
     this.options = ports.options
@@ -100,19 +89,24 @@ class Session implements SmtpServerSession, CommandSession, Ticking {
       authenticatedAs: null,
     }
     const nowMs = ports.ticker.nowMs
-    this.#times = {
+    this.times = {
       startedMs: nowMs,
       activeMs: nowMs,
       waitingSinceMs: null,
       windowStartMs: nowMs,
       windowBytes: 0,
     }
+    this.#conversation = new Conversation(this)
     this.#wire = new Wire(ports.socket, {
       bytes: chunk => this.#received(chunk),
       drained: () => this.#run(),
       ended: () => this.#peerEnded(),
       closed: () => this.#closed(),
     })
+  }
+
+  get nowMs(): number {
+    return this.#ticker.nowMs
   }
 
   get phase(): Phase {
@@ -147,15 +141,15 @@ class Session implements SmtpServerSession, CommandSession, Ticking {
   #open(): void {
     this.enter('opening')
     this.#wire.listen()
-    this.#ask(
-      'open',
-      () => this.handler.open(this.facts),
-      refusal => {
-        if (refusal !== null) this.#end('refused', refusal)
-        else if (this.#isDraining) this.#end('drain', replies.draining)
+    this.ask<null>({
+      about: 'open',
+      ask: () => this.handler.open(this.facts),
+      answered: refusal => {
+        if (refusal !== null) this.end('refused', refusal)
+        else if (this.#isDraining) this.end('drain', replies.draining)
         else this.#greetAfterLook()
       },
-    )
+    })
   }
 
   /** Two turns of the event loop, so that bytes that were there before the greeting have been read. */
@@ -165,23 +159,23 @@ class Session implements SmtpServerSession, CommandSession, Ticking {
 
   #greet(): void {
     if (this.#phase !== 'opening') return
-    const input = this.#input
+    const input = this.input
     if (input.length > 0) {
       const isTls = input.buffer[input.at] === 0x16
       const verb = input.buffer.toString('latin1', input.at, input.at + 8).split(' ')[0] ?? ''
-      if (isTls) this.#end('not-smtp', replies.tlsOnPlainPort)
-      else if (httpVerbs.has(verb)) this.#end('not-smtp', replies.notSmtp)
-      else this.#end('early-talker', replies.earlyTalker)
+      if (isTls) this.end('not-smtp', replies.tlsOnPlainPort)
+      else if (httpVerbs.has(verb)) this.end('not-smtp', replies.notSmtp)
+      else this.end('early-talker', replies.earlyTalker)
       return
     }
     this.enter('greeted')
     this.#send(smtpReply(220, '', `${this.options.hostname} ESMTP`))
-    if (this.#isDraining) this.#end('drain', replies.draining)
+    if (this.#isDraining) this.end('drain', replies.draining)
     this.#wire.flush()
   }
 
   #readProxyHeader(): void {
-    const input = this.#input
+    const input = this.input
     const header = parseProxyHeader(input.buffer.subarray(input.at))
     if (header.kind === 'incomplete') return
     if (header.kind === 'bad') {
@@ -201,17 +195,14 @@ class Session implements SmtpServerSession, CommandSession, Ticking {
 
   // ---- TLS -----------------------------------------------------------------------------------------------------
 
-  beginTls(): void {
+  startTlsAfterReply(): void {
     this.#isTlsDue = true
   }
 
   /** After the 220 is queued: everything known from before is forgotten (RFC 3207 §4.2). */
   #upgrade(): void {
     this.#isTlsDue = false
-    this.resetTransaction()
-    this.facts.helloName = ''
-    this.facts.isExtended = false
-    this.facts.authenticatedAs = null
+    this.#conversation.forget()
     this.enter('handshake')
     this.#handshake(null, () => {
       this.enter('greeted')
@@ -222,11 +213,11 @@ class Session implements SmtpServerSession, CommandSession, Ticking {
   #handshake(received: Buffer | null, secured: () => void): void {
     const { tls } = this.options
     if (tls.mode === 'none') return
-    this.#input.clear()
+    this.input.clear()
     try {
       this.#wire.startTls(tls.secureContext(), received, result => this.#handshakeDone(result, secured))
     } catch (fault) {
-      this.#observer?.onFault?.(fault, 'tls')
+      this.reportFault(fault, 'tls')
       this.#cut('tls-failed')
     }
   }
@@ -247,7 +238,7 @@ class Session implements SmtpServerSession, CommandSession, Ticking {
 
   #received(chunk: Buffer): void {
     if (phaseTable[this.#phase].reads === 'waste') return
-    this.#input.push(chunk)
+    this.input.push(chunk)
     this.#run()
   }
 
@@ -257,9 +248,7 @@ class Session implements SmtpServerSession, CommandSession, Ticking {
   }
 
   #finishEnded(): void {
-    this.#closeReason ??= 'client-gone'
-    this.#content?.abort()
-    if (this.#phase !== 'closing' && this.#phase !== 'closed') this.enter('closing')
+    this.#shut('client-gone')
     this.#wire.end()
   }
 
@@ -270,380 +259,167 @@ class Session implements SmtpServerSession, CommandSession, Ticking {
     while (!this.#isWaiting && !this.#wire.isFull && this.#step()) {}
     this.#isRunning = false
     if (this.#isWaiting || this.#wire.isFull) {
-      if (this.#input.length > this.options.limits.inputBytesMax) this.#wire.pause()
+      if (this.input.length > this.options.limits.inputBytesMax) this.#wire.pause()
       return
     }
     if (this.#isTlsDue) this.#upgrade()
     this.#wire.flush()
     this.#wire.resume()
-    if (this.#hasPeerEnded && this.#phase !== 'closed') this.#finishEnded()
+    if (this.#hasPeerEnded) this.#finishEnded()
   }
 
   /** Takes one line or one piece of content; false when there is nothing to take. */
   #step(): boolean {
     if (this.#isTlsDue) return false
     switch (phaseTable[this.#phase].reads) {
-      case 'commands':
-        return this.#input.length > 0 && this.#readLine()
-      case 'sasl':
-        return this.#input.length > 0 && this.#readLine()
+      case 'lines':
+        return this.#conversation.readLine()
       case 'data':
-        return this.#input.length > 0 && this.#readData()
+        return this.#conversation.content.readData()
       case 'octets':
-        return this.#readOctets()
+        return this.#conversation.content.readOctets()
       case 'proxy':
         this.#readProxyHeader()
         return false
       case 'nothing':
         return false
       case 'waste':
-        this.#input.clear()
+        this.input.clear()
         return false
     }
   }
 
-  #readLine(): boolean {
-    const input = this.#input
-    if (input.buffer[input.at] === 0x16) {
-      this.#end('not-smtp', replies.tlsOnPlainPort)
-      return true
-    }
-    const { authLineBytes, commandLineBytes } = this.options.limits
-    const status = input.next(Math.max(authLineBytes, commandLineBytes))
-    if (status === 'none') return false
-    this.#times.activeMs = this.#ticker.nowMs
-    if (status === 'line') {
-      if (this.#phase === 'sasl') this.#runCommand(authResponse, input.line)
-      else this.#dispatch(input.line, input.lineBytes)
-      return true
-    }
-    this.#tally.command(false)
-    if (status === 'flood') this.#end('flood', replies.lineFlood)
-    else {
-      if (this.#phase === 'sasl') {
-        this.sasl = null
-        this.enter('ready')
-      }
-      this.#answer(status === 'too-long' ? replies.lineTooLong : replies.malformedLine)
-    }
-    return true
-  }
-
-  // ---- commands ------------------------------------------------------------------------------------------------
-
-  #dispatch(line: string, lineBytes: number): void {
-    const space = line.indexOf(' ')
-    const verb = (space < 0 ? line : line.slice(0, space)).toUpperCase()
-    const command = commandTable.get(verb)
-    if (command === undefined) {
-      this.#tally.command(true)
-      if (httpVerbs.has(verb)) this.#end('not-smtp', replies.notSmtp)
-      else
-        this.#answer(
-          lineBytes > this.options.limits.commandLineBytes ? replies.lineTooLong : replies.unknownCommand,
-        )
-      return
-    }
-    this.#tally.command(command.isJunk)
-    const text = space < 0 ? '' : line.slice(space + 1).trimStart()
-    const refusal = this.#refusal(command, lineBytes)
-    if (refusal === null) this.#runCommand(command, text)
-    else if (refusal === replies.impatient) this.#end('pipelining', refusal)
-    else if (refusal === replies.bytesAfterStartTls) this.#end('starttls-injection', refusal)
-    else if (command.swallow?.(this, text, refusal) !== true) this.#answerCommand(command, refusal)
-  }
-
-  /** Why a command is refused before its text is read. */
-  #refusal(command: AnySmtpCommand, lineBytes: number): SmtpReply | null {
-    const { options, facts } = this
-    if (!command.isAuthLine && lineBytes > options.limits.commandLineBytes) return replies.lineTooLong
-    if (command.isLastInGroup && this.#input.length > 0) {
-      if (command.verb === 'STARTTLS') return replies.bytesAfterStartTls
-      const isKnown = facts.authenticatedAs !== null || this.isTrusted
-      if (options.forbidsUnauthPipelining && !isKnown) return replies.impatient
-    }
-    if (!command.isAllowedBeforeTls && this.#owesTls) return replies.tlsFirst
-    return command.phases.has(this.#phase) ? null : command.misplaced(this.#phase)
-  }
-
-  get #owesTls(): boolean {
-    const { options, facts } = this
-    return options.requiresAuth && options.tls.mode === 'starttls' && facts.tls === null && !this.isTrusted
-  }
-
-  #runCommand(command: AnySmtpCommand, text: string): void {
-    const checked = command.parse(text, this)
-    if (!checked.ok) {
-      this.#answerCommand(command, checked.reply)
-      return
-    }
-    const { args } = checked
-    this.#ask(
-      command.verb,
-      () => command.proceed(this, args),
-      result => {
-        const reply = command.settle(this, args, result)
-        if (reply !== null) this.#answerCommand(command, reply)
-      },
-      result => command.abandon?.(result),
-    )
-  }
-
-  #answerCommand(command: AnySmtpCommand, reply: SmtpReply): void {
-    this.#answer(reply)
-    // The text that a client sends after a refused DATA must not be read as commands.
-    if (command.verb === 'DATA' && reply.code !== 354 && this.#input.length > 0 && this.#closeReason === null)
-      this.#end('pipelining', replies.impatient)
-  }
-
-  /**
-   * Asks the handler and goes on with its answer, at once or later. A throw or a rejection becomes 451 4.3.0 and
-   * ends the transaction; an answer that comes after the end of the session goes to `abandon`.
-   */
-  #ask<T>(
-    what: string,
-    question: () => MaybePromise<T | SmtpReply>,
-    proceed: (answer: T | SmtpReply) => void,
-    abandon?: (answer: T | SmtpReply) => void,
-  ): void {
+  ask<T>(question: Question<T>): void {
     const failed = (fault: unknown): void => {
-      this.#observer?.onFault?.(fault, what)
-      this.resetTransaction()
-      proceed(replies.handlerFault)
+      this.reportFault(fault, question.about)
+      this.#conversation.resetTransaction()
+      question.answered(replies.handlerFault)
     }
     let answer: MaybePromise<T | SmtpReply>
     try {
-      answer = question()
+      answer = question.ask()
     } catch (fault) {
       failed(fault)
       return
     }
     if (!(answer instanceof Promise)) {
-      proceed(answer)
+      question.answered(answer)
       return
     }
     this.#isWaiting = true
-    this.#times.waitingSinceMs = this.#ticker.nowMs
-    const settled = (goOn: () => void): void => {
-      this.#isWaiting = false
-      this.#times.waitingSinceMs = null
-      this.#times.activeMs = this.#ticker.nowMs
-      goOn()
-      this.#run()
-    }
+    this.times.waitingSinceMs = this.#ticker.nowMs
     answer.then(
-      value => settled(() => (this.#isGone ? abandon?.(value) : proceed(value))),
-      fault => settled(() => (this.#isGone ? this.#observer?.onFault?.(fault, what) : failed(fault))),
+      value => {
+        this.#stopWaiting()
+        if (this.isGone) question.abandoned?.(value)
+        else question.answered(value)
+        this.#run()
+      },
+      fault => {
+        this.#stopWaiting()
+        if (this.isGone) this.reportFault(fault, question.about)
+        else failed(fault)
+        this.#run()
+      },
     )
   }
 
-  // ---- what commands do to the session ---------------------------------------------------------------------------
+  #stopWaiting(): void {
+    this.#isWaiting = false
+    this.times.waitingSinceMs = null
+    this.times.activeMs = this.#ticker.nowMs
+  }
 
   enter(phase: Phase): void {
     if (!mayFollow(this.#phase, phase))
       throw new Error(`SMTP session: no step from ${this.#phase} to ${phase}`)
     this.#phase = phase
     const nowMs = this.#ticker.nowMs
-    this.#times.activeMs = nowMs
+    this.times.activeMs = nowMs
     if (phaseTable[phase].deadline === 'content') {
-      this.#times.windowStartMs = nowMs
-      this.#times.windowBytes = 0
+      this.times.windowStartMs = nowMs
+      this.times.windowBytes = 0
     }
-  }
-
-  greet(name: string, isExtended: boolean): void {
-    this.facts.helloName = name
-    this.facts.isExtended = isExtended
-    this.enter('ready')
-  }
-
-  authenticated(name: string): void {
-    this.facts.authenticatedAs = name
-  }
-
-  beginTransaction(isUtf8: boolean): void {
-    this.#hasTransaction = true
-    this.isUtf8Transaction = isUtf8
-    this.rcptCount = 0
-    this.mailCount++
-    this.enter('mail')
-  }
-
-  resetTransaction(): void {
-    this.#content?.abort()
-    this.#content = null
-    if (!this.#hasTransaction) return
-    this.#hasTransaction = false
-    this.isUtf8Transaction = false
-    this.rcptCount = 0
-    this.enter('ready')
-    this.#tell('reset', () => this.handler.reset())
   }
 
   closeAfterReply(reason: CloseReason): void {
     this.#closeReason ??= reason
   }
 
-  // ---- content -------------------------------------------------------------------------------------------------
-
-  #newContent(kind: 'data' | 'bdat', target: ContentAcceptance | SmtpReply): ContentReader {
-    return new ContentReader({
-      kind,
-      target,
-      maxSizeBytes: this.options.maxSizeBytes,
-      onFault: fault => this.#observer?.onFault?.(fault, 'content'),
-    })
-  }
-
-  beginData(acceptance: ContentAcceptance): void {
-    this.#content = this.#newContent('data', acceptance)
-    this.enter('data')
-  }
-
-  beginChunk(chunk: BdatChunk, target: ContentAcceptance | SmtpReply | null): void {
-    if (target !== null) {
-      this.#content?.abort()
-      this.#content = this.#newContent('bdat', target)
-    }
-    this.#content?.startChunk(chunk.octets)
-    this.#chunk = chunk
-    this.#phaseAfterChunk = this.#phase
-    this.enter('octets')
-  }
-
-  #readData(): boolean {
-    const content = this.#content
-    if (content === null) return false
-    const before = content.receivedBytes
-    const written = content.readData(this.#input)
-    this.#advanced(content, before)
-    this.#afterWrite(written, () => {
-      if (content.isEnded) this.#finishContent(content)
-    })
-    return true
-  }
-
-  #readOctets(): boolean {
-    const content = this.#content
-    const chunk = this.#chunk
-    if (content === null || chunk === null || (!content.isEnded && this.#input.length === 0)) return false
-    const before = content.receivedBytes
-    const written = content.isEnded ? null : content.readChunk(this.#input)
-    this.#advanced(content, before)
-    this.#afterWrite(written, () => {
-      if (content.isEnded) this.#chunkDone(content, chunk)
-    })
-    return true
-  }
-
-  #advanced(content: ContentReader, before: number): void {
-    this.#times.activeMs = this.#ticker.nowMs
-    this.#times.windowBytes += content.receivedBytes - before
-    if (content.isAbsurd && !content.isEnded) this.#end('flood', absurdContentReply)
-  }
-
-  /** Goes on at once when the sink took the bytes at once. */
-  #afterWrite(written: Promise<void> | null, goOn: () => void): void {
-    if (this.#isGone) return
-    if (written === null) goOn()
-    else this.#ask<void>('content', () => written, goOn)
-  }
-
-  #chunkDone(content: ContentReader, chunk: BdatChunk): void {
-    if (content.refusal !== null) {
-      const after = this.#phaseAfterChunk
-      this.#content = null
-      if (this.#hasTransaction && (after === 'rcpt' || after === 'chunks')) this.resetTransaction()
-      else this.enter(after)
-      this.#answer(content.refusal)
-    } else if (chunk.isLast) this.#afterWrite(content.finishChunks(), () => this.#finishContent(content))
-    else {
-      this.enter('chunks')
-      this.#answer(smtpReply(250, '2.0.0', `${chunk.octets} octets received`))
-    }
-  }
-
-  #finishContent(content: ContentReader): void {
-    this.#ask(
-      'content',
-      () => content.finish(),
-      reply => {
-        this.#content = null
-        this.resetTransaction()
-        if (replyClass(reply) === 2) this.#tally.acceptedContent()
-        this.#answer(reply)
-      },
-    )
-  }
-
   // ---- replies and the end -------------------------------------------------------------------------------------
 
-  get #isGone(): boolean {
+  get isGone(): boolean {
     return this.#phase === 'closing' || this.#phase === 'closed'
   }
 
   #send(reply: SmtpReply): void {
     this.#observer?.onReply?.(reply.code)
     this.#wire.queue(encodeReply(reply))
-    if (reply.code >= 400) this.#tally.error(reply, this.isTrusted || this.facts.authenticatedAs !== null)
+    if (reply.code >= 400) this.tally.error(reply, this.isTrusted || this.facts.authenticatedAs !== null)
   }
 
-  /** Sends the reply to a command or content, and ends the session when that is due. */
-  #answer(reply: SmtpReply): void {
+  answer(reply: SmtpReply): void {
     this.#send(reply)
     if (this.#closeReason !== null) this.#shut(this.#closeReason)
     else if (reply.close === true || reply.code === 421 || reply.code === 521) this.#shut('refused')
     else {
-      const verdict = this.#tally.verdict(this.options.limits)
-      if (verdict !== null) this.#end(verdict.reason, verdict.reply)
+      const verdict = this.tally.verdict(this.options.limits)
+      if (verdict !== null) this.end(verdict.reason, verdict.reply)
       else if (this.#isDraining) this.#drainIfIdle()
     }
   }
 
   /** The last reply of a session. */
-  #end(reason: CloseReason, reply: SmtpReply): void {
-    if (this.#isGone) return
+  end(reason: CloseReason, reply: SmtpReply): void {
+    if (this.isGone) return
     this.#send(reply)
     this.#shut(reason)
   }
 
   #shut(reason: CloseReason): void {
-    if (this.#isGone) return
+    if (this.isGone) return
     this.#closeReason ??= reason
-    this.#content?.abort()
+    this.#conversation.content.abort()
     this.enter('closing')
-    this.#input.clear()
+    this.input.clear()
     this.#wire.end()
   }
 
+  /** Closes without a word. */
   #cut(reason: CloseReason): void {
     this.#closeReason ??= reason
+    this.#conversation.content.abort()
+    if (!this.isGone) this.enter('closing')
+    this.input.clear()
     this.#wire.destroy()
   }
 
   #closed(): void {
     if (this.#phase === 'closed') return
-    this.#content?.abort()
+    this.#conversation.content.abort()
     this.enter('closed')
     this.#ticker.remove(this)
-    this.#input.clear()
-    this.#tell('closed', () => this.handler.closed())
+    this.input.clear()
+    this.tell('closed', () => this.handler.closed())
     this.#observer?.onClose?.({
       reason: this.#closeReason ?? 'client-gone',
-      durationMs: this.#ticker.nowMs - this.#times.startedMs,
-      commands: this.#tally.commands,
-      errors: this.#tally.errors,
-      accepted: this.#tally.accepted,
+      durationMs: this.#ticker.nowMs - this.times.startedMs,
+      commands: this.tally.commands,
+      errors: this.tally.errors,
+      accepted: this.tally.accepted,
     })
   }
 
-  /** Tells the handler something that has no answer. */
-  #tell(what: string, message: () => void): void {
+  tell(about: string, message: () => void): void {
     try {
       message()
     } catch (fault) {
-      this.#observer?.onFault?.(fault, what)
+      this.reportFault(fault, about)
     }
+  }
+
+  reportFault(fault: unknown, about: string): void {
+    this.#observer?.onFault?.(fault, about)
   }
 
   drain(): void {
@@ -655,7 +431,7 @@ class Session implements SmtpServerSession, CommandSession, Ticking {
     if (this.#isTlsDue) return
     if (this.#phase === 'proxy' || this.#phase === 'handshake') this.#cut('drain')
     else if (this.#phase === 'greeted' || this.#phase === 'ready' || this.#phase === 'sasl')
-      this.#end('drain', replies.draining)
+      this.end('drain', replies.draining)
   }
 
   destroy(): void {
@@ -663,10 +439,10 @@ class Session implements SmtpServerSession, CommandSession, Ticking {
   }
 
   tick(nowMs: number): void {
-    const expiry = findExpiry(this.#phase, this.#times, this.options.limits, nowMs)
+    const expiry = findExpiry(this.#phase, this.times, this.options.limits, nowMs)
     if (expiry === null) return
     if (expiry.kind === 'drain') this.drain()
     else if (expiry.reply === null || this.#wire.isFull) this.#cut(expiry.reason)
-    else this.#end(expiry.reason, expiry.reply)
+    else this.end(expiry.reason, expiry.reply)
   }
 }

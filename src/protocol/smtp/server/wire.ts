@@ -28,6 +28,7 @@ export class Wire {
   readonly #events: WireEvents
   #output = ''
   #isPaused = false
+  #isListening = false
   #isClosed = false
   isFull = false
 
@@ -38,9 +39,12 @@ export class Wire {
     this.#guard(socket)
   }
 
-  /** Begins or goes on to read. */
+  /** Begins to read; a second call does nothing until TLS has replaced the socket. */
   listen(): void {
-    this.#attach(this.#socket)
+    if (this.#isListening) return
+    this.#isListening = true
+    this.#socket.on('data', this.#events.bytes)
+    this.#socket.on('end', this.#onEnd)
   }
 
   queue(text: string): void {
@@ -78,11 +82,6 @@ export class Wire {
     this.#socket.destroy()
   }
 
-  /** True when bytes have arrived that the session has not seen. */
-  get hasUnseenBytes(): boolean {
-    return this.#socket.readableLength > 0
-  }
-
   /**
    * Wraps the socket in TLS as server. `received` are bytes of the client's handshake that were read already
    * (behind a PROXY header). `done` is called once; after a failure `closed` follows.
@@ -91,6 +90,7 @@ export class Wire {
     this.flush()
     const plain = this.#socket
     this.#detach(plain)
+    this.#isListening = false
     plain.pause()
     if (received !== null && received.length > 0) plain.unshift(received)
     const secure = new TLSSocket(plain, { isServer: true, secureContext: context, requestCert: false })
@@ -124,11 +124,6 @@ export class Wire {
     socket.on('error', this.#onError)
     socket.on('close', this.#onClose)
     socket.on('drain', this.#onDrain)
-  }
-
-  #attach(socket: Socket): void {
-    socket.on('data', this.#events.bytes)
-    socket.on('end', this.#onEnd)
   }
 
   #detach(socket: Socket): void {

@@ -46,6 +46,7 @@ export class ContentScanner {
 
   /** Reads a part. */
   scan(part: Buffer): void {
+    this.#dots = 0
     if (part.length === 0) return
     // Searching a one-byte string costs a fifth of a loop over the bytes; no character of it is interpreted.
     const text = part.toString('latin1')

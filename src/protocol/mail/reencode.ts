@@ -1,0 +1,281 @@
+// Makes a content fit for a transport that it does not fit: 8-bit bodies for a peer without 8BITMIME, or lines
+// over 998 bytes (RFC 5321 §4.5.3.1.6, RFC 6152 §3).
+//
+// Place on the path: submission (long_lines = "encode") and delivery (peer lacks 8BITMIME); the result must be
+// hashed and signed anew. How it goes:
+//   1. find the parts (mime-tree.ts);
+//   2. look at every part and note what has to change; anything that must not be changed ends it with a value;
+//   3. write the content again: untouched stretches as they are, changed leaves as quoted-printable (text) or
+//      base64 in lines of 76, changed headers with the new Content-Transfer-Encoding.
+// Invariants: decoding the new parts gives the bytes of the old ones; multipart/signed is never changed; only
+// text that readers do not see (preamble, epilogue) is dropped when it does not fit; linear time.
+
+import { isAscii, isUtf8 } from 'node:buffer'
+import { foldField } from './fold.ts'
+import { countFields, fieldBytes } from './header-block.ts'
+import { identityEncodings, type MimePart, parseMime } from './mime-tree.ts'
+import {
+  decodeQuotedPrintable,
+  encodeBase64,
+  encodeQuotedPrintable,
+  rewrapBase64,
+} from './transfer-encoding.ts'
+
+/** What the content must be rid of. */
+export interface ReencodeMode {
+  readonly reason: 'eightbit' | 'longlines'
+  /** Longest line that may stay, without its CRLF; default 998. */
+  readonly lineBytesMax?: number
+}
+
+/** The new content, or why there is none. */
+export type ReencodeResult =
+  | { readonly kind: 'unchanged' }
+  /** `header` ends in the blank line; header and body together are the content. */
+  | { readonly kind: 'reencoded'; readonly header: Buffer; readonly body: Buffer }
+  | {
+      readonly kind: 'impossible'
+      readonly reason: 'headers-need-smtputf8' | 'header-line-too-long' | 'signed' | 'structure' | 'encoding'
+      readonly why: string
+    }
+
+type Impossible = Extract<ReencodeResult, { kind: 'impossible' }>
+
+/** Re-encodes a whole content (header, blank line, body). */
+export function reencode(content: Buffer, mode: ReencodeMode): ReencodeResult {
+  const tree = parseMime(content)
+  if (tree.kind === 'unclear')
+    return impossible('structure', `the MIME structure cannot be followed: ${tree.why}`)
+  return new Reencoder(content, mode).run(tree.root)
+}
+
+function impossible(reason: Impossible['reason'], why: string): Impossible {
+  return { kind: 'impossible', reason, why }
+}
+
+class Reencoder {
+  readonly #content: Buffer
+  readonly #isEightBitMode: boolean
+  readonly #lineBytesMax: number
+  /** Parts that change, themselves or inside. */
+  readonly #touched = new Set<MimePart>()
+  /** Leaves whose body is encoded anew. */
+  readonly #encoded = new Set<MimePart>()
+
+  constructor(content: Buffer, mode: ReencodeMode) {
+    this.#content = content
+    this.#isEightBitMode = mode.reason === 'eightbit'
+    this.#lineBytesMax = mode.lineBytesMax ?? 998
+  }
+
+  run(root: MimePart): ReencodeResult {
+    const fault = this.#inspect(root)
+    if (fault !== undefined) return fault
+    if (!this.#touched.has(root)) return { kind: 'unchanged' }
+    const pieces: Buffer[] = []
+    this.#writeBody(root, pieces)
+    return { kind: 'reencoded', header: this.#newHeader(root, true), body: Buffer.concat(pieces) }
+  }
+
+  /** Notes what has to change in the part and below; gives the reason when something must but cannot. */
+  #inspect(part: MimePart): Impossible | undefined {
+    let isTouched = false
+    if (this.#misfits(part.header.bytes)) {
+      const fault = this.#headerFault(part)
+      if (fault !== undefined) return fault
+      isTouched = true
+    }
+    if (part.kind === 'leaf') {
+      const body = this.#content.subarray(part.bodyStart, part.bodyEnd)
+      if (this.#misfits(body)) {
+        const fault = leafFault(part)
+        if (fault !== undefined) return fault
+        this.#encoded.add(part)
+        isTouched = true
+      }
+    } else if (part.kind === 'multipart') {
+      if (outsideStretches(part).some(([start, end]) => this.#misfits(this.#content.subarray(start, end)))) {
+        if (part.children.length === 0)
+          return impossible('structure', 'a multipart has no parts but text to encode')
+        isTouched = true
+      }
+    }
+    for (const child of part.children) {
+      const fault = this.#inspect(child)
+      if (fault !== undefined) return fault
+      isTouched ||= this.#touched.has(child)
+    }
+    if (!isTouched) return undefined
+    if (part.contentType.type === 'multipart/signed') {
+      return impossible(
+        'signed',
+        'a signed part (multipart/signed) must not be changed; send it as 7-bit lines',
+      )
+    }
+    this.#touched.add(part)
+    return undefined
+  }
+
+  #misfits(bytes: Buffer): boolean {
+    if (this.#isEightBitMode && !isAscii(bytes)) return true
+    return hasLongLine(bytes, this.#lineBytesMax)
+  }
+
+  #headerFault(part: MimePart): Impossible | undefined {
+    if (this.#isEightBitMode && !part.header.isAscii) {
+      return impossible(
+        'headers-need-smtputf8',
+        'a header has characters outside of US-ASCII; it needs SMTPUTF8',
+      )
+    }
+    for (const field of part.header.fields) {
+      if (foldField(fieldBytes(field), this.#lineBytesMax) !== undefined) continue
+      const name = JSON.stringify(field.name)
+      return impossible(
+        'header-line-too-long',
+        `the field ${name} has over ${this.#lineBytesMax} bytes without a space`,
+      )
+    }
+    return undefined
+  }
+
+  #write(part: MimePart, pieces: Buffer[]): void {
+    if (!this.#touched.has(part)) {
+      pieces.push(this.#content.subarray(part.headerStart, part.bodyEnd))
+      return
+    }
+    pieces.push(this.#newHeader(part, false))
+    this.#writeBody(part, pieces)
+  }
+
+  #writeBody(part: MimePart, pieces: Buffer[]): void {
+    const content = this.#content
+    if (part.kind === 'leaf') {
+      const body = content.subarray(part.bodyStart, part.bodyEnd)
+      const isLast = part.bodyEnd === content.length
+      pieces.push(this.#encoded.has(part) ? encodeLeaf(part, body, isLast) : body)
+    } else if (part.kind === 'message') {
+      for (const child of part.children) this.#writeChildContent(child, pieces)
+    } else this.#writeMultipart(part, pieces)
+  }
+
+  /** The content inside a message part: a root of its own. */
+  #writeChildContent(child: MimePart, pieces: Buffer[]): void {
+    if (this.#touched.has(child)) {
+      pieces.push(this.#newHeader(child, true))
+      this.#writeBody(child, pieces)
+    } else this.#write(child, pieces)
+  }
+
+  #writeMultipart(part: MimePart, pieces: Buffer[]): void {
+    const content = this.#content
+    this.#writeFitting(part.bodyStart, part.delimiters[0]?.start ?? part.bodyEnd, pieces)
+    for (const [i, delimiter] of part.delimiters.entries()) {
+      pieces.push(content.subarray(delimiter.start, delimiter.end))
+      const child = part.children[i]
+      const next = part.delimiters[i + 1]?.start ?? part.bodyEnd
+      if (child === undefined) {
+        this.#writeFitting(delimiter.end, part.bodyEnd, pieces)
+        continue
+      }
+      this.#write(child, pieces)
+      // The CRLF that belongs to the next delimiter line.
+      pieces.push(content.subarray(child.bodyEnd, next))
+    }
+  }
+
+  /** Preamble and epilogue: readers ignore them, so what does not fit is left out. */
+  #writeFitting(start: number, end: number, pieces: Buffer[]): void {
+    const text = this.#content.subarray(start, end)
+    if (!this.#misfits(text)) pieces.push(text)
+  }
+
+  /** The header of a changed part: long lines folded, the encoding put right, what is missing added. */
+  #newHeader(part: MimePart, isRoot: boolean): Buffer {
+    const pieces: Buffer[] = []
+    const encoding = this.#newEncoding(part)
+    let isEncodingWritten = false
+    for (const field of part.header.fields) {
+      if (field.name !== 'content-transfer-encoding') {
+        pieces.push(foldField(fieldBytes(field), this.#lineBytesMax) ?? fieldBytes(field))
+      } else if (!isEncodingWritten) {
+        pieces.push(Buffer.from(`Content-Transfer-Encoding: ${encoding}\r\n`))
+        isEncodingWritten = true
+      }
+    }
+    if (this.#encoded.has(part)) {
+      const { header } = part
+      if (isRoot && countFields(header, 'mime-version') === 0)
+        pieces.push(Buffer.from('MIME-Version: 1.0\r\n'))
+      if (countFields(header, 'content-type') === 0) pieces.push(this.#defaultTypeField(part))
+      if (!isEncodingWritten) pieces.push(Buffer.from(`Content-Transfer-Encoding: ${encoding}\r\n`))
+    }
+    pieces.push(Buffer.from('\r\n'))
+    return Buffer.concat(pieces)
+  }
+
+  #newEncoding(part: MimePart): string {
+    if (this.#encoded.has(part)) return leafEncoding(part)
+    // What was declared as 8-bit has been made 7-bit by now, all the way down.
+    return this.#isEightBitMode && identityEncodings.has(part.encoding) ? '7bit' : part.encoding || '7bit'
+  }
+
+  /** A part that says nothing is text/plain; the charset is told where the bytes tell it (RFC 1428 §3). */
+  #defaultTypeField(part: MimePart): Buffer {
+    const body = this.#content.subarray(part.bodyStart, part.bodyEnd)
+    return Buffer.from(`Content-Type: text/plain; charset=${isUtf8(body) ? 'utf-8' : 'unknown-8bit'}\r\n`)
+  }
+}
+
+/** Why a leaf cannot be encoded, if it cannot. */
+function leafFault(part: MimePart): Impossible | undefined {
+  const { encoding, contentType } = part
+  const isKnown = identityEncodings.has(encoding) || encoding === 'base64' || encoding === 'quoted-printable'
+  if (!isKnown)
+    return impossible('encoding', `a part has the unknown transfer encoding ${JSON.stringify(encoding)}`)
+  if (contentType.type === 'message/partial' || contentType.type === 'message/external-body') {
+    return impossible('encoding', `a part of type ${contentType.type} must be 7-bit and cannot be encoded`)
+  }
+  return undefined
+}
+
+/** Text stays readable; so do message/* leaves, which are fields and text (RFC 3464, RFC 6533). */
+function leafEncoding(part: MimePart): string {
+  if (!identityEncodings.has(part.encoding)) return part.encoding
+  const { type } = part.contentType
+  return type === '' || type.startsWith('text/') || type.startsWith('message/')
+    ? 'quoted-printable'
+    : 'base64'
+}
+
+function encodeLeaf(part: MimePart, body: Buffer, isLast: boolean): Buffer {
+  if (leafEncoding(part) === 'quoted-printable') {
+    return encodeQuotedPrintable(part.encoding === 'quoted-printable' ? decodeQuotedPrintable(body) : body)
+  }
+  const encoded = part.encoding === 'base64' ? rewrapBase64(body) : encodeBase64(body)
+  // A content ends in CRLF; inside a multipart the CRLF belongs to the delimiter.
+  return isLast ? Buffer.concat([encoded, Buffer.from('\r\n')]) : encoded
+}
+
+/** Preamble and epilogue of a multipart, as offsets. */
+function outsideStretches(part: MimePart): [number, number][] {
+  const first = part.delimiters[0]
+  const last = part.delimiters.at(-1)
+  if (first === undefined || last === undefined) return [[part.bodyStart, part.bodyEnd]]
+  const preamble: [number, number] = [part.bodyStart, first.start]
+  return last.isClosing ? [preamble, [last.end, part.bodyEnd]] : [preamble]
+}
+
+const lineEndBytes = Buffer.from('\r\n')
+
+/** Whether a line (without CRLF) is longer than `max`: looks only where a line could be too long. */
+function hasLongLine(bytes: Buffer, max: number): boolean {
+  let start = 0
+  while (bytes.length - start > max) {
+    // A line end in the window lets the last one in it be the next start: few searches even for short lines.
+    const end = bytes.subarray(start, start + max + 2).lastIndexOf(lineEndBytes)
+    if (end === -1) return true
+    start += end + 2
+  }
+  return false
+}

@@ -3,7 +3,7 @@
 // Place on the path: off it; the service checks every name here before it reaches the store. A domain leaves as a
 // lower-case A-label, the form in which everything else compares it.
 
-import { domainToASCII } from 'node:url'
+import { normalizeDomain } from '../protocol/mail/index.ts'
 
 /** A name that may be used, or the sentence that says why not. */
 export type NameCheck =
@@ -19,18 +19,12 @@ export function checkName(name: string): NameCheck {
 
 /** Checks a domain and gives its lower-case A-label; Unicode is converted, a dot at the end is dropped. */
 export function checkDomainName(text: string): NameCheck {
-  const why = `${quote(text)} is not a domain name such as example.com`
   const given = text.endsWith('.') ? text.slice(0, -1) : text
-  // What URLs allow and mail does not (ports, paths, percent signs, full-width digits of addresses) is kept out first.
-  if (given.length > 253 || /[\s/:@?#%[\]\\]/.test(given)) return { ok: false, why }
-  const name = domainToASCII(given).toLowerCase()
-  const labels = name.split('.')
-  const isValid =
-    name.length <= 253 &&
-    labels.length >= 2 &&
-    !/^\d+$/.test(labels.at(-1) ?? '') &&
-    labels.every(label => label.length <= 63 && /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/.test(label))
-  return isValid ? { ok: true, name } : { ok: false, why }
+  // The same function that reads addresses: what is added here is what MAIL and From are compared with.
+  const parsed = normalizeDomain(given)
+  if (parsed.ok && /^(?:[a-z0-9-]+\.)+[a-z0-9-]*[a-z][a-z0-9-]*$/.test(parsed.value))
+    return { ok: true, name: parsed.value }
+  return { ok: false, why: `${quote(text)} is not a domain name such as example.com` }
 }
 
 /** Names never look like ids, so that a flag may take either. */

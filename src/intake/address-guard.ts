@@ -49,9 +49,15 @@ export class AddressGuard {
     }
     const { connectionsPerAddressMax, connectionsPerMinuteMax } = this.#limits
     if (state.open >= connectionsPerAddressMax)
-      return refuse('too-many-connections', `${address} has ${state.open} connections open; close some and try again`)
+      return refuse(
+        'too-many-connections',
+        `${address} has ${state.open} connections open; close some and try again`,
+      )
     if (state.recent >= connectionsPerMinuteMax)
-      return refuse('connection-rate', `${address} made ${state.recent} connections this minute; wait a minute`)
+      return refuse(
+        'connection-rate',
+        `${address} made ${state.recent} connections this minute; wait a minute`,
+      )
     state.open++
     state.recent++
     return null
@@ -83,7 +89,13 @@ export class AddressGuard {
     const known = this.#states.get(key)
     if (known !== undefined) return known
     if (this.#states.size >= addressesMax) this.#dropQuiet()
-    const fresh = { open: 0, recent: 0, minuteStartMs: this.#clock.monotonicMs(), authFailures: 0, lastFailureMs: -failureMemoryMs }
+    const fresh = {
+      open: 0,
+      recent: 0,
+      minuteStartMs: this.#clock.monotonicMs(),
+      authFailures: 0,
+      lastFailureMs: -failureMemoryMs,
+    }
     this.#states.set(key, fresh)
     return fresh
   }

@@ -3,7 +3,13 @@
 // Unknown user and wrong secret get the same code, text and cost. After some failures from one address the answers
 // are delayed: a guesser is slowed, and nobody is locked out of his own account by a stranger.
 
-import { type Account, type AccountReader, type Credential, type Stream, verifyCredential } from '../accounts/index.ts'
+import {
+  type Account,
+  type AccountReader,
+  type Credential,
+  type Stream,
+  verifyCredential,
+} from '../accounts/index.ts'
 import type { SaslCredentials } from '../protocol/smtp/index.ts'
 import type { AddressGuard } from './address-guard.ts'
 import { type Refusal, refuse } from './refusal.ts'

@@ -9,6 +9,7 @@ import {
   fieldsNamed,
   fieldValue,
   formatDateField,
+  formatMessageIdentifier,
   formatMessageIdField,
   type HeaderBlock,
   type HeaderField,
@@ -34,20 +35,26 @@ export interface PreparedHeader {
 /** Scans the block; a refusal names what a strict receiver would stumble over. */
 export function readHeader(bytes: Buffer, sizeBytesMax: number): HeaderBlock | Refusal {
   const scan = scanHeaderBlock(bytes, { sizeBytesMax, fieldsMax: 1000 })
-  if (scan.kind === 'too-large') return refuse('header-too-large', `the header is larger than ${sizeBytesMax} bytes`)
+  if (scan.kind === 'too-large')
+    return refuse('header-too-large', `the header is larger than ${sizeBytesMax} bytes`)
   if (scan.kind === 'too-many-fields')
     return refuse('header-too-many-fields', `the header has more than ${scan.fieldsMax} fields`)
   return scan.block
 }
 
 /** Takes Bcc out; adds Message-ID and Date when they are missing (RFC 6409 §8.3, §8.2). */
-export function prepareHeader(block: HeaderBlock, id: Buffer, hostname: string, clock: Clock): PreparedHeader {
+export function prepareHeader(
+  block: HeaderBlock,
+  id: Buffer,
+  hostname: string,
+  clock: Clock,
+): PreparedHeader {
   const kept = withoutFields(block, hiddenRecipientFields)
   const own = fieldsNamed(kept, 'message-id')[0]
   const parts: Buffer[] = []
   let headerMessageId = own === undefined ? '' : fieldValue(own)
   if (own === undefined) {
-    headerMessageId = `<${formatMessageId(id)}@${hostname}>`
+    headerMessageId = formatMessageIdentifier(formatMessageId(id), hostname)
     parts.push(formatMessageIdField(headerMessageId))
   }
   if (countFields(kept, 'date') === 0) parts.push(formatDateField(clock.nowMs()))

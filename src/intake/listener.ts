@@ -4,9 +4,9 @@
 // a relay listener's networks are exempt). Everything else about a connection is the engine's.
 
 import net from 'node:net'
+import type { AddressGuard } from './address-guard.ts'
 import type { Refusal } from './refusal.ts'
 import { refusalReply, refuse } from './refusal.ts'
-import type { AddressGuard } from './address-guard.ts'
 import type { Door } from './session.ts'
 
 /** A running session, as far as the listener cares. */
@@ -81,7 +81,12 @@ export class Listener {
       return
     }
     const isExempt = isBehindProxy || door.isInNetworks(address)
-    const refusal = this.#sessions.size >= sessionsMax ? busy(sessionsMax) : isExempt ? null : this.#ports.guard.enter(address)
+    const refusal =
+      this.#sessions.size >= sessionsMax
+        ? busy(sessionsMax)
+        : isExempt
+          ? null
+          : this.#ports.guard.enter(address)
     if (refusal !== null) {
       this.#turnAway(socket, refusal, address)
       return

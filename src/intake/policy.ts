@@ -3,7 +3,13 @@
 // Order on the path: checkReversePath at MAIL, checkForwardPath at RCPT, checkHeader once the header block is complete.
 
 import type { AccountReader } from '../accounts/index.ts'
-import { countFields, fieldsNamed, fieldValue, type HeaderBlock, parseFromField } from '../protocol/mail/index.ts'
+import {
+  countFields,
+  fieldsNamed,
+  fieldValue,
+  type HeaderBlock,
+  parseFromField,
+} from '../protocol/mail/index.ts'
 import type { SmtpPath } from '../protocol/smtp/index.ts'
 import type { Principal } from './principal.ts'
 import { type Refusal, refuse } from './refusal.ts'
@@ -40,11 +46,18 @@ function checkOwnDomain(
 }
 
 /** MAIL FROM: null is always allowed to identified clients; else the domain must be the account's own. */
-export function checkReversePath(reader: AccountReader, principal: Principal, path: SmtpPath): Refusal | null {
+export function checkReversePath(
+  reader: AccountReader,
+  principal: Principal,
+  path: SmtpPath,
+): Refusal | null {
   if (path.localPart === '' && path.domain === '') return null
   if (principal.senders === 'any') return null
   if (path.domain === '')
-    return refuse('sender-not-owned', `the reverse-path <${path.localPart}> has no domain; use a full address`)
+    return refuse(
+      'sender-not-owned',
+      `the reverse-path <${path.localPart}> has no domain; use a full address`,
+    )
   return checkOwnDomain(reader, principal, path.domain, 'MAIL FROM')
 }
 
@@ -63,17 +76,27 @@ export function checkHeader(
 ): HeaderVerdict | Refusal {
   const hops = countFields(block, 'received')
   if (hops > receivedMax)
-    return refuse('mail-loop', `${hops} Received fields (limit ${receivedMax}): this message goes round in a loop`)
+    return refuse(
+      'mail-loop',
+      `${hops} Received fields (limit ${receivedMax}): this message goes round in a loop`,
+    )
   const froms = fieldsNamed(block, 'from')
   if (froms.length !== 1)
     return refuse('from-invalid', `a message needs exactly one From field, this one has ${froms.length}`)
   const from = parseFromField(fieldValue(froms[0]!))
   if (from.kind !== 'parsed')
-    return refuse('from-invalid', `the From field cannot be used: ${from.why}; write one address as name@domain`)
+    return refuse(
+      'from-invalid',
+      `the From field cannot be used: ${from.why}; write one address as name@domain`,
+    )
   const mailbox = from.mailbox
   if (principal.senders === 'any') {
     const own = reader.domain(principal.account.key, mailbox.domain)
-    return { kind: 'passed', fromDomain: mailbox.domain, isOwnDomain: own !== null && own.status !== 'pending' }
+    return {
+      kind: 'passed',
+      fromDomain: mailbox.domain,
+      isOwnDomain: own !== null && own.status !== 'pending',
+    }
   }
   const refusal = checkOwnDomain(reader, principal, mailbox.domain, 'From')
   return refusal ?? { kind: 'passed', fromDomain: mailbox.domain, isOwnDomain: true }

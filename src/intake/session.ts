@@ -42,7 +42,13 @@ export interface Door {
 /** Told of what happens at the door, for log, metrics and the `rejected` event. */
 export interface DoorObserver {
   accepted(principal: Principal, door: DoorFacts, recipients: number, sizeBytes: number): void
-  refused(refusal: Refusal, principal: Principal | null, door: DoorFacts, reversePath: string, forwardPath: string): void
+  refused(
+    refusal: Refusal,
+    principal: Principal | null,
+    door: DoorFacts,
+    reversePath: string,
+    forwardPath: string,
+  ): void
 }
 
 /** What a session needs. */
@@ -66,7 +72,6 @@ export class SubmissionSession implements SmtpSessionHandler {
   #reversePath = ''
   #parameters: MailParameters | null = null
   #recipients: NewRecipient[] = []
-  #submission: Submission | null = null
 
   constructor(ports: SessionPorts, door: Door) {
     this.#ports = ports
@@ -135,12 +140,10 @@ export class SubmissionSession implements SmtpSessionHandler {
       envelopeId: parameters.envelopeId ?? '',
       recipients: this.#recipients,
     })
-    this.#submission = submission
     return { sink: this.#sink(submission), bareLf: principal.bareLf }
   }
 
   reset(): void {
-    this.#submission = null
     this.#parameters = null
     this.#recipients = []
     // STARTTLS forgets who authenticated; a relay network is found anew at the next MAIL.
@@ -151,7 +154,6 @@ export class SubmissionSession implements SmtpSessionHandler {
   }
 
   closed(): void {
-    this.#submission = null
     this.#principal = null
   }
 
@@ -207,7 +209,8 @@ export class SubmissionSession implements SmtpSessionHandler {
   #describeDoor(): DoorFacts {
     const facts = this.#facts!
     const known = this.#doorFacts
-    if (known !== null && known.helloName === facts.helloName && known.isExtended === facts.isExtended) return known
+    if (known !== null && known.helloName === facts.helloName && known.isExtended === facts.isExtended)
+      return known
     const { tls } = facts
     const described: DoorFacts = {
       door: 'smtp',

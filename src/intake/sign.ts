@@ -37,7 +37,10 @@ export class SignatureMaker {
   keysFor(accountKey: number, fromDomain: string): readonly DkimKey[] | Refusal {
     const found = this.#source.keysFor(accountKey, fromDomain)
     if (found.kind === 'failed')
-      return refuse('signing-failed', `the DKIM keys of ${fromDomain} cannot be used: ${found.why}; tell the operator`)
+      return refuse(
+        'signing-failed',
+        `the DKIM keys of ${fromDomain} cannot be used: ${found.why}; tell the operator`,
+      )
     if (found.kind === 'unsigned') return this.#operatorKeys
     return this.#operatorKeys.length === 0 ? found.keys : [...found.keys, ...this.#operatorKeys]
   }
@@ -54,7 +57,12 @@ export class SignatureMaker {
   }
 }
 
-function unwrap(result: { kind: 'signed'; signatures: Buffer } | { kind: 'failed'; why: string }): Buffer | Refusal {
+function unwrap(
+  result: { kind: 'signed'; signatures: Buffer } | { kind: 'failed'; why: string },
+): Buffer | Refusal {
   if (result.kind === 'signed') return result.signatures
-  return refuse('signing-failed', `the message could not be signed: ${result.why}; try again, then tell the operator`)
+  return refuse(
+    'signing-failed',
+    `the message could not be signed: ${result.why}; try again, then tell the operator`,
+  )
 }

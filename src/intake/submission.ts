@@ -14,9 +14,22 @@ import type { AccountReader } from '../accounts/index.ts'
 import { type Clock, formatMessageId, type IdGenerator, type MessageId } from '../base/index.ts'
 import { packAccepted } from '../events/index.ts'
 import { BodyHasher, type DkimKey } from '../protocol/auth/dkim/index.ts'
-import { buildReceived, fieldsInOrder, HeaderCollector, type HeaderField, reencode } from '../protocol/mail/index.ts'
+import {
+  buildReceived,
+  fieldsInOrder,
+  HeaderCollector,
+  type HeaderField,
+  reencode,
+} from '../protocol/mail/index.ts'
 import type { ContentFacts, MaybePromise } from '../protocol/smtp/index.ts'
-import type { ContentSpool, LeasedMessage, NewContent, NewMessage, NewRecipient, QueueStore } from '../queue/index.ts'
+import type {
+  ContentSpool,
+  LeasedMessage,
+  NewContent,
+  NewMessage,
+  NewRecipient,
+  QueueStore,
+} from '../queue/index.ts'
 import { ContentKeeper } from './content.ts'
 import { type PreparedHeader, prepareHeader, readHeader } from './header.ts'
 import { checkHeader } from './policy.ts'
@@ -96,7 +109,7 @@ export class Submission {
   readonly #door: DoorFacts
   readonly #envelope: SubmissionEnvelope
   readonly #id: Buffer
-  readonly #keeper: ContentKeeper
+  #keeper: ContentKeeper
   #collector: HeaderCollector | null
   #header: PreparedHeader | null = null
   #hasher: BodyHasher | null = null
@@ -117,7 +130,9 @@ export class Submission {
     this.#envelope = envelope
     this.#id = ports.ids.next()
     this.#collector = new HeaderCollector(options.headerBytesMax)
-    this.#keeper = new ContentKeeper(ports.spool, options.inlineBytesMax)
+    // A content whose lines may have to be encoded stays in memory to its end: its beginning changes as well.
+    const inlineBytesMax = principal.longLines === 'encode' ? Number.MAX_SAFE_INTEGER : options.inlineBytesMax
+    this.#keeper = new ContentKeeper(ports.spool, inlineBytesMax)
   }
 
   /** Steps 1 to 4. After a refusal the rest is swallowed; `end` tells it. */
@@ -177,11 +192,13 @@ export class Submission {
       this.#collector = null
       await this.#takeHeader(bytes)
     }
-    const refusal = this.#refusal ?? this.#checkFacts(facts)
+    if (this.#refusal === null) this.#refusal = await this.#fitLines(facts)
     const header = this.#header
-    if (refusal !== null || header === null) {
+    if (this.#refusal !== null || header === null) {
       this.abort()
-      return refusal ?? refuse('header-malformed', 'the content has no header; begin with the fields From and Subject')
+      return (
+        this.#refusal ?? refuse('header-malformed', 'the content has no header; begin with From and Subject')
+      )
     }
     try {
       const finished = this.#keeper.finish()
@@ -194,13 +211,29 @@ export class Submission {
     }
   }
 
-  #checkFacts(facts: ContentFacts): Refusal | null {
-    const { longLineBytesMax } = this.#options
-    if (facts.longestLineBytes <= longLineBytesMax || this.#principal.longLines === 'encode') return null
-    return refuse(
-      'line-too-long',
-      `a line has ${facts.longestLineBytes} bytes, the limit is ${longLineBytesMax}; encode the body as quoted-printable or base64, or set long_lines = "encode" for this credential`,
-    )
+  /** Lines over the limit: refused, or the content is encoded anew where this door allows it. */
+  async #fitLines(facts: ContentFacts): Promise<Refusal | null> {
+    const { longLineBytesMax, inlineBytesMax } = this.#options
+    const isLong = facts.longestLineBytes > longLineBytesMax
+    if (this.#principal.longLines === 'refuse')
+      return isLong ? lineTooLong(facts.longestLineBytes, longLineBytesMax, encodeHint) : null
+    const parts = this.#keeper.parts ?? []
+    if (!isLong && this.#keeper.sizeBytes <= inlineBytesMax) return null
+    const content = Buffer.concat(parts)
+    this.#keeper = new ContentKeeper(this.#ports.spool, inlineBytesMax)
+    const fitted = isLong
+      ? reencode(content, { reason: 'longlines', lineBytesMax: longLineBytesMax })
+      : unchanged
+    if (fitted.kind === 'impossible') return lineTooLong(facts.longestLineBytes, longLineBytesMax, fitted.why)
+    if (fitted.kind === 'unchanged') {
+      await this.#keeper.push(content)
+      return this.#refusal
+    }
+    // Judged again from the start: the header has another Content-Transfer-Encoding, the body another hash.
+    this.#hasher = null
+    await this.#takeHeader(fitted.header)
+    if (this.#refusal === null) await this.#body(fitted.body)
+    return this.#refusal
   }
 
   async #commit(header: PreparedHeader, content: NewContent, facts: ContentFacts): Promise<SubmissionResult> {
@@ -214,7 +247,10 @@ export class Submission {
     if (result.kind === 'failed')
       return refuse('store-failed', `the message could not be stored (${result.why}); try again later`)
     if (message.startState === 'leased')
-      this.#ports.ready.enqueue(leasedFrom(message, result.key), content.kind === 'inline' ? content.parts : null)
+      this.#ports.ready.enqueue(
+        leasedFrom(message, result.key),
+        content.kind === 'inline' ? content.parts : null,
+      )
     return { kind: 'accepted', id: formatMessageId(this.#id) }
   }
 
@@ -248,7 +284,7 @@ export class Submission {
   }
 
   #newMessage(header: PreparedHeader, content: NewContent, prefix: Buffer, facts: ContentFacts): NewMessage {
-    const { envelope, } = { envelope: this.#envelope }
+    const envelope = this.#envelope
     const { account, stream, username } = this.#principal
     const now = this.#ports.clock.nowMs()
     const sizeBytes = prefix.length + content.sizeBytes
@@ -294,8 +330,19 @@ export class Submission {
   }
 }
 
+const unchanged = { kind: 'unchanged' } as const
+const encodeHint =
+  'encode the body as quoted-printable or base64, or set long_lines = "encode" for this credential'
+
+function lineTooLong(lineBytes: number, maxBytes: number, what: string): Refusal {
+  return refuse('line-too-long', `a line has ${lineBytes} bytes, the limit is ${maxBytes}; ${what}`)
+}
+
 function headerTooLarge(sizeBytesMax: number): Refusal {
-  return refuse('header-too-large', `the header is larger than ${sizeBytesMax} bytes; move content into the body`)
+  return refuse(
+    'header-too-large',
+    `the header is larger than ${sizeBytesMax} bytes; move content into the body`,
+  )
 }
 
 /** The just-committed message as delivery leases it. */

@@ -1,0 +1,159 @@
+// How fast is the store alone? Messages of 4 KiB through the threaded client, 200 in flight, accept then settle.
+//
+// Prints the rate and the store thread's CPU a message. Run by hand: node bench/store.ts [messages] [in flight] [bytes].
+
+import { randomBytes } from 'node:crypto'
+import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { IdGenerator } from '../src/base/index.ts'
+import { packAccepted, packOutcomeFacts } from '../src/events/index.ts'
+import type { NewMessage, Settlement } from '../src/queue/index.ts'
+import { openThreadStore, startStoreThread } from '../src/store/index.ts'
+
+const total = Number(process.argv[2] ?? 100_000)
+const inFlight = Number(process.argv[3] ?? 200)
+const contentBytes = Number(process.argv[4] ?? 4096)
+
+const dataDir = mkdtempSync(join(tmpdir(), 'postrider-bench-store-'))
+const ids = new IdGenerator(() => Date.now(), randomBytes)
+const body = Buffer.alloc(contentBytes, 'x')
+const prefix = Buffer.alloc(600, 'p')
+
+function newMessage(): NewMessage {
+  const nowMs = Date.now()
+  return {
+    id: ids.next(),
+    accountKey: 1,
+    streamKey: 1,
+    reversePath: 'sender@example.com',
+    sentReversePath: 'sender@example.com',
+    isEightBit: false,
+    isSmtpUtf8: false,
+    ret: '',
+    envelopeId: '',
+    acceptedAtMs: nowMs,
+    expiresAtMs: nowMs + 432_000_000,
+    priority: 5,
+    sendsDsn: false,
+    prefix,
+    sizeBytes: prefix.length + body.length,
+    content: { kind: 'inline', parts: [body], sizeBytes: body.length },
+    recipients: [
+      { number: 0, forwardPath: 'user@example.net', domain: 'example.net', notify: 8, originalRecipient: '' },
+    ],
+    startState: 'leased',
+    firstAttemptAtMs: 0,
+    acceptedFacts: packAccepted({
+      reversePath: 'sender@example.com',
+      forwardPaths: ['user@example.net'],
+      sizeBytes: body.length,
+      clientAddress: '192.0.2.1:4711',
+      helloName: 'app.example.com',
+      door: 'smtp',
+      username: 'apikey',
+      headerMessageId: '<0123456789abcdef@example.com>',
+      signedBy: ['example.com=pr1'],
+      tls: 'TLSv1.3 TLS_AES_256_GCM_SHA384',
+    }),
+  }
+}
+
+function delivered(message: NewMessage, messageKey: number): Settlement {
+  return {
+    messageKey,
+    messageId: message.id,
+    recipientNumber: 0,
+    recipientCount: 1,
+    accountKey: 1,
+    streamKey: 1,
+    attempts: 1,
+    eventType: 'delivered',
+    atMs: Date.now(),
+    nextAttemptAtMs: 0,
+    lastOutcome: Buffer.alloc(0),
+    isDelayNotified: false,
+    facts: packOutcomeFacts({
+      forwardPath: 'user@example.net',
+      attempt: 1,
+      nextAttemptAtMs: 0,
+      conversation: [
+        '> MAIL FROM:<sender@example.com>',
+        '< 250 2.1.0 Ok',
+        '> .',
+        '< 250 2.0.0 queued as 4711',
+      ],
+      outcome: {
+        kind: 'delivered',
+        code: 250,
+        enhancedCode: '2.0.0',
+        text: 'queued as 4711',
+        remoteHost: 'mx.example.net',
+        remoteAddress: '192.0.2.25:25',
+        stage: 'data',
+        tls: 'TLSv1.3 TLS_AES_256_GCM_SHA384',
+        category: 'delivered',
+        scope: 'recipient',
+        source: 'reply',
+        atMs: Date.now(),
+        isUncertain: false,
+      },
+    }),
+  }
+}
+
+const host = await startStoreThread({ dataDir, node: 1, nowMs: Date.now() })
+const store = openThreadStore(dataDir, host.connect())
+const cpuBefore = (await store.connection.call('threadCpu', [])) as NodeJS.CpuUsage
+const ownBefore = process.threadCpuUsage()
+const started = performance.now()
+let left = total
+let toSettle: Settlement[] = []
+let waiters: (() => void)[] = []
+
+/** Settles what was delivered during one turn together, as delivery does. */
+function settleSoon(settlement: Settlement): Promise<void> {
+  if (toSettle.length === 0)
+    setImmediate(() => {
+      const settlements = toSettle
+      const done = waiters
+      toSettle = []
+      waiters = []
+      store.queue.settle({ settlements, giveBacks: [], messages: [], events: [] }).then(() => {
+        for (const each of done) each()
+      })
+    })
+  toSettle.push(settlement)
+  return new Promise(resolve => waiters.push(resolve))
+}
+
+const acceptMs: number[] = []
+async function client(): Promise<void> {
+  while (left-- > 0) {
+    const message = newMessage()
+    const at = performance.now()
+    const result = await store.queue.accept(message)
+    acceptMs.push(performance.now() - at)
+    if (result.kind !== 'stored') throw new Error(result.why)
+    await settleSoon(delivered(message, result.key))
+  }
+}
+await Promise.all(Array.from({ length: inFlight }, client))
+const seconds = (performance.now() - started) / 1000
+const cpuAfter = (await store.connection.call('threadCpu', [])) as NodeJS.CpuUsage
+const own = process.threadCpuUsage(ownBefore)
+const us = (value: number): string => (value / total).toFixed(1)
+acceptMs.sort((a, b) => a - b)
+const user = cpuAfter.user - cpuBefore.user
+const system = cpuAfter.system - cpuBefore.system
+console.log(
+  `${total} messages of ${contentBytes} bytes, ${inFlight} in flight: ${Math.round(total / seconds)} a second; ` +
+    `store thread ${us(user + system)} µs a message (user ${us(user)}, system ${us(system)}); ` +
+    `client thread ${us(own.user + own.system)} µs; accept p50 ${acceptMs[Math.floor(total / 2)]!.toFixed(1)} ms, ` +
+    `p99 ${acceptMs[Math.floor(total * 0.99)]!.toFixed(1)} ms; ` +
+    `database ${(statSync(join(dataDir, 'postrider.db')).size / 1048576).toFixed(0)} MiB, ` +
+    `WAL ${(statSync(join(dataDir, 'postrider.db-wal')).size / 1048576).toFixed(0)} MiB`,
+)
+await store[Symbol.asyncDispose]()
+await host.close()
+rmSync(dataDir, { recursive: true })

@@ -1,0 +1,57 @@
+// Small numbers that stand in the database for the queue's words. Numbers are never reused; new ones go at the end.
+
+import type { RecipientState, WaitReason } from '../../queue/index.ts'
+
+/** States of a recipient row. The partial index of due work holds `scheduled` only. */
+export const stateCodes: Readonly<Record<RecipientState, number>> = { scheduled: 0, leased: 1, held: 2 }
+
+const states: readonly RecipientState[] = ['scheduled', 'leased', 'held']
+
+/** The word for a state number. */
+export function stateOf(code: number): RecipientState {
+  return states[code] ?? 'held'
+}
+
+const reasons: readonly WaitReason[] = [
+  'first-attempt',
+  'next-attempt',
+  'ready',
+  'site-limit',
+  'site-unreachable',
+  'held-by-operator',
+  'held-by-restore',
+  'released',
+  'retry-requested',
+  'ready-queue-full',
+]
+
+/** The number of a wait reason. */
+export function reasonCode(reason: WaitReason): number {
+  return reasons.indexOf(reason)
+}
+
+/** The word for a wait reason's number. */
+export function reasonOf(code: number): WaitReason {
+  return reasons[code] ?? 'next-attempt'
+}
+
+/** Bits of `recipient.flags`. */
+export const recipientFlags = { delayNotified: 1, uncertain: 2 } as const
+
+/** A recipient's row key is `message key * recipientsMax + number`: one integer instead of a two-column key. */
+export const recipientsMax = 65_536
+
+/** The row key of a recipient. */
+export function recipientKey(messageKey: number, number: number): number {
+  return messageKey * recipientsMax + number
+}
+
+/** The message key inside a recipient's row key. */
+export function messageKeyOf(key: number): number {
+  return Math.floor(key / recipientsMax)
+}
+
+/** The recipient number inside a recipient's row key. */
+export function numberOf(key: number): number {
+  return key % recipientsMax
+}

@@ -1,0 +1,168 @@
+// The store thread's book of segments: syncs what a group names before its COMMIT, counts live bytes, deletes the dead.
+//
+// A segment is deleted when no content in it is live and its writer has sealed it (sealing travels after the last accept
+// that names it). Segments are never rewritten in place: a mostly dead one stays until its last content is final.
+// Files found at start that no message names are leftovers of aborted or crashed uploads and go at once. While a running
+// backup holds the folder (hold-<pid> of a living process) nothing is deleted; what was due is deleted later.
+
+import { closeSync, fdatasyncSync, fsyncSync, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs'
+import { unlink } from 'node:fs/promises'
+import type { Extent } from '../../queue/index.ts'
+import { holdPrefix, segmentOf, segmentPath } from './paths.ts'
+
+interface Segment {
+  liveBytes: number
+  isSealed: boolean
+  /** Open for syncing; null before the first sync and after sealing. */
+  descriptor: number | null
+}
+
+/** How files are synced; tests hand in one that fails. */
+export type SyncFile = (descriptor: number) => void
+
+export class SegmentLedger {
+  readonly #dir: string
+  readonly #sync: SyncFile
+  readonly #segments = new Map<number, Segment>()
+  /** Their sync failed: what the page cache says of them is not trusted again. */
+  readonly #distrusted = new Set<number>()
+  #isDirSynced = false
+  /** Dead segments that a backup keeps from being deleted. */
+  readonly #due = new Set<number>()
+
+  constructor(dir: string, sync: SyncFile = fdatasyncSync) {
+    this.#dir = dir
+    this.#sync = sync
+    mkdirSync(dir, { recursive: true, mode: 0o700 })
+  }
+
+  /** At start: every file is sealed, live bytes come from the message rows. */
+  load(live: Iterable<readonly Extent[]>): void {
+    for (const name of readdirSync(this.#dir)) {
+      const segment = segmentOf(name)
+      if (segment !== null) this.#segments.set(segment, { liveBytes: 0, isSealed: true, descriptor: null })
+    }
+    for (const extents of live) this.add(extents)
+    for (const segment of [...this.#segments.keys()]) this.#freeWhenDead(segment)
+  }
+
+  /**
+   * Makes the named segments durable. A segment whose sync fails is distrusted from then on.
+   * @returns the segments of these that must not be relied on.
+   */
+  sync(segments: ReadonlySet<number>): ReadonlySet<number> {
+    const failed = new Set<number>()
+    for (const segment of segments) {
+      if (!this.#distrusted.has(segment) && !this.#syncOne(segment)) this.#distrusted.add(segment)
+      if (this.#distrusted.has(segment)) failed.add(segment)
+    }
+    if (!this.#isDirSynced && segments.size > 0) this.#syncDir(segments, failed)
+    return failed
+  }
+
+  /** Contents that are committed now. */
+  add(extents: readonly Extent[]): void {
+    for (const extent of extents) this.#of(extent.segment).liveBytes += extent.sizeBytes
+  }
+
+  /** Contents whose last recipient is final, after that commit. */
+  release(extents: readonly Extent[]): void {
+    for (const extent of extents) {
+      this.#of(extent.segment).liveBytes -= extent.sizeBytes
+      this.#freeWhenDead(extent.segment)
+    }
+  }
+
+  /** The writer appends nothing more and has sent every accept that names the segment. */
+  seal(segment: number): void {
+    const known = this.#of(segment)
+    known.isSealed = true
+    if (known.descriptor !== null) closeSync(known.descriptor)
+    known.descriptor = null
+    this.#freeWhenDead(segment)
+  }
+
+  /** Deletes what a finished backup has held back. */
+  sweep(): void {
+    for (const segment of [...this.#due]) this.#freeWhenDead(segment)
+  }
+
+  /** Live bytes of each segment, for tests and metrics. */
+  liveBytes(): ReadonlyMap<number, number> {
+    return new Map([...this.#segments].map(([segment, known]) => [segment, known.liveBytes]))
+  }
+
+  close(): void {
+    for (const known of this.#segments.values()) {
+      if (known.descriptor !== null) closeSync(known.descriptor)
+      known.descriptor = null
+    }
+  }
+
+  #of(segment: number): Segment {
+    let known = this.#segments.get(segment)
+    if (known === undefined) {
+      known = { liveBytes: 0, isSealed: false, descriptor: null }
+      this.#segments.set(segment, known)
+      this.#isDirSynced = false
+    }
+    return known
+  }
+
+  #syncOne(segment: number): boolean {
+    const known = this.#of(segment)
+    try {
+      known.descriptor ??= openSync(segmentPath(this.#dir, segment), 'r+')
+      this.#sync(known.descriptor)
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  #syncDir(segments: ReadonlySet<number>, failed: Set<number>): void {
+    let descriptor: number | null = null
+    try {
+      descriptor = openSync(this.#dir, 'r')
+      fsyncSync(descriptor)
+      this.#isDirSynced = true
+    } catch {
+      for (const segment of segments) failed.add(segment)
+    } finally {
+      if (descriptor !== null) closeSync(descriptor)
+    }
+  }
+
+  #freeWhenDead(segment: number): void {
+    const known = this.#segments.get(segment)
+    if (known === undefined || !known.isSealed || known.liveBytes > 0) return
+    if (this.#isHeldByBackup()) {
+      this.#due.add(segment)
+      return
+    }
+    this.#due.delete(segment)
+    this.#segments.delete(segment)
+    this.#distrusted.delete(segment)
+    // Off the store thread: deleting a large file may take milliseconds. A failure leaves a file for the next start.
+    unlink(segmentPath(this.#dir, segment)).catch(() => {})
+  }
+
+  #isHeldByBackup(): boolean {
+    let isHeld = false
+    for (const name of readdirSync(this.#dir)) {
+      if (!name.startsWith(holdPrefix)) continue
+      if (isAlive(Number(name.slice(holdPrefix.length)))) isHeld = true
+      else rmSync(`${this.#dir}/${name}`, { force: true })
+    }
+    return isHeld
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}

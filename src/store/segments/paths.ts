@@ -1,0 +1,23 @@
+// Names of segment files. Numbers are never used twice: they come from the clock and are taken by an exclusive create.
+
+import { join } from 'node:path'
+
+/** The folder of segment files inside a data folder. */
+export function segmentDir(dataDir: string): string {
+  return join(dataDir, 'segments')
+}
+
+/** The file of a segment. */
+export function segmentPath(dir: string, segment: number): string {
+  return join(dir, `${segment}.seg`)
+}
+
+/** The number of a segment file's name; null when the name is not one. */
+export function segmentOf(fileName: string): number | null {
+  if (!fileName.endsWith('.seg')) return null
+  const number = Number(fileName.slice(0, -4))
+  return Number.isSafeInteger(number) && number >= 0 && `${number}.seg` === fileName ? number : null
+}
+
+/** Name of the file with which a running backup asks that no segment be deleted: `hold-<process id>`. */
+export const holdPrefix = 'hold-'

@@ -1,0 +1,38 @@
+// At start: what this node had leased when it stopped is free again at once; marks tell which of it is uncertain.
+//
+// A recipient whose end of data had been sent, without its outcome in the store, is sent again (at-least-once) and
+// carries `isUncertain` from here on. Only rows still leased can be uncertain: a settled one has its outcome.
+
+import { recipientFlags, recipientKey, stateCodes } from '../format/index.ts'
+import type { Database } from './database.ts'
+import { findMessageKey } from './message-key.ts'
+
+/** A mark left behind: the end of data of these recipients was sent and their outcome was not committed. */
+export interface LeftMark {
+  readonly messageId: Buffer
+  readonly recipientNumbers: readonly number[]
+}
+
+/** Frees this node's leases in one commit. @returns how many recipients became due again. */
+export function recoverLeases(
+  db: Database,
+  node: number,
+  nowMs: number,
+  marks: readonly LeftMark[] = [],
+): number {
+  const { leased, scheduled } = stateCodes
+  return db.transaction(() => {
+    const setUncertain = db.prepare(
+      `UPDATE recipient SET flags = flags | ${recipientFlags.uncertain} WHERE key = ? AND state = ${leased} AND node = ?`,
+    )
+    for (const mark of marks) {
+      const key = findMessageKey(db, mark.messageId)
+      if (key === null) continue
+      for (const number of mark.recipientNumbers) setUncertain.run(recipientKey(key, number), node)
+    }
+    const free = db.prepare(
+      `UPDATE recipient SET state = ${scheduled}, next_at_ms = ?, reason = min(attempts, 1) WHERE state = ${leased} AND node = ?`,
+    )
+    return Number(free.run(nowMs, node).changes)
+  })
+}

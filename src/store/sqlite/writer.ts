@@ -1,0 +1,135 @@
+// The one writer of a data folder: opens, migrates, recovers, and offers what a transaction may do.
+//
+// Owned by the store thread (or by the process itself for tests and tools). The methods do not commit: the caller wraps
+// them in `transaction`, so that a whole group shares one commit.
+
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import type { LeasedMessage } from '../../queue/index.ts'
+import { StoreError } from '../errors.ts'
+import { unpackExtents } from '../format/index.ts'
+import { SegmentLedger, type SyncFile } from '../segments/ledger.ts'
+import { segmentDir } from '../segments/paths.ts'
+import { Database, type Statement } from './database.ts'
+import { DueHints } from './due-hints.ts'
+import { EventWriter } from './event-writer.ts'
+import { Leaser } from './leaser.ts'
+import { MessageWriter } from './message-writer.ts'
+import { migrate } from './migrate.ts'
+import { type LeftMark, recoverLeases } from './recovery.ts'
+import { Settler } from './settler.ts'
+
+/** What the store needs to open. */
+export interface WriterOptions {
+  /** Made when missing (mode 0700). */
+  readonly dataDir: string
+  /** Number of this node; 1 with SQLite, where there is one. */
+  readonly node: number
+  /** Milliseconds since 1970: what was leased is due at this time. */
+  readonly nowMs: number
+  /** Marks of the last run (see marks/). */
+  readonly marks?: readonly LeftMark[]
+  /** For tests of failing disks. */
+  readonly syncSegment?: SyncFile
+}
+
+/** The database file of a data folder. */
+export function databasePath(dataDir: string): string {
+  return join(dataDir, 'postrider.db')
+}
+
+/** Makes the data folder or throws `PR_STORE_UNWRITABLE`. */
+export function makeDataDir(dataDir: string): void {
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+  } catch (error) {
+    throw new StoreError(
+      'PR_STORE_UNWRITABLE',
+      `the data folder ${dataDir} cannot be made: ${String(error)}`,
+      {
+        cause: error,
+      },
+    )
+  }
+}
+
+export class StoreWriter implements Disposable {
+  readonly db: Database
+  readonly messages: MessageWriter
+  readonly events: EventWriter
+  readonly settler: Settler
+  readonly segments: SegmentLedger
+  readonly hints: DueHints
+  readonly #leaser: Leaser
+  readonly #tlsSeen: Statement
+
+  private constructor(db: Database, options: WriterOptions) {
+    this.db = db
+    this.hints = new DueHints()
+    this.events = new EventWriter(db, options.node)
+    this.messages = new MessageWriter(db, this.events, this.hints, options.node)
+    this.settler = new Settler(db, this.messages, this.events, this.hints)
+    this.#leaser = new Leaser(db, this.hints, options.node)
+    this.segments = new SegmentLedger(segmentDir(options.dataDir), options.syncSegment)
+    this.segments.load(liveExtents(db))
+    this.#tlsSeen = db.prepare('INSERT OR REPLACE INTO host_tls (host, at_ms) VALUES (?, ?)')
+  }
+
+  /** Opens, migrates and recovers. Throws StoreError; nothing is changed in a file that is not ours or newer. */
+  static open(options: WriterOptions): StoreWriter {
+    makeDataDir(options.dataDir)
+    const db = Database.openWriter(databasePath(options.dataDir))
+    try {
+      migrate(db)
+      recoverLeases(db, options.node, options.nowMs, options.marks)
+      return new StoreWriter(db, options)
+    } catch (error) {
+      db.close()
+      throw error
+    }
+  }
+
+  /** One durable commit for all of `work`; see Database.transaction. */
+  transaction<T>(work: () => T): T {
+    try {
+      return this.db.transaction(work)
+    } catch (error) {
+      // What the rolled-back work told the hints may be too late a time: look everywhere again.
+      if (!(error instanceof StoreError && error.isFatal)) this.#leaser.rescan()
+      throw error
+    }
+  }
+
+  lease(recipientsMax: number, nowMs: number): LeasedMessage[] {
+    return this.#leaser.lease(recipientsMax, nowMs)
+  }
+
+  /** Remembers that a host spoke TLS. */
+  tlsSeen(host: string, atMs: number): void {
+    this.#tlsSeen.run(host, atMs)
+  }
+
+  close(): void {
+    this.segments.close()
+    this.db.close()
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+}
+
+function* liveExtents(db: Database): Generator<ReturnType<typeof unpackExtents>> {
+  const page = db.prepare(
+    'SELECT message_key, extents FROM segment_content WHERE message_key > ? ORDER BY message_key LIMIT 1000',
+  )
+  let after = Number.MIN_SAFE_INTEGER
+  for (;;) {
+    const rows = page.all(after) as unknown as [number, Uint8Array][]
+    for (const [key, extents] of rows) {
+      after = key
+      yield unpackExtents(extents)
+    }
+    if (rows.length < 1000) return
+  }
+}

@@ -1,0 +1,80 @@
+// What a relay thread holds of the store: QueueStore over its line to the store thread, contents through a read-only
+// connection and the segment files of its own.
+
+import type {
+  AcceptResult,
+  LeasedMessage,
+  LeaseRequest,
+  NewMessage,
+  QueueStore,
+  SettleBatch,
+  StoredContent,
+} from '../../queue/index.ts'
+import { StoreError } from '../errors.ts'
+import { inlineSizeBytes } from '../format/index.ts'
+import type { ContentReader } from '../sqlite/content-reader.ts'
+import type { StoreConnection } from './connection.ts'
+import { writeAccept, writeLease, writeSettle } from './request-codec.ts'
+
+/** Envelope and event of a message, roughly, for the bound on bytes under way. */
+const envelopeBytes = 2048
+
+export class StoreClient implements QueueStore {
+  readonly #connection: StoreConnection
+  readonly #contents: ContentReader
+
+  constructor(connection: StoreConnection, contents: ContentReader) {
+    this.#connection = connection
+    this.#contents = contents
+  }
+
+  /** True while accepts wait for the disk: take no new message. */
+  get isSaturated(): boolean {
+    return this.#connection.isSaturated
+  }
+
+  accept(message: NewMessage): Promise<AcceptResult> {
+    return new Promise(resolve => {
+      this.#connection.requestInTurn(
+        (to, scratch, id) => writeAccept(to, scratch, id, message),
+        reply => {
+          if (reply.kind === 'stored') resolve({ kind: 'stored', key: reply.key })
+          else resolve({ kind: 'failed', why: 'why' in reply ? reply.why : reply.kind })
+        },
+        inlineSizeBytes(message.content) + envelopeBytes,
+      )
+    })
+  }
+
+  settle(batch: SettleBatch): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#connection.request(
+        (to, scratch, id) => writeSettle(to, scratch, id, batch),
+        reply => {
+          if (reply.kind === 'settled') resolve()
+          else reject(new StoreError('PR_STORE_IO', 'why' in reply ? reply.why : reply.kind))
+        },
+      )
+    })
+  }
+
+  lease(request: LeaseRequest): Promise<LeasedMessage[]> {
+    return new Promise((resolve, reject) => {
+      this.#connection.request(
+        (to, _scratch, id) => writeLease(to, id, request.recipientsMax, request.nowMs),
+        reply => {
+          if (reply.kind === 'leased') resolve(reply.messages)
+          else reject(new StoreError('PR_STORE_IO', 'why' in reply ? reply.why : reply.kind))
+        },
+      )
+    })
+  }
+
+  readContent(messageKey: number, content: StoredContent): Promise<Buffer | null> {
+    return this.#contents.read(messageKey, content)
+  }
+
+  openContent(messageKey: number, content: StoredContent): AsyncIterable<Buffer> {
+    return this.#contents.open(messageKey, content)
+  }
+}

@@ -1,0 +1,146 @@
+// A thread's line to the store thread: gathers what is asked during one turn of the event loop into one packet.
+//
+// Requests are written straight into a growing buffer that is transferred whole (setImmediate: after all sockets of the
+// turn have been read, so a packet holds many messages). Accepts beyond `inFlightBytesMax` wait here, in order, so that
+// memory stays bounded when the disk is slow; settlements never wait, because they free space.
+
+import { setImmediate } from 'node:timers'
+import type { MessagePort } from 'node:worker_threads'
+import { PackWriter } from '../../base/index.ts'
+import { StoreError, unpackError } from '../errors.ts'
+import type { ControlAnswer, ControlCall } from './control-codec.ts'
+import { type Reply, readReplies } from './reply-codec.ts'
+import { requestKinds } from './request-codec.ts'
+
+/** Bytes of accepts under way to the store thread; beyond them accepts wait in their own thread. */
+const inFlightBytesMax = 32 * 1024 * 1024
+const packetBytesMin = 16 * 1024
+
+/** What waits for an answer. */
+interface Pending {
+  readonly sizeBytes: number
+  readonly onReply: (reply: Reply) => void
+}
+
+interface Waiting {
+  readonly sizeBytes: number
+  readonly start: () => void
+}
+
+/** Writes a request into the packet under its number. */
+export type WriteRequest = (to: PackWriter, scratch: PackWriter, requestId: number) => void
+
+export class StoreConnection {
+  readonly #port: MessagePort
+  readonly #pending = new Map<number, Pending>()
+  readonly #calls = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>()
+  readonly #scratch = new PackWriter(512)
+  readonly #waiting: Waiting[] = []
+  #packet: PackWriter | null = null
+  #packetBytes = packetBytesMin
+  #inFlightBytes = 0
+  #lastId = 0
+  #isClosed = false
+
+  constructor(port: MessagePort) {
+    this.#port = port
+    port.on('message', (message: ArrayBuffer | ControlAnswer) => {
+      if (message instanceof ArrayBuffer) this.#onPacket(message)
+      else this.#onAnswer(message)
+    })
+  }
+
+  /** True while accepts have to wait: the door should take no new message. */
+  get isSaturated(): boolean {
+    return this.#waiting.length > 0 || this.#inFlightBytes >= inFlightBytesMax
+  }
+
+  /** Sends a request that has an answer. */
+  request(write: WriteRequest, onReply: (reply: Reply) => void, sizeBytes: number = 0): void {
+    if (this.#isClosed) throw new StoreError('PR_STORE_CLOSED', 'the store is closed')
+    const id = this.#nextId()
+    this.#pending.set(id, { sizeBytes, onReply })
+    this.#inFlightBytes += sizeBytes
+    write(this.#open(), this.#scratch, id)
+  }
+
+  /** Like {@link request}, but waits its turn while too much is under way. */
+  requestInTurn(write: WriteRequest, onReply: (reply: Reply) => void, sizeBytes: number): void {
+    const start = (): void => this.request(write, onReply, sizeBytes)
+    if (this.isSaturated) this.#waiting.push({ sizeBytes, start })
+    else start()
+  }
+
+  /** Sends something that has no answer. */
+  tell(write: (to: PackWriter) => void): void {
+    if (!this.#isClosed) write(this.#open())
+  }
+
+  /** A control-plane call: its arguments are cloned, its failure is a StoreError. Keeps its place behind what was asked before. */
+  call(name: string, args: readonly unknown[]): Promise<unknown> {
+    if (this.#isClosed) return Promise.reject(new StoreError('PR_STORE_CLOSED', 'the store is closed'))
+    this.flush()
+    const call: ControlCall = { id: this.#nextId(), name, args }
+    return new Promise((resolve, reject) => {
+      this.#calls.set(call.id, { resolve, reject })
+      this.#port.postMessage(call)
+    })
+  }
+
+  /** Sends the packet now instead of at the end of the turn. */
+  flush(): void {
+    const packet = this.#packet
+    if (packet === null || this.#isClosed) return
+    this.#packet = null
+    packet.u8(requestKinds.end)
+    // Follows the load: a quiet thread sends small buffers, a busy one does not grow each anew.
+    this.#packetBytes = Math.max(packetBytesMin, Math.ceil((this.#packetBytes + packet.sizeBytes * 1.5) / 2))
+    const bytes = packet.view().buffer as ArrayBuffer
+    this.#port.postMessage(bytes, [bytes])
+  }
+
+  /** Closes the line. What still waits for an answer fails. */
+  close(): void {
+    if (this.#isClosed) return
+    this.flush()
+    this.#isClosed = true
+    this.#port.close()
+    const why = 'the store is closed'
+    for (const [id, pending] of this.#pending) pending.onReply({ kind: 'broken', id, why })
+    this.#pending.clear()
+    for (const call of this.#calls.values()) call.reject(new StoreError('PR_STORE_CLOSED', why))
+    this.#calls.clear()
+  }
+
+  #nextId(): number {
+    this.#lastId = (this.#lastId + 1) >>> 0
+    return this.#lastId
+  }
+
+  #open(): PackWriter {
+    if (this.#packet === null) {
+      this.#packet = new PackWriter(this.#packetBytes)
+      setImmediate(() => this.flush())
+    }
+    return this.#packet
+  }
+
+  #onPacket(packet: ArrayBuffer): void {
+    for (const reply of readReplies(packet)) {
+      const pending = this.#pending.get(reply.id)
+      if (pending === undefined) continue
+      this.#pending.delete(reply.id)
+      this.#inFlightBytes -= pending.sizeBytes
+      pending.onReply(reply)
+    }
+    while (this.#waiting.length > 0 && this.#inFlightBytes < inFlightBytesMax) this.#waiting.shift()!.start()
+  }
+
+  #onAnswer(answer: ControlAnswer): void {
+    const call = this.#calls.get(answer.id)
+    if (call === undefined) return
+    this.#calls.delete(answer.id)
+    if (answer.error === null) call.resolve(answer.value)
+    else call.reject(unpackError(answer.error))
+  }
+}

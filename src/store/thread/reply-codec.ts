@@ -1,0 +1,167 @@
+// Packs what the store thread answers: one packet a group and thread, operations as in request-codec.ts.
+
+import { PackReader, type PackWriter } from '../../base/index.ts'
+import type { LeasedMessage, LeasedRecipient, StoredContent } from '../../queue/index.ts'
+import { packExtents, unpackExtents } from '../format/index.ts'
+
+const kinds = { end: 0, stored: 1, failed: 2, settled: 3, broken: 4, leased: 5 } as const
+const rets = ['', 'FULL', 'HDRS'] as const
+
+/** One answer of a packet. */
+export type Reply =
+  | { readonly kind: 'stored'; readonly id: number; readonly key: number }
+  | { readonly kind: 'failed'; readonly id: number; readonly why: string }
+  | { readonly kind: 'settled'; readonly id: number }
+  | { readonly kind: 'broken'; readonly id: number; readonly why: string }
+  | { readonly kind: 'leased'; readonly id: number; readonly messages: LeasedMessage[] }
+
+/** Writes one answer. */
+export function writeReply(to: PackWriter, reply: Reply): void {
+  to.u8(kinds[reply.kind])
+  to.u32(reply.id)
+  switch (reply.kind) {
+    case 'stored':
+      to.number(reply.key)
+      return
+    case 'failed':
+    case 'broken':
+      to.string(reply.why)
+      return
+    case 'settled':
+      return
+    case 'leased':
+      to.u32(reply.messages.length)
+      for (const message of reply.messages) writeLeased(to, message)
+  }
+}
+
+/** Ends a packet. */
+export function writeReplyEnd(to: PackWriter): void {
+  to.u8(kinds.end)
+}
+
+/** Reads every answer of a packet. Leased buffers are views into the packet, which lives as long as they do. */
+export function readReplies(packet: ArrayBuffer): Reply[] {
+  const from = new PackReader(Buffer.from(packet))
+  const replies: Reply[] = []
+  for (;;) {
+    const kind = from.u8()
+    if (kind === kinds.end) return replies
+    const id = from.u32()
+    switch (kind) {
+      case kinds.stored:
+        replies.push({ kind: 'stored', id, key: from.number() })
+        break
+      case kinds.failed:
+        replies.push({ kind: 'failed', id, why: from.string() })
+        break
+      case kinds.settled:
+        replies.push({ kind: 'settled', id })
+        break
+      case kinds.broken:
+        replies.push({ kind: 'broken', id, why: from.string() })
+        break
+      case kinds.leased:
+        replies.push({
+          kind: 'leased',
+          id,
+          messages: Array.from({ length: from.u32() }, () => readLeased(from)),
+        })
+        break
+      default:
+        throw new Error(`unknown answer ${kind} in a packet`)
+    }
+  }
+}
+
+function writeLeased(to: PackWriter, message: LeasedMessage): void {
+  to.number(message.key)
+  to.raw(message.id)
+  to.number(message.accountKey)
+  to.number(message.streamKey)
+  to.string(message.reversePath)
+  to.string(message.sentReversePath)
+  to.u8((message.isEightBit ? 1 : 0) | (message.isSmtpUtf8 ? 2 : 0) | (message.sendsDsn ? 4 : 0))
+  to.u8(rets.indexOf(message.ret))
+  to.string(message.envelopeId)
+  to.number(message.acceptedAtMs)
+  to.number(message.expiresAtMs)
+  to.u8(message.priority)
+  to.bytes(message.prefix)
+  to.number(message.sizeBytes)
+  to.u32(message.recipientCount)
+  to.number(message.content.sizeBytes)
+  to.u8(message.content.kind === 'inline' ? 0 : 1)
+  if (message.content.kind === 'segments') to.bytes(packExtents(message.content.extents))
+  to.u32(message.recipients.length)
+  for (const recipient of message.recipients) {
+    to.u32(recipient.number)
+    to.string(recipient.forwardPath)
+    to.string(recipient.domain)
+    to.u8(recipient.notify)
+    to.string(recipient.originalRecipient)
+    to.u32(recipient.attempts)
+    to.string(recipient.route)
+    to.u8((recipient.isDelayNotified ? 1 : 0) | (recipient.isUncertain ? 2 : 0))
+  }
+}
+
+function readLeased(from: PackReader): LeasedMessage {
+  const key = from.number()
+  const id = from.raw(16)
+  const accountKey = from.number()
+  const streamKey = from.number()
+  const reversePath = from.string()
+  const sentReversePath = from.string()
+  const flags = from.u8()
+  return {
+    key,
+    id,
+    accountKey,
+    streamKey,
+    reversePath,
+    sentReversePath,
+    isEightBit: (flags & 1) !== 0,
+    isSmtpUtf8: (flags & 2) !== 0,
+    sendsDsn: (flags & 4) !== 0,
+    ret: rets[from.u8()] ?? '',
+    envelopeId: from.string(),
+    acceptedAtMs: from.number(),
+    expiresAtMs: from.number(),
+    priority: from.u8(),
+    prefix: from.bytes(),
+    sizeBytes: from.number(),
+    recipientCount: from.u32(),
+    content: readContent(from),
+    recipients: Array.from({ length: from.u32() }, () => readRecipient(from)),
+  }
+}
+
+function readContent(from: PackReader): StoredContent {
+  const sizeBytes = from.number()
+  return from.u8() === 0
+    ? { kind: 'inline', sizeBytes }
+    : { kind: 'segments', sizeBytes, extents: unpackExtents(from.bytes()) }
+}
+
+function readRecipient(from: PackReader): LeasedRecipient {
+  const number = from.u32()
+  const forwardPath = from.string()
+  const domain = from.string()
+  const notify = from.u8()
+  const originalRecipient = from.string()
+  const attempts = from.u32()
+  const route = from.string()
+  const flags = from.u8()
+  return {
+    number,
+    forwardPath,
+    domain,
+    notify,
+    originalRecipient,
+    attempts,
+    route,
+    isDelayNotified: (flags & 1) !== 0,
+    isUncertain: (flags & 2) !== 0,
+  }
+}

@@ -4,7 +4,7 @@
 
 import type { SmtpReply } from '../reply.ts'
 import type { SmtpClientSession } from './session.ts'
-import type { TlsFacts } from './tls.ts'
+import type { TlsFacts } from './tls-types.ts'
 import type { ConnectionEnd } from './wire.ts'
 
 /** Where connecting failed. */

@@ -15,7 +15,8 @@ import type { ConnectFailure, ConnectStage } from './connect-result.ts'
 import type { ClientTimeouts, ConnectOptions, SmtpDial } from './options.ts'
 import type { ReplyLimits } from './reply-reader.ts'
 import type { SessionFacts } from './session.ts'
-import { type TlsFacts, tlsConnectionOptions, tlsFacts } from './tls.ts'
+import { tlsConnectionOptions, tlsFacts, usableSession } from './tls.ts'
+import type { TlsFacts } from './tls-types.ts'
 import { type ConnectionEnd, SmtpWire, type WireUser } from './wire.ts'
 
 const READ_BUFFER_BYTES = 16_384
@@ -132,8 +133,9 @@ export class Handshake implements WireUser {
     }
     this.#wire = wire
     return this.#ready('connect', this.#timeouts.connectMs, () => {
-      if (wire.socket.connecting) wire.socket.once('connect', () => this.#answer('ready'))
-      else this.#answer('ready')
+      // A socket that the dialler has destroyed is neither: its end is on the way.
+      if (wire.socket.readyState === 'open') this.#answer('ready')
+      else wire.socket.once('connect', () => this.#answer('ready'))
     })
   }
 
@@ -184,16 +186,28 @@ export class Handshake implements WireUser {
   async #secure(): Promise<ConnectFailure | null> {
     const { tls } = this.#options
     const wire = this.#wire!
+    const early: Buffer[] = []
     const failure = await this.#ready('tls', this.#timeouts.tlsMs, () => {
       wire.startTls(tlsConnectionOptions(tls), () => this.#answer('ready'))
-      if (tls.onSession !== undefined) wire.socket.on('session', tls.onSession)
+      wire.socket.on('session', (ticket: Buffer) => {
+        // TLS 1.2 hands out its ticket before we have judged the certificate.
+        if (this.#tls === null) early.push(ticket)
+        else this.#keepSession(ticket, this.#tls)
+      })
     })
     if (failure !== null) return failure
-    const facts = tlsFacts(wire.socket as TLSSocket, tls.servername)
+    const facts = tlsFacts(wire.socket as TLSSocket, usableSession(tls))
     this.#tls = facts
+    for (const ticket of early) this.#keepSession(ticket, facts)
     if (!tls.verify || facts.isAuthorized) return null
     const message = `the certificate is not valid for ${tls.servername}: ${facts.authorizationError}`
     return this.#fail({ kind: 'policy', code: 'CERTIFICATE_INVALID', message })
+  }
+
+  #keepSession(ticket: Buffer, facts: TlsFacts): void {
+    const { servername, onSession } = this.#options.tls
+    const { isAuthorized, certificateFingerprint } = facts
+    onSession?.({ ticket, servername, isAuthorized, certificateFingerprint })
   }
 
   async #authenticate(): Promise<ConnectFailure | null> {

@@ -16,7 +16,7 @@ export {
 export { defaultReplyLimits, type ReplyFault, type ReplyLimits, ReplyReader } from './reply-reader.ts'
 export { type SessionFacts, SmtpClientSession } from './session.ts'
 export type { SmtpTicker, SmtpTicking } from './ticker.ts'
-export type { TlsFacts } from './tls.ts'
+export type { ResumableSession, TlsFacts } from './tls-types.ts'
 export type {
   RecipientResult,
   SmtpTransaction,

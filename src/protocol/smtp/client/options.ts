@@ -7,6 +7,7 @@ import type { OnReadOpts, Socket } from 'node:net'
 import type { ReplyLimits } from './reply-reader.ts'
 import { defaultReplyLimits } from './reply-reader.ts'
 import type { SmtpTicker } from './ticker.ts'
+import type { ResumableSession } from './tls-types.ts'
 
 /** How TLS is used towards the peer. */
 export interface ClientTlsOptions {
@@ -18,10 +19,10 @@ export interface ClientTlsOptions {
   readonly verify: boolean
   /** Trust anchors in PEM instead of the built-in ones. */
   readonly ca?: string | Buffer | readonly (string | Buffer)[]
-  /** A session to resume, from `onSession` of an earlier connection to the same host. */
-  readonly session?: Buffer
-  /** Called with each session ticket the peer hands out. */
-  readonly onSession?: (session: Buffer) => void
+  /** A session to resume, from `onSession` of an earlier connection; passed over where it does not suffice. */
+  readonly session?: ResumableSession
+  /** Called with each session the peer hands out, also later than the handshake. */
+  readonly onSession?: (session: ResumableSession) => void
   /** Default TLSv1.2. */
   readonly minVersion?: 'TLSv1.2' | 'TLSv1.3'
 }

@@ -10,7 +10,7 @@ import { replyClass, type SmtpReply } from '../reply.ts'
 import type { PeerCapabilities } from './capabilities.ts'
 import { CommandExchange, type Exchange } from './exchange.ts'
 import type { ClientLimits, ClientTimeouts } from './options.ts'
-import type { TlsFacts } from './tls.ts'
+import type { TlsFacts } from './tls-types.ts'
 import { planTransaction, unsentResult } from './transaction-plan.ts'
 import { TransactionRun } from './transaction-run.ts'
 import type { SmtpTransaction, TransactionResult } from './transaction-types.ts'
@@ -79,6 +79,11 @@ export class SmtpClientSession implements WireUser {
   /** True when nothing is in flight or waiting. */
   get isIdle(): boolean {
     return this.#flights.length === 0 && this.#waiting.length === 0
+  }
+
+  /** What the connection waits for, such as `rcpt` or `eom`; null while idle. */
+  get stage(): string | null {
+    return this.#flights[0]?.stage ?? null
   }
 
   /** Transactions started or waiting so far, to be held against the peer's MAILMAX. */

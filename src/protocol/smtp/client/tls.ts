@@ -1,28 +1,24 @@
 // TLS towards a peer: what we ask of Node and what we note about the result.
 //
-// Node is told not to refuse: we judge after the handshake, so that the facts are there in failure too. A resumed session
-// skips Node's name check, so the check is made here again whenever verification is asked for.
+// Node is told not to refuse: we judge after the handshake, so that the facts are there in failure too.
+// Resumption: a resumed connection shows no certificate, and Node checks no name then. So a session ticket travels together
+// with what was found when its certificate was seen, and is not used where that is not enough.
 
 import { isIP } from 'node:net'
-import { type ConnectionOptions, checkServerIdentity, type TLSSocket } from 'node:tls'
+import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import type { ClientTlsOptions } from './options.ts'
+import type { ResumableSession, TlsFacts } from './tls-types.ts'
 
-/** What TLS turned out to be. */
-export interface TlsFacts {
-  readonly protocol: string
-  readonly cipher: string
-  /** True when the certificate chain and the name are valid. */
-  readonly isAuthorized: boolean
-  /** Why not; null when authorized. */
-  readonly authorizationError: string | null
-  /** SHA-256 of the peer's certificate, upper-case hex with colons; null when it showed none. */
-  readonly certificateFingerprint: string | null
-  readonly isResumed: boolean
+/** The session that may be resumed under these options; null when there is none. */
+export function usableSession({ session, servername, verify }: ClientTlsOptions): ResumableSession | null {
+  if (session === undefined || session.servername !== servername) return null
+  return verify && !session.isAuthorized ? null : session
 }
 
 /** Options for `tls.connect`; the socket is added by the wire. */
 export function tlsConnectionOptions(options: ClientTlsOptions): ConnectionOptions {
-  const { servername, ca, session, minVersion } = options
+  const { servername, ca, minVersion } = options
+  const session = usableSession(options)
   return {
     host: servername,
     // RFC 6066 §3: an address is not a server name.
@@ -30,26 +26,24 @@ export function tlsConnectionOptions(options: ClientTlsOptions): ConnectionOptio
     rejectUnauthorized: false,
     minVersion: minVersion ?? 'TLSv1.2',
     ...(ca === undefined ? {} : { ca: Array.isArray(ca) ? [...ca] : (ca as string | Buffer) }),
-    ...(session === undefined ? {} : { session }),
+    ...(session === null ? {} : { session: session.ticket }),
   }
 }
 
-/** Reads the facts after the handshake. */
-export function tlsFacts(socket: TLSSocket, servername: string): TlsFacts {
+/** Reads the facts after the handshake; `resumed` is the session that was offered. */
+export function tlsFacts(socket: TLSSocket, resumed: ResumableSession | null): TlsFacts {
   const isResumed = socket.isSessionReused()
   let authorizationError = socket.authorized ? null : authorizationErrorText(socket)
-  if (authorizationError === null && isResumed) {
-    const certificate = socket.getPeerCertificate()
-    const isShown = Object.keys(certificate).length > 0
-    const nameError = isShown ? checkServerIdentity(servername, certificate) : new Error('no certificate')
-    authorizationError = nameError === undefined ? null : nameError.message
-  }
+  if (isResumed && resumed?.isAuthorized !== true)
+    authorizationError ??= 'the resumed session was not authorized'
   return {
     protocol: socket.getProtocol() ?? '',
     cipher: socket.getCipher().name,
     isAuthorized: authorizationError === null,
     authorizationError,
-    certificateFingerprint: socket.getPeerX509Certificate()?.fingerprint256 ?? null,
+    certificateFingerprint: isResumed
+      ? (resumed?.certificateFingerprint ?? null)
+      : (socket.getPeerX509Certificate()?.fingerprint256 ?? null),
     isResumed,
   }
 }

@@ -74,6 +74,11 @@ export function text(reply: SmtpReply | null | undefined): string {
     : `${reply.code} ${reply.enhanced} ${reply.lines.join('|')}`
 }
 
+/** Waits until the session has read all replies before `stage`. */
+export async function inStage(smtp: SmtpClientSession, stage: string): Promise<void> {
+  while (smtp.stage !== stage && smtp.end === null) await new Promise(resolve => setImmediate(resolve))
+}
+
 /** Moves the clock until the promise settles; fails when no deadline fires within a simulated day. */
 export async function afterDeadline<T>(ticker: ManualTicker, promise: Promise<T>): Promise<T> {
   let isSettled = false

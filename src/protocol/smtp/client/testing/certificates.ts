@@ -1,0 +1,49 @@
+// Certificates for tests, made by openssl in a temporary directory. For tests only.
+
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+/** A key and a self-signed certificate for one DNS name, in PEM. */
+export interface TestCertificate {
+  readonly key: string
+  readonly cert: string
+}
+
+/** Makes a P-256 certificate for `name`, valid for two days. */
+export function makeCertificate(name: string): TestCertificate {
+  const directory = mkdtempSync(join(tmpdir(), 'postrider-certificate-'))
+  try {
+    const [key, cert] = [join(directory, 'key.pem'), join(directory, 'cert.pem')]
+    const args = [
+      'req',
+      '-x509',
+      '-newkey',
+      'ec',
+      '-pkeyopt',
+      'ec_paramgen_curve:P-256',
+      '-nodes',
+      '-days',
+      '2',
+    ]
+    execFileSync(
+      'openssl',
+      [
+        ...args,
+        '-subj',
+        `/CN=${name}`,
+        '-addext',
+        `subjectAltName=DNS:${name}`,
+        '-keyout',
+        key,
+        '-out',
+        cert,
+      ],
+      { stdio: 'pipe' },
+    )
+    return { key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8') }
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
+}

@@ -1,6 +1,7 @@
 // What the rest of the program may use of the mail format code.
 
 export * from './address.ts'
+export { buildDsn, type DsnAction, type DsnRecipient, type DsnRequest, type DsnResult } from './dsn.ts'
 export {
   type FromField,
   type Mailbox,
@@ -25,6 +26,7 @@ export {
   withoutFields,
 } from './header-block.ts'
 export { HeaderCollector, type HeaderProgress } from './header-collector.ts'
+export { type ReencodeMode, type ReencodeResult, reencode } from './reencode.ts'
 export {
   buildReceived,
   formatDate,

@@ -280,6 +280,7 @@ const { part } = fc.letrec<{ part: string }>(tie => ({
       const typeField = type === '' ? '' : `Content-Type: ${type}\r\n`
       return `${typeField}${encoding === '' ? '' : `Content-Transfer-Encoding: ${encoding}\r\n`}\r\n${body}`
     }),
+    tie('part').map(inner => `Content-Type: message/rfc822\r\n\r\nSubject: inner\r\n${inner}`),
     fc
       .tuple(fc.nat(9), fc.array(tie('part'), { minLength: 1, maxLength: 3 }), fc.boolean())
       .map(([n, parts, closed]) => {

@@ -108,6 +108,7 @@ for (const payload of payloads) {
     const names = scan.block.fields.map(field => field.name)
     assert.deepEqual(names, ['received', 'received', 'message-id', 'message-id', 'date'])
     assert.deepEqual(scan.block.oddities, [])
+    for (const line of scan.block.bytes.toString('latin1').split('\r\n')) assert.ok(line.length <= 998)
   })
 }
 

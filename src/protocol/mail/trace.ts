@@ -27,6 +27,7 @@ export interface ReceivedFacts {
 }
 
 const helloNameMax = 255
+const identifierMax = 900
 const lineMax = 78
 
 /** The Received field with its CRLF, folded. */
@@ -113,10 +114,11 @@ export function formatMessageIdentifier(unique: string, hostname: string): strin
 }
 
 function identifierText(text: string): string {
-  return text.replace(/[^A-Za-z0-9._-]/g, '-')
+  return text.slice(0, helloNameMax).replace(/[^A-Za-z0-9._-]/g, '-')
 }
 
 /** A Message-ID field with its CRLF; `identifier` has its angle brackets. Unsafe characters become `-`. */
 export function formatMessageIdField(identifier: string): Buffer {
-  return Buffer.from(`Message-ID: ${identifier.replace(/[^\x21-\x7e]/g, '-')}\r\n`, 'latin1')
+  const safe = identifier.slice(0, identifierMax).replace(/[^\x21-\x7e]/g, '-')
+  return Buffer.from(`Message-ID: ${safe}\r\n`, 'latin1')
 }

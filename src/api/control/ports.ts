@@ -1,0 +1,59 @@
+// What the control server needs of the running program; src/app builds it.
+//
+// Each group of commands takes only the part it uses.
+
+import type { AccountReader, AccountService } from '../../accounts/index.ts'
+import type { Clock } from '../../base/index.ts'
+import type { EventReader } from '../../events/index.ts'
+import type { QueueControl } from '../../queue/index.ts'
+
+/** What a control command may ask of the relay threads. */
+export interface ControlThreads {
+  /** Resolves when every thread has forgotten what it had cached of accounts: the change is then in force everywhere. */
+  accountsChanged(): Promise<void>
+  /**
+   * Ready recipients that are not in flight go back to the scheduled queue, so that queue actions can see them.
+   * Resolves with how many, after their commit.
+   */
+  recall(): Promise<number>
+  /** Something may be due now. */
+  wake(): void
+}
+
+/** A listener that is open. */
+export interface ListenerFacts {
+  readonly kind: string
+  /** IP address. */
+  readonly host: string
+  /** The real one, also when the configuration says 0. */
+  readonly port: number
+}
+
+/** Facts about the running server that do not change. */
+export interface ServerFacts {
+  readonly hostname: string
+  readonly dataDir: string
+  readonly version: string
+  readonly processId: number
+  readonly startedAtMs: number
+  readonly listeners: readonly ListenerFacts[]
+  /** `http://address:port`, or null without an HTTP door. */
+  readonly http: string | null
+  readonly isLabOn: boolean
+}
+
+/** Everything together. */
+export interface ControlPorts {
+  /** The main thread's reader. */
+  readonly accounts: AccountReader
+  readonly accountService: AccountService
+  readonly queue: QueueControl
+  readonly events: EventReader
+  readonly threads: ControlThreads
+  readonly clock: Clock
+  readonly facts: ServerFacts
+  /** Copies the whole state, consistent, into a new folder. The answer is shown as it is; rejects with an error whose message is for people. */
+  readonly backup: (target: string) => Promise<Readonly<Record<string, unknown>>>
+  /** Starts the graceful end; returns at once. */
+  readonly shutdown: () => void
+}

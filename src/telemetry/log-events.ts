@@ -1,0 +1,84 @@
+// The vocabulary of the log: every event that may be written, with its level and what it means.
+//
+// Place on the path: off it. Names are stable: operators search and alert by them. A new event gets a line here first,
+// which also puts it into the reference page. What happened to a message is in the event log, not here: messages and
+// attempts are logged at debug only.
+
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error'
+
+/** One kind of log line. */
+export interface LogEventKind {
+  readonly level: LogLevel
+  /** When it is written, for the reference page. */
+  readonly text: string
+}
+
+/** By stable name. */
+export const logEvents = {
+  'server.starting': { level: 'info', text: 'The process begins; `version` and `config` say which.' },
+  'server.ready': { level: 'info', text: 'All doors are open.' },
+  'server.draining': { level: 'info', text: 'Shutdown began: no new sessions, those in flight finish.' },
+  'server.stopped': { level: 'info', text: 'Everything is closed; `code` is the exit code.' },
+  'server.failed': { level: 'error', text: 'The process ends because something it cannot do without broke.' },
+  'server.root': { level: 'warn', text: 'It runs as root, and no `user` is configured.' },
+  'thread.failed': {
+    level: 'error',
+    text: 'A thread died; the process ends, and its supervisor starts it again.',
+  },
+  'config.loaded': { level: 'info', text: 'The configuration was read; `path` is its file.' },
+  'config.reloaded': { level: 'info', text: 'SIGHUP: the new configuration is in force.' },
+  'config.refused': {
+    level: 'error',
+    text: 'SIGHUP: the new configuration has problems; the old one stays.',
+  },
+  'config.warning': {
+    level: 'warn',
+    text: 'Something in the configuration works, and is probably not meant so.',
+  },
+  'tls.reloaded': { level: 'info', text: 'The certificate was read anew; `notAfter` is its end.' },
+  'tls.refused': { level: 'error', text: 'The new certificate cannot be used; the old one stays.' },
+  'tls.handshake-failed': { level: 'debug', text: 'A client broke off the TLS handshake.' },
+  'listener.open': { level: 'info', text: 'A door is open at `address`.' },
+  'listener.failed': { level: 'error', text: 'A door cannot be opened at `address`.' },
+  'listener.account-missing': {
+    level: 'warn',
+    text: 'A listener names an account that does not exist: MAIL is answered 451 there.',
+  },
+  'session.opened': { level: 'debug', text: 'A client connected.' },
+  'session.closed': { level: 'debug', text: 'A session ended; `reason` says how.' },
+  'session.refused': {
+    level: 'info',
+    text: 'A connection was turned away before the greeting; `reason` says why.',
+  },
+  'auth.succeeded': { level: 'debug', text: 'A client logged in.' },
+  'auth.failed': {
+    level: 'warn',
+    text: 'A login failed; `reason` says how. Neither secret nor password is written.',
+  },
+  'message.accepted': { level: 'debug', text: 'A message is on disk and was answered 250.' },
+  'message.rejected': {
+    level: 'info',
+    text: 'A message or recipient was refused; `reason` is the code of the refusal.',
+  },
+  'attempt.finished': { level: 'debug', text: 'A delivery attempt ended; the event log has its outcome.' },
+  'site.trouble': {
+    level: 'warn',
+    text: 'A site refuses or fails for all recipients; `site` and `category` say which and how.',
+  },
+  'dns.server-down': { level: 'warn', text: 'A DNS server does not answer; the others are asked.' },
+  'dns.server-up': { level: 'info', text: 'A DNS server answers again.' },
+  'store.slow': { level: 'warn', text: 'A commit took longer than a second.' },
+  'store.failed': { level: 'error', text: 'The store cannot write; messages are answered 452 until it can.' },
+  'store.migrated': { level: 'info', text: 'The database was brought to a newer schema.' },
+  'store.recovered': { level: 'info', text: 'At start: leases of the last run were taken back.' },
+  'queue.action': {
+    level: 'info',
+    text: 'An operator held, released, retried, expired or rerouted recipients.',
+  },
+  'control.action': { level: 'info', text: 'An operator changed accounts, credentials, domains or streams.' },
+  'lab.ready': { level: 'info', text: 'The lab is up; mail to `.test` goes there.' },
+  'first-run.ready': { level: 'info', text: 'A first account, domain and credential were made.' },
+} as const
+
+/** The stable name of a log event. */
+export type LogEventName = keyof typeof logEvents

@@ -1,0 +1,94 @@
+// The log: one JSON object a line, through pino, with secrets taken out.
+//
+// Place on the path: beside it. Each thread has its own log on the same file descriptor. Invariants: only names of the
+// vocabulary are written; no transport, no thread of its own; secrets are hidden by field name, and once more by what
+// they look like in the finished line, wherever they came from.
+
+import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino'
+import { type LogEventName, type LogLevel, logEvents } from './log-events.ts'
+
+/** Further fields of a line: plain values, no secrets. */
+export type LogFields = Readonly<Record<string, unknown>>
+
+/** What rooms get: they can write events of the vocabulary and nothing else. */
+export interface Log {
+  /** Writes an event at its level. `error` fields named `err` are written with their stack. */
+  event(name: LogEventName, fields?: LogFields): void
+  /** False when the event would not be written: ask before building costly fields. */
+  writes(name: LogEventName): boolean
+  /** The same log with fields that every line carries. */
+  with(fields: LogFields): Log
+}
+
+export interface LogOptions {
+  readonly level: LogLevel
+  /** Where lines go; standard output by default at the composition root. */
+  readonly output: DestinationStream
+  /** For instance the name of the thread. */
+  readonly fields?: LogFields
+}
+
+/** Field names whose values are never written, at the top and one level down. */
+export const secretFieldNames: readonly string[] = [
+  'password',
+  'secret',
+  'authorization',
+  'privateKey',
+  'privateKeyPem',
+  'keyPem',
+  'token',
+  'cookie',
+]
+
+const hidden = '[hidden]'
+
+/** Makes the log of a thread. */
+export function createLog(options: LogOptions): Log {
+  const logger = pino(
+    {
+      level: options.level,
+      base: options.fields ?? {},
+      timestamp: stdTimeFunctions.isoTime,
+      messageKey: 'text',
+      formatters: { level: label => ({ level: label }) },
+      redact: { paths: secretFieldNames.flatMap(name => [name, `*.${name}`]), censor: hidden },
+      hooks: { streamWrite: hideSecrets },
+    },
+    options.output,
+  )
+  return new PinoLog(logger)
+}
+
+/** Standard output without blocking; lines that arrive while a write is under way go out together. */
+export function standardOutput(): DestinationStream & { flushSync(): void } {
+  return destination({ dest: 1, sync: false })
+}
+
+/** Takes out of a finished line what looks like a secret: our own, SASL responses, Authorization values. */
+export function hideSecrets(line: string): string {
+  return line
+    .replace(/\bpr_[a-z2-7]{52}\b/g, hidden)
+    .replace(/\b(AUTH\s+(?:PLAIN|LOGIN|XOAUTH2|OAUTHBEARER|CRAM-MD5)\s+)[A-Za-z0-9+/=]+/gi, `$1${hidden}`)
+    .replace(/\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}/gi, `$1 ${hidden}`)
+    .replace(/-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----/g, hidden)
+}
+
+class PinoLog implements Log {
+  readonly #logger: Logger
+
+  constructor(logger: Logger) {
+    this.#logger = logger
+  }
+
+  event(name: LogEventName, fields?: LogFields): void {
+    this.#logger[logEvents[name].level](fields === undefined ? { event: name } : { event: name, ...fields })
+  }
+
+  writes(name: LogEventName): boolean {
+    return this.#logger.isLevelEnabled(logEvents[name].level)
+  }
+
+  with(fields: LogFields): Log {
+    return new PinoLog(this.#logger.child(fields))
+  }
+}

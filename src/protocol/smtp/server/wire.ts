@@ -115,6 +115,10 @@ export class Wire {
     secure.on('_tlsError', fail)
     secure.on('error', fail)
     secure.once('close', () => finish({ ok: false, error: 'ECONNRESET' }))
+    // Half-open sockets do not close by themselves when the client leaves in the middle.
+    secure.once('end', () => {
+      if (!isDone) fail(null)
+    })
     this.#guard(secure)
   }
 
@@ -153,5 +157,6 @@ export class Wire {
 }
 
 function errorCode(error: unknown): string {
+  if (error === null) return 'ECONNRESET'
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'ERR_TLS'
 }

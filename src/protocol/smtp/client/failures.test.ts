@@ -200,6 +200,20 @@ test('a reply that is no answer at its stage ends the connection', async () => {
   }
 })
 
+test('a reply that is not SMTP ends the transaction at the stage it came at', async () => {
+  for (const [offer, stage] of cases) {
+    await using peer = await startPeer(async peer => {
+      await playTo(peer, offer, stage)
+      peer.send(`250-${'x'.repeat(70_000)}`)
+      await peer.closed()
+    })
+    const smtp = await session(peer.port)
+    const result = await smtp.transact(message())
+    assert.equal(result.failure?.code, 'MALFORMED_REPLY')
+    assert.deepEqual(summary(result), [`${stage} none${isEndSent(offer, stage) ? ' uncertain' : ''}`])
+  }
+})
+
 test('a connection that ends while idle says so once, with the reason', async () => {
   const goodbyes: [string, string][] = [
     ['', 'CLOSED'],

@@ -1,4 +1,7 @@
 // The SMTP client: connects to a peer, runs transactions, says what came of each recipient.
+//
+// `connectSmtp` makes a session or says at which stage it failed; `session.transact` sends one content to many recipients.
+// All other modules of this folder are its inside.
 
 export type { PeerCapabilities } from './capabilities.ts'
 export { connectSmtp } from './connect.ts'

@@ -1,4 +1,7 @@
 // What is known about TLS on a connection, and what is kept of it for the next one.
+//
+// The facts go into every outcome and later into TLS-RPT counts. A resumable session is only as good as the connection it
+// came from: it carries that verdict along, since a resumed connection shows no certificate to judge anew.
 
 /** What TLS turned out to be. */
 export interface TlsFacts {

@@ -1,4 +1,7 @@
 // Turns what the caller asks into commands, content and a mode for this peer, or refuses before anything is written.
+//
+// The mode is chosen here once, from what the peer offers and how long the content is; transaction-run.ts carries it out.
+// A refusal leaves the connection as it was.
 
 import type { PeerCapabilities } from './capabilities.ts'
 import { planContent } from './content-plan.ts'

@@ -62,11 +62,11 @@ export function parseRequest(text: string): ControlRequest | ControlError {
 /** An answer, or null when the line is none. */
 export function parseAnswer(text: string): ControlAnswer | null {
   const value = parseJson(text)
-  if (!isRecord(value) || typeof value['id'] !== 'number') return null
-  const { id } = value
-  if ('item' in value) return { id, item: value['item'] }
-  if ('result' in value) return { id, result: value['result'] }
-  const { error } = value
+  if (!isRecord(value)) return null
+  const { id, item, result, error } = value
+  if (typeof id !== 'number') return null
+  if (item !== undefined) return { id, item }
+  if (result !== undefined) return { id, result }
   if (!isRecord(error)) return null
   const { code, message, hint } = error
   return { id, error: { code: String(code), message: String(message), hint: String(hint ?? '') } }

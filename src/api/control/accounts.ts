@@ -1,0 +1,140 @@
+// Control commands about accounts, credentials, domains and streams.
+//
+// Invariant: a change is answered only when every thread has forgotten what it knew before (DESIGN section 8: what a
+// command has returned is in force in every thread).
+
+import type { AccountResult } from '../../accounts/index.ts'
+import type { ControlCommand, ControlCommands } from './command.ts'
+import type { ControlPorts } from './ports.ts'
+import { type ControlOutcome, done, failed } from './wire.ts'
+
+type Ports = Pick<ControlPorts, 'accounts' | 'accountService' | 'threads'>
+
+const repairs = {
+  longLines: ['refuse', 'encode'],
+  bareLf: ['refuse', 'mend'],
+} as const
+
+/** `account.*`, `credential.*`, `domain.*`, `stream.*`. */
+export function accountCommands(ports: Ports): ControlCommands {
+  const service = ports.accountService
+  /** The outcome of a change, after all threads know of it. */
+  const changed = async (result: AccountResult<unknown>): Promise<ControlOutcome> => {
+    if (!result.ok) return result
+    ports.accounts.forget()
+    await ports.threads.accountsChanged()
+    return done(result.value)
+  }
+  const shown = (result: AccountResult<unknown>): ControlOutcome => (result.ok ? done(result.value) : result)
+
+  return {
+    'account.create': async given => {
+      const name = given.text('name')
+      return given.problem ?? (await changed(await service.createAccount(name)))
+    },
+    'account.list': async given => given.problem ?? done(service.listAccounts()),
+
+    'credential.create': async given => {
+      const account = given.text('account')
+      const kind = given.choice('kind', ['smtp', 'api']) ?? 'smtp'
+      const stream = given.optionalText('stream')
+      const longLines = given.choice('longLines', repairs.longLines)
+      const bareLf = given.choice('bareLf', repairs.bareLf)
+      if (given.problem !== null) return given.problem
+      return await changed(
+        await service.createCredential({
+          account,
+          kind,
+          ...(stream === undefined ? {} : { stream }),
+          ...(longLines === undefined ? {} : { longLines }),
+          ...(bareLf === undefined ? {} : { bareLf }),
+        }),
+      )
+    },
+    'credential.list': async given => {
+      const account = given.optionalText('account')
+      return given.problem ?? shown(service.listCredentials(account))
+    },
+    'credential.revoke': async given => {
+      const credential = given.text('credential')
+      return given.problem ?? (await changed(await service.revokeCredential(credential)))
+    },
+
+    'domain.add': async given => {
+      const account = given.text('account')
+      const domain = given.text('domain')
+      const isTrusted = given.flag('trust', false)
+      const signs = given.flag('dkim', true)
+      if (given.problem !== null) return given.problem
+      return await changed(await service.addDomain({ account, domain, isTrusted, signs }))
+    },
+    'domain.list': async given => {
+      const account = given.optionalText('account')
+      return given.problem ?? shown(service.listDomains(account))
+    },
+    'domain.show': async given => {
+      const domain = given.text('domain')
+      const account = given.optionalText('account')
+      return given.problem ?? shown(service.showDomain(domain, account))
+    },
+    'domain.verify': verifyDomain(ports),
+
+    'stream.list': async given => {
+      const account = given.optionalText('account')
+      return given.problem ?? listStreams(ports, account)
+    },
+    'stream.update': async given => {
+      const account = given.text('account')
+      const stream = given.text('stream')
+      const kind = given.choice('kind', ['transactional', 'broadcast'])
+      const failureReport = given.choice('failureReport', ['event', 'event+dsn'])
+      const priority = given.whole('priority', [0, 9])
+      if (given.problem !== null) return given.problem
+      return await changed(
+        await service.updateStream(account, stream, {
+          ...(kind === undefined ? {} : { kind }),
+          ...(failureReport === undefined ? {} : { failureReport }),
+          ...(priority === undefined ? {} : { priority }),
+        }),
+      )
+    },
+  }
+}
+
+/** Proof in DNS comes later; until then only the operator's word makes a domain ready. */
+function verifyDomain(ports: Ports): ControlCommand {
+  return async given => {
+    const domain = given.text('domain')
+    const account = given.optionalText('account')
+    if (given.problem !== null) return given.problem
+    const found = ports.accountService.showDomain(domain, account)
+    if (!found.ok) return found
+    if (found.value.status !== 'pending') return done(found.value)
+    return failed(
+      'not-available',
+      `${found.value.domain} cannot be proved in DNS by this version`,
+      'vouch for a domain yourself when you add it: postrider domain add … --trust',
+    )
+  }
+}
+
+function listStreams(ports: Ports, account: string | undefined): ControlOutcome {
+  const { accounts, accountService } = ports
+  if (account === undefined)
+    return done(
+      accounts
+        .accounts()
+        .flatMap(one => accounts.streams(one.key).map(stream => streamRow(one.name, stream))),
+    )
+  const owner = accountService.account(account)
+  if (!owner.ok) return owner
+  return done(accounts.streams(owner.value.key).map(stream => streamRow(owner.value.name, stream)))
+}
+
+function streamRow(
+  account: string,
+  stream: { id: string; name: string; kind: string; failureReport: string; priority: number },
+): Readonly<Record<string, unknown>> {
+  const { id, name, kind, failureReport, priority } = stream
+  return { id, account, name, kind, failureReport, priority }
+}

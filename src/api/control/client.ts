@@ -1,0 +1,136 @@
+// The client of the control socket, as the command line program uses it.
+//
+// One call at a time. What goes wrong is a value: no server, no permission, a broken line, an error of the command.
+
+import { connect, type Socket } from 'node:net'
+import { type ControlAnswer, type ControlOutcome, failed, LineReader, line, parseAnswer } from './wire.ts'
+
+export type ControlClientResult =
+  | { readonly ok: true; readonly client: ControlClient }
+  /** `server-not-running` and `not-permitted` are what callers tell people about. */
+  | (ControlOutcome & { readonly ok: false })
+
+/** Connects to the socket at a path; '' means that no server has said where it is. */
+export async function connectControl(path: string): Promise<ControlClientResult> {
+  if (path === '') return notRunning()
+  return await new Promise(resolve => {
+    const socket = connect(path)
+    socket.once('connect', () => {
+      socket.removeAllListeners('error')
+      resolve({ ok: true, client: new ControlClient(socket) })
+    })
+    socket.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED' || error.code === 'ENOTDIR')
+        resolve(notRunning())
+      else if (error.code === 'EACCES' || error.code === 'EPERM')
+        resolve(
+          failed(
+            'not-permitted',
+            `you may not use ${path}`,
+            'run this as the user of the server, or as root',
+          ),
+        )
+      else
+        resolve(
+          failed('control-socket', `${path}: ${error.message}`, 'is it the socket of a Postrider server?'),
+        )
+    })
+  })
+}
+
+interface Waiting {
+  readonly id: number
+  readonly onItem: (item: unknown) => void | Promise<void>
+  readonly resolve: (outcome: ControlOutcome) => void
+}
+
+/** A connection to a running server. */
+export class ControlClient implements Disposable {
+  readonly #socket: Socket
+  readonly #lines = new LineReader()
+  #waiting: Waiting | null = null
+  #nextId = 1
+  #work: Promise<void> = Promise.resolve()
+
+  constructor(socket: Socket) {
+    this.#socket = socket
+    socket.on('data', chunk => this.#take(chunk as Buffer))
+    socket.on('error', () => undefined)
+    socket.on('close', () => this.#end())
+  }
+
+  /** Runs a command; items go to `onItem` in order, and the next is read only when that has resolved. */
+  call(
+    command: string,
+    given: Readonly<Record<string, unknown>> = {},
+    onItem: (item: unknown) => void | Promise<void> = () => undefined,
+  ): Promise<ControlOutcome> {
+    if (this.#waiting !== null) throw new Error('a control call is still running')
+    const id = this.#nextId++
+    return new Promise(resolve => {
+      this.#waiting = { id, onItem, resolve }
+      if (this.#socket.destroyed) this.#end()
+      else this.#socket.write(line({ id, command, arguments: given }))
+    })
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket.destroy()
+  }
+
+  #take(chunk: Buffer): void {
+    const lines = this.#lines.take(chunk)
+    if (lines === null) {
+      this.#break('an answer was longer than 16 MiB')
+      return
+    }
+    // Reading stops while items are handled: a slow terminal slows the server's command, nothing else.
+    this.#socket.pause()
+    this.#work = this.#work
+      .then(async () => {
+        for (const text of lines) await this.#answer(parseAnswer(text))
+      })
+      .catch(error => this.#break(String(error)))
+      .then(() => {
+        this.#socket.resume()
+      })
+  }
+
+  async #answer(answer: ControlAnswer | null): Promise<void> {
+    const waiting = this.#waiting
+    if (waiting === null) return
+    if (answer === null) return this.#break('the server sent a line that is no answer')
+    if ('item' in answer) return await waiting.onItem(answer.item)
+    this.#waiting = null
+    waiting.resolve(
+      'error' in answer ? { ok: false, error: answer.error } : { ok: true, value: answer.result },
+    )
+  }
+
+  #break(message: string): void {
+    this.#settle(failed('control-socket', message, 'are the program and the server of the same version?'))
+    this.#socket.destroy()
+  }
+
+  #end(): void {
+    void this.#work.then(() =>
+      this.#settle(
+        failed('server-gone', 'the server closed the connection', 'is it ending? postrider doctor looks'),
+      ),
+    )
+  }
+
+  #settle(outcome: ControlOutcome): void {
+    const waiting = this.#waiting
+    this.#waiting = null
+    waiting?.resolve(outcome)
+  }
+}
+
+function notRunning(): ControlOutcome & { readonly ok: false } {
+  return failed(
+    'server-not-running',
+    'no server is running on this data folder',
+    'start it: npm start, or postrider serve',
+  )
+}

@@ -1,0 +1,101 @@
+// The JSON forms of waiting recipients: rows of `queue list` and of `message show`.
+
+import { formatMessageId } from '../../base/index.ts'
+import { instant, type OutcomeJson, outcomeJson, unpackOutcome } from '../../events/index.ts'
+import type { QueueRow, WaitReason } from '../../queue/index.ts'
+
+/** Why a recipient waits. */
+export interface WaitReasonJson {
+  readonly reason: WaitReason
+  /** A sentence for people. */
+  readonly detail: string
+}
+
+/** A row of `queue list`. */
+export interface QueueRowJson {
+  /** `msg_….n` */
+  readonly recipientId: string
+  readonly messageId: string
+  readonly forwardPath: string
+  readonly state: QueueRow['state']
+  readonly attempts: number
+  /** RFC 3339; null when leased or held. */
+  readonly nextAttemptAt: string | null
+  readonly waitReasons: readonly WaitReasonJson[]
+}
+
+/** A recipient in `message show`; `state` of a final one is the kind of its outcome. */
+export interface RecipientJson {
+  readonly id: string
+  readonly forwardPath: string
+  readonly state: string
+  readonly attempts: number
+  readonly nextAttemptAt: string | null
+  readonly waitReasons: readonly WaitReasonJson[]
+  /** The last one; null before the first attempt has ended. */
+  readonly outcome: OutcomeJson | null
+}
+
+const details: Readonly<Record<WaitReason, string>> = {
+  'first-attempt': 'waits for its first attempt',
+  'next-attempt': 'waits for its next attempt',
+  ready: 'in the ready queue or in flight',
+  'site-limit': 'the site takes no more connections from us now',
+  'site-unreachable': 'the site could not be reached; we wait before trying it again',
+  'held-by-operator': 'held by the operator; postrider queue release lets it go',
+  'held-by-restore': 'held since a restore; postrider queue release lets it go',
+  released: 'released, due now',
+  'retry-requested': 'an attempt was asked for, due now',
+  'ready-queue-full': 'the ready queue is full',
+}
+
+/** The JSON form of a queue row. */
+export function queueRowJson(row: QueueRow): QueueRowJson {
+  const messageId = formatMessageId(row.messageId)
+  const { forwardPath, state, attempts } = row
+  return {
+    recipientId: `${messageId}.${row.recipientNumber}`,
+    messageId,
+    forwardPath,
+    state,
+    attempts,
+    nextAttemptAt: nextAttemptAt(row),
+    waitReasons: waitReasons(row),
+  }
+}
+
+/** A recipient that is still in the queue. */
+export function openRecipientJson(row: QueueRow): RecipientJson {
+  const {
+    recipientId,
+    forwardPath,
+    state,
+    attempts,
+    nextAttemptAt: next,
+    waitReasons: reasons,
+  } = queueRowJson(row)
+  const outcome =
+    row.lastOutcome === null || row.lastOutcome.length === 0 ? null : lastOutcome(row.lastOutcome)
+  return { id: recipientId, forwardPath, state, attempts, nextAttemptAt: next, waitReasons: reasons, outcome }
+}
+
+function lastOutcome(packed: Buffer): OutcomeJson | null {
+  try {
+    return outcomeJson(unpackOutcome(packed))
+  } catch {
+    // A damaged row hides its last outcome, not the recipient.
+    return null
+  }
+}
+
+function nextAttemptAt(row: QueueRow): string | null {
+  return row.state !== 'scheduled' || row.nextAttemptAtMs === 0 ? null : instant(row.nextAttemptAtMs)
+}
+
+function waitReasons(row: QueueRow): WaitReasonJson[] {
+  const next = nextAttemptAt(row)
+  let detail = details[row.reason]
+  if (next !== null) detail += `, at ${next}`
+  if (row.note !== '') detail += `: ${row.note}`
+  return [{ reason: row.reason, detail }]
+}

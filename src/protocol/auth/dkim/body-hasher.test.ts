@@ -81,6 +81,13 @@ test('the hash is that of the plain rule, wherever the chunks are cut', () => {
   )
 })
 
+test('a tab behind a walked stretch is seen, whatever the length of the stretch', () => {
+  for (let length = 200; length < 1100; length++) {
+    const body = `${'x'.repeat(length)}\ty \t z\r\n`
+    assert.equal(hashOf(Buffer.from(body)), sha256(relaxedBody(body)), `${length} bytes`)
+  }
+})
+
 test('text far longer than the gathering buffer is hashed in full', () => {
   const body = 'two  spaces and a \t tab \r\n'.repeat(5000)
   assert.equal(hashOf(Buffer.from(body), [3, 70_000, 70_001]), sha256(relaxedBody(body)))

@@ -14,6 +14,9 @@ const TAB = 0x09
 /** Unchanged runs of this size are hashed where they lie; shorter ones are gathered, since a call costs more. */
 const runBytesMin = 512
 const scratchBytes = 4096
+/** After a run shorter than this, so many bytes are canonicalised one by one. */
+const denseRunBytes = 96
+const gatherBytes = 512
 /** Bytes walked before the first try to leap over what has no white space; twice as many after each vain try. */
 const walkBytesFirst = 256
 const walkBytesMax = 16_384
@@ -52,7 +55,8 @@ export class BodyHasher {
         const end = finder.endOfRun(at)
         this.#emitPending()
         this.#emit(chunk, at, end)
-        at = end
+        // Where folds are dense, a plain byte loop beats looking for runs between them.
+        at = end - at < denseRunBytes ? this.#gather(chunk, end) : end
       }
     }
     this.#flush()
@@ -118,6 +122,41 @@ export class BodyHasher {
     this.#scratchUsed = used
   }
 
+  /** Canonicalises the next bytes one by one into the scratch; gives the offset to go on from. */
+  #gather(chunk: Buffer, start: number): number {
+    if (this.#scratchUsed + gatherBytes + 2 * this.#pendingLineEnds + 1 > scratchBytes) this.#flush()
+    // Room for all that these bytes can add; a CR at the very end needs the next chunk to be understood.
+    const room = scratchBytes - this.#scratchUsed - 2 * this.#pendingLineEnds - 1
+    const stop = Math.min(chunk.length - 1, start + Math.min(room, gatherBytes))
+    const scratch = this.#scratch
+    if (scratch === undefined) return start
+    let used = this.#scratchUsed
+    let lineEndCount = this.#pendingLineEnds
+    let hasWsp = this.#pendingWsp
+    let at = start
+    for (; at < stop; at++) {
+      const byte = chunk[at]!
+      if (byte === SP || byte === TAB) hasWsp = true
+      else if (byte === CR && chunk[at + 1] === LF) {
+        hasWsp = false
+        lineEndCount++
+        at++
+      } else {
+        for (; lineEndCount > 0; lineEndCount--) {
+          scratch[used++] = CR
+          scratch[used++] = LF
+        }
+        if (hasWsp) scratch[used++] = SP
+        hasWsp = false
+        scratch[used++] = byte
+      }
+    }
+    this.#scratchUsed = used
+    this.#pendingLineEnds = lineEndCount
+    this.#pendingWsp = hasWsp
+    return at
+  }
+
   #flush(): void {
     if (this.#scratchUsed === 0) return
     this.#hash.update(this.#scratch!.subarray(0, this.#scratchUsed))
@@ -151,7 +190,8 @@ class RunFinder {
       const foldStart = this.#firstFoldStart(end)
       if (foldStart - end >= leapBytesMin) return this.#backUp(end, foldStart)
       this.#walkBytes = Math.min(this.#walkBytes * 2, walkBytesMax)
-      at = end
+      // From the last byte that was seen: the next one may be white space and needs its neighbour.
+      at = end - 1
     }
   }
 

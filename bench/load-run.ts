@@ -1,0 +1,79 @@
+/**
+ * One load run: a fresh sink, a fresh server, a warm-up, then N messages from smtp-source.
+ *
+ * Plan: 1. start sink and server; 2. warm up with a part of the messages and wait until all of them are at
+ * the sink, so that no leftover work falls into the measurement; 3. send N, timing smtp-source (accept rate)
+ * and the moment the sink has counted the last one (end-to-end rate); 4. read CPU and peak memory of the
+ * server's whole tree; 5. see that nothing came twice; 6. stop.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+import { freePort, runSmtpSource, Scratch, startSmtpSink } from '../test/support/peers/index.ts'
+import type { Peer } from './peers/index.ts'
+import { cpuSeconds, watchMemory } from './process-tree.ts'
+import { type LoadScenario, sessions } from './scenarios.ts'
+
+export interface LoadResult {
+  readonly messages: number
+  /** Messages a second until smtp-source had its last reply. */
+  readonly acceptRate: number
+  /** Messages a second until the last one was at the sink. */
+  readonly endToEndRate: number
+  /** CPU seconds of the server for a thousand messages; undefined for the ceiling. */
+  readonly cpuSecondsPerThousand: number | undefined
+  readonly peakMemoryMib: number | undefined
+  /** Messages that came more than once. */
+  readonly duplicates: number
+}
+
+/** How long a run may take before it counts as stuck. */
+const stuckMs = 600_000
+
+export async function runLoad(
+  peer: Peer,
+  scenario: LoadScenario,
+  options: { readonly messages: number; readonly parent: string },
+): Promise<LoadResult> {
+  await using scratch = await Scratch.create(`bench-${peer.name}`, options.parent)
+  await using sink = await startSmtpSink({ port: await freePort() })
+  const server = await peer.start({
+    sinkPort: sink.port,
+    isSigned: scenario.isSigned,
+    directory: scratch.path,
+  })
+  try {
+    const { bodySizeBytes, isKept } = scenario
+    const load = { port: server.smtpPort, sessions, bodySizeBytes, isKept }
+    const warmUp = Math.min(2_000, Math.ceil(options.messages / 4))
+    await send({ ...load, messages: warmUp })
+    await sink.waitFor(warmUp, stuckMs)
+    await delay(300)
+
+    const pids = server.pids()
+    const before = sink.messages()
+    const cpuBefore = cpuSeconds(pids)
+    const memory = watchMemory(pids)
+    const startMs = performance.now()
+    const arrived = sink.waitFor(before + options.messages, stuckMs)
+    const acceptedMs = await send({ ...load, messages: options.messages })
+    const endMs = await arrived
+    const cpu = cpuSeconds(pids) - cpuBefore
+    const peakMemoryMib = memory.stop()
+    await delay(200)
+    return {
+      messages: options.messages,
+      acceptRate: (options.messages / acceptedMs) * 1000,
+      endToEndRate: (options.messages / (endMs - startMs)) * 1000,
+      cpuSecondsPerThousand: pids.length === 0 ? undefined : (cpu / options.messages) * 1000,
+      peakMemoryMib: pids.length === 0 ? undefined : peakMemoryMib,
+      duplicates: sink.messages() - before - options.messages,
+    }
+  } finally {
+    await server.stop()
+  }
+}
+
+async function send(load: Parameters<typeof runSmtpSource>[0]): Promise<number> {
+  const result = await runSmtpSource({ ...load, timeoutMs: stuckMs })
+  if (result.exit !== 0) throw new Error(`smtp-source ended with ${result.exit}: ${result.stderr}`)
+  return result.elapsedMs
+}

@@ -1,0 +1,70 @@
+/** The command line of the bench. */
+import { parseArgs } from 'node:util'
+import { type Peer, peers } from './peers/index.ts'
+import { type Scenario, scenarios } from './scenarios.ts'
+
+export interface BenchOptions {
+  readonly scenarios: readonly Scenario[]
+  readonly peers: readonly Peer[]
+  /** Overrides each load scenario's own number. */
+  readonly messages: number | undefined
+  readonly rounds: number
+  readonly isJson: boolean
+  readonly isWriting: boolean
+}
+
+export const usage: string = `npm run bench -- [options]
+  --only 4k,signed        scenarios: ${scenarios.map(one => one.name).join(', ')} (default: all)
+  --peers postrider,…     servers: ${peers.map(one => one.name).join(', ')} (default: all)
+  --messages N            messages a run, instead of each scenario's own number
+  --rounds N              runs of each server and scenario, medians count (default 3)
+  --json                  results as JSON on standard output
+  --write                 write the table into docs/operating/performance.md
+`
+
+/** Read the arguments. A string is a usage error to print. */
+export function readOptions(args: readonly string[]): BenchOptions | string {
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        only: { type: 'string' },
+        peers: { type: 'string' },
+        messages: { type: 'string' },
+        rounds: { type: 'string', default: '3' },
+        json: { type: 'boolean', default: false },
+        write: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    })
+    if (values.help) return usage
+    return {
+      scenarios: choose('scenario', scenarios, values.only),
+      peers: choose('server', peers, values.peers),
+      messages: values.messages === undefined ? undefined : count('--messages', values.messages),
+      rounds: count('--rounds', values.rounds),
+      isJson: values.json,
+      isWriting: values.write,
+    }
+  } catch (error) {
+    return `${error instanceof Error ? error.message : String(error)}\n\n${usage}`
+  }
+}
+
+function choose<Named extends { readonly name: string }>(
+  what: string,
+  all: readonly Named[],
+  names: string | undefined,
+): readonly Named[] {
+  if (names === undefined) return all
+  const wanted = names.split(',').map(name => name.trim())
+  const unknown = wanted.filter(name => !all.some(one => one.name === name))
+  if (unknown.length > 0) throw new Error(`there is no ${what} called ${unknown.join(', ')}`)
+  return all.filter(one => wanted.includes(one.name))
+}
+
+function count(flag: string, text: string): number {
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < 1) throw new Error(`${flag} takes a positive number, not ${text}`)
+  return value
+}

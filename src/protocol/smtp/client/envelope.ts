@@ -3,6 +3,7 @@
 // Every path is checked before it is put into a command: nothing that could end the command or begin another parameter
 // gets through, whoever let it in before. A parameter is written only when the peer offers its extension.
 
+import { encodeXtext } from '../grammar/index.ts'
 import type { PeerCapabilities } from './capabilities.ts'
 import type { SmtpTransaction, TransactionRecipient } from './transaction-types.ts'
 
@@ -20,7 +21,6 @@ export interface EnvelopeCommands {
 
 const PLAIN_PATH = /^[!#-;=?-~]*$/
 const ASCII = /^[\x00-\x7f]*$/
-const NOT_XTEXT = /[^!-*,-<>-~]/gu
 const ENVELOPE_ID_MAX = 100
 const NOTIFY_WORDS = ['SUCCESS', 'FAILURE', 'DELAY'] as const
 
@@ -82,7 +82,7 @@ function mailCommand(
     if (parameters.ret !== undefined) command += ` RET=${parameters.ret === 'FULL' ? 'FULL' : 'HDRS'}`
     const envelopeId = parameters.envelopeId
     if (envelopeId !== undefined && envelopeId !== '' && envelopeId.length <= ENVELOPE_ID_MAX) {
-      command += ` ENVID=${xtext(envelopeId)}`
+      command += ` ENVID=${encodeXtext(envelopeId)}`
     }
   }
   return `${command}\r\n`
@@ -104,16 +104,7 @@ function rcptCommand(
 /** `type;address` with the address in xtext, or in RFC 6533 §3 form when it has non-ASCII characters. */
 function originalRecipientText({ type, address }: { type: string; address: string }): string {
   if (!ASCII.test(address)) return `utf-8;${utf8AddressXtext(address)}`
-  return `${xtext(type)};${xtext(address)}`
-}
-
-/** RFC 3461 §4: bytes outside `!` to `~`, `+` and `=` become `+HH`. */
-export function xtext(text: string): string {
-  return text.replace(NOT_XTEXT, character =>
-    [...Buffer.from(character, 'utf8')]
-      .map(byte => `+${byte.toString(16).toUpperCase().padStart(2, '0')}`)
-      .join(''),
-  )
+  return `${encodeXtext(type)};${encodeXtext(address)}`
 }
 
 function utf8AddressXtext(address: string): string {

@@ -1,7 +1,11 @@
 // The PROXY header: the parser alone, then in front of a session.
 
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import net from 'node:net'
+import { duplexPair } from 'node:stream'
 import { test } from 'node:test'
+import tls from 'node:tls'
 import fc from 'fast-check'
 import { parseProxyHeader } from './proxy-protocol.ts'
 import { codes, makeSecureContext, TestServer, until } from './test-kit.ts'
@@ -163,15 +167,22 @@ test('a ClientHello in the same read as the header starts TLS', async () => {
     proxyProtocol: 'required',
     tls: { mode: 'implicit', secureContext: () => context },
   })
-  const client = server.connectRaw()
-  // Held together until both parts are there, so that they leave in one write.
-  client.socket.cork()
-  client.send('PROXY TCP4 192.0.2.7 198.51.100.1 8080 25\r\n')
-  const plain = client.socket
-  const secured = client.startTls()
-  setImmediate(() => plain.uncork())
-  await secured
-  assert.equal(codes(await client.reply()), '220')
+  // The client's TLS runs over a pair of streams, so that its first record can leave in one write with the header.
+  const raw = net.connect(server.port, '127.0.0.1')
+  const [inner, outer] = duplexPair()
+  const secure = tls.connect({ socket: inner, rejectUnauthorized: false, servername: 'mx.test' })
+  const header = Buffer.from('PROXY TCP4 192.0.2.7 198.51.100.1 8080 25\r\n')
+  let isFirst = true
+  outer.on('data', (chunk: Buffer) => {
+    raw.write(isFirst ? Buffer.concat([header, chunk]) : chunk)
+    isFirst = false
+  })
+  raw.on('data', chunk => outer.write(chunk))
+  raw.on('error', () => {})
+  secure.on('error', () => {})
+  const [greeting] = await once(secure, 'data')
+  assert.match(String(greeting), /^220 /)
   assert.equal(server.sessions[0]!.facts.clientAddress, '192.0.2.7')
   assert.ok(server.sessions[0]!.facts.tls)
+  raw.destroy()
 })

@@ -1,0 +1,212 @@
+// Addresses: the corpus of shapes that parsers disagree about, and the normal form of domains.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { addressKey, formatAddress, normalizeDomain, parseAddress } from './address.ts'
+
+const label63 = 'x'.repeat(63)
+
+const accepted: readonly [given: string, normal: string][] = [
+  ['a@d.test', 'a@d.test'],
+  ['A.b+tag@D.TEST', 'A.b+tag@d.test'],
+  ['"a b"@d.test', '"a b"@d.test'],
+  ['"a\\"b"@d.test', '"a\\"b"@d.test'],
+  ['"@"@d.test', '"@"@d.test'],
+  ['"x@evil.test y"@ok.test', '"x@evil.test y"@ok.test'],
+  ['""@d.test', '""@d.test'],
+  ['a@[127.0.0.1]', 'a@[127.0.0.1]'],
+  ['a@[IPv6:::1]', 'a@[IPv6:::1]'],
+  ['a@[ipv6:2001:DB8::1]', 'a@[IPv6:2001:db8::1]'],
+  ['a@localhost', 'a@localhost'],
+  ['=?utf-8?q?=61?=@d.test', '=?utf-8?q?=61?=@d.test'],
+  ['u%t.test@r.test', 'u%t.test@r.test'],
+  ['t!u@r.test', 't!u@r.test'],
+  ['-a@d.test', '-a@d.test'],
+  ['a@bücher.test', 'a@xn--bcher-kva.test'],
+  ['a@BÜCHER.test', 'a@xn--bcher-kva.test'],
+  ['a@bu\u0308cher.test', 'a@xn--bcher-kva.test'],
+  ['a@xn--bcher-kva.test', 'a@xn--bcher-kva.test'],
+  ['a@straße.test', 'a@xn--strae-oqa.test'],
+  ['a@аpple.test', 'a@xn--pple-43d.test'],
+  ['пример@пример.испытание', 'пример@xn--e1afmkfd.xn--80akhbyknj4f'],
+  [`${'l'.repeat(64)}@d.test`, `${'l'.repeat(64)}@d.test`],
+  [`a@${label63}.test`, `a@${label63}.test`],
+]
+for (const [given, normal] of accepted) {
+  test(`${given} is an address`, () => {
+    const parsed = parseAddress(given)
+    assert.ok(parsed.ok, parsed.ok ? '' : parsed.why)
+    assert.equal(formatAddress(parsed.value), normal)
+  })
+}
+
+const refused: readonly string[] = [
+  '',
+  'a',
+  '@',
+  '@d.test',
+  'a@',
+  'a..b@d.test',
+  '.a@d.test',
+  'a.@d.test',
+  'a b@d.test',
+  'a@d.',
+  'a@.d',
+  'a@d..e',
+  'a@-d',
+  'a@d-',
+  'a@d_e.test',
+  'a@xn--a',
+  'a@xn--a.bücher',
+  'a@127.0.0.1',
+  'a@[127.0.0.256]',
+  'a@[IPv6:1]',
+  'a@[::1]',
+  'a@[127.0.0.1',
+  'a@[tag:x]',
+  'a@[IPv6:fe80::1%eth0]',
+  '(c)a@d.test',
+  'A <a@d.test>',
+  '<a@d.test>',
+  'a@d.test>',
+  'a@d.test<',
+  'a@d.test, ',
+  'a@d.test,b@d.test',
+  'a@b@c.test',
+  'undisclosed-recipients:;',
+  'g: a@d.test;',
+  '"a@d.test',
+  '"a"b@d.test',
+  'a"b"@d.test',
+  '"a\\"@d.test',
+  'a@d.test\r\n',
+  'a\r\n@d.test',
+  '"a\r\nb"@d.test',
+  'a\0@d.test',
+  'a@d\0.test',
+  'a@d.test\nRCPT TO:<v@x.test>',
+  'a@b.test> SIZE=1 <c@d.test',
+  ' a@d.test',
+  'a@d.test ',
+  'a＠d.test',
+  'a@d。test',
+  'a@ｄ.test',
+  'a@goo\u00adgle.test',
+  'a@d\u200dü.test',
+  'a\u202eb@d.test',
+  'a\u2028@d.test',
+  'a\ud800@d.test',
+  'a@\ud800.test',
+  'a@ü%41.test',
+  'a@ü%00.test',
+  `${'l'.repeat(65)}@d.test`,
+  `${'ü'.repeat(33)}@d.test`,
+  `a@${label63}x.test`,
+  `a@${`${label63}.`.repeat(4)}test`,
+  `a@${'ü'.repeat(64)}.test`,
+]
+for (const given of refused) {
+  test(`${JSON.stringify(given).slice(0, 60)} is no address`, () => {
+    const parsed = parseAddress(given)
+    assert.ok(!parsed.ok)
+    assert.ok(parsed.why.length > 10)
+  })
+}
+
+test('an address of 254 octets is accepted and one of 255 is not', () => {
+  const domain = `${label63}.${label63}.${label63}.${'y'.repeat(49)}.test`
+  assert.equal(domain.length, 246)
+  assert.ok(parseAddress(`aaaaaaa@${domain}`).ok)
+  assert.ok(!parseAddress(`aaaaaaaa@${domain}`).ok)
+})
+
+test('a domain of 255 octets is normal and one of 256 is not', () => {
+  const domain = `${label63}.${label63}.${label63}.${'y'.repeat(63)}`
+  assert.ok(normalizeDomain(domain).ok)
+  assert.ok(!normalizeDomain(`${domain}y`).ok)
+})
+
+test('only addresses with characters outside ASCII are marked so', () => {
+  for (const [given, isUtf8] of [
+    ['a@d.test', false],
+    ['a@xn--bcher-kva.test', false],
+    ['a@bücher.test', true],
+    ['ü@d.test', true],
+  ] as const) {
+    const parsed = parseAddress(given)
+    assert.equal(parsed.ok && parsed.value.isUtf8, isUtf8)
+  }
+})
+
+test('normalising a normal domain changes nothing', () => {
+  fc.assert(
+    fc.property(fc.string({ unit: 'grapheme', maxLength: 40 }), text => {
+      const once = normalizeDomain(text)
+      if (!once.ok) return
+      assert.match(once.value, /^[a-z0-9-]+(?:\.[a-z0-9-]+)*$/)
+      assert.deepEqual(normalizeDomain(once.value), once)
+    }),
+    { numRuns: 3000 },
+  )
+})
+
+test('whatever is accepted survives printing and parsing, and has no control characters', () => {
+  const part = fc.constantFrom(
+    'a',
+    '.',
+    '"',
+    '\\',
+    '@',
+    ' ',
+    '\r',
+    '\n',
+    'ü',
+    '[',
+    ']',
+    '-',
+    'xn--',
+    'test',
+    '1',
+    '<',
+    '>',
+  )
+  fc.assert(
+    fc.property(fc.array(part, { maxLength: 12 }), parts => {
+      const parsed = parseAddress(parts.join(''))
+      if (!parsed.ok) return
+      const text = formatAddress(parsed.value)
+      assert.doesNotMatch(text, /[\u0000-\u001f\u007f]/)
+      const again = parseAddress(text)
+      assert.ok(again.ok)
+      assert.equal(again.value.localPart, parsed.value.localPart)
+      assert.equal(again.value.domain, parsed.value.domain)
+    }),
+    { numRuns: 5000 },
+  )
+})
+
+test('a megabyte of anything is judged in linear time', () => {
+  for (const text of [
+    'a:'.repeat(500_000),
+    '('.repeat(1e6),
+    '"'.repeat(1e6),
+    `"${'\\"'.repeat(500_000)}`,
+    '.'.repeat(1e6),
+  ])
+    assert.ok(!parseAddress(text).ok)
+})
+
+test('the suppression key ignores case and needless quotes, and nothing else', () => {
+  const key = (text: string): string => {
+    const parsed = parseAddress(text)
+    assert.ok(parsed.ok)
+    return addressKey(parsed.value)
+  }
+  assert.equal(key('Bob.Smith@Example.TEST'), 'bob.smith@example.test')
+  assert.equal(key('"Bob.Smith"@example.test'), 'bob.smith@example.test')
+  assert.equal(key('"bob\\.smith"@example.test'), 'bob.smith@example.test')
+  assert.equal(key('"bob smith"@example.test'), '"bob smith"@example.test')
+  assert.equal(key('a@BÜCHER.test'), key('a@xn--bcher-kva.test'))
+  assert.notEqual(key('bob+tag@example.test'), key('bob@example.test'))
+})

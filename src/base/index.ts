@@ -1,5 +1,5 @@
 // The few things that every room may use: ids, clock, packed bytes.
-export { type Clock, systemClock, type Ticked, Ticker } from './clock.ts'
+export { type Clock, systemClock } from './clock.ts'
 export {
   formatId,
   formatMessageId,

@@ -1,0 +1,75 @@
+// What the doors tell: log lines, metrics and the `rejected` event, from one place.
+
+import type { Clock } from '../base/index.ts'
+import { type NewEvent, packRejected } from '../events/index.ts'
+import { type DoorFacts, type DoorObserver, type Principal, type Refusal, refusals } from '../intake/index.ts'
+import type { Log, Metrics, Tally } from '../telemetry/index.ts'
+
+/** Watches the doors of one relay thread. */
+export class DoorWatch implements DoorObserver {
+  readonly #log: Log
+  readonly #metrics: Metrics
+  readonly #clock: Clock
+  readonly #addEvent: (event: NewEvent) => void
+  readonly #acceptedBySmtp: Tally
+  readonly #logsAccepted: boolean
+
+  /** @param addEvent writes to the event log, soon, in some commit */
+  constructor(log: Log, metrics: Metrics, clock: Clock, addEvent: (event: NewEvent) => void) {
+    this.#log = log
+    this.#metrics = metrics
+    this.#clock = clock
+    this.#addEvent = addEvent
+    this.#acceptedBySmtp = metrics.accepted.child('smtp')
+    this.#logsAccepted = log.writes('message.accepted')
+  }
+
+  accepted(principal: Principal, door: DoorFacts, recipients: number, sizeBytes: number): void {
+    this.#acceptedBySmtp.inc()
+    if (!this.#logsAccepted) return
+    const { clientAddress } = door
+    this.#log.event('message.accepted', { account: principal.account.name, clientAddress, recipients, sizeBytes })
+  }
+
+  refused(
+    refusal: Refusal,
+    principal: Principal | null,
+    door: DoorFacts,
+    reversePath: string,
+    forwardPath: string,
+  ): void {
+    this.#metrics.rejected.inc(refusal.code)
+    const isLogin = refusal.code === 'authentication-failed'
+    if (isLogin) this.#metrics.logins.inc('failed')
+    const account = principal?.account.name ?? ''
+    const { clientAddress } = door
+    this.#log.event(isLogin ? 'auth.failed' : 'message.rejected', {
+      reason: refusal.code,
+      account,
+      clientAddress,
+      reversePath,
+      forwardPath,
+      detail: refusal.text,
+    })
+    // Only what an account did is in its event log: strangers must not be able to fill it.
+    if (principal === null) return
+    const { code, enhanced } = refusals[refusal.code]
+    this.#addEvent({
+      type: 'rejected',
+      atMs: this.#clock.nowMs(),
+      accountKey: principal.account.key,
+      streamKey: principal.stream.key,
+      messageId: null,
+      recipientNumber: -1,
+      facts: packRejected({
+        reversePath,
+        forwardPath,
+        code,
+        enhancedCode: enhanced,
+        text: refusal.text,
+        clientAddress,
+        username: principal.username,
+      }),
+    })
+  }
+}

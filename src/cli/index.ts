@@ -1,0 +1,3 @@
+// The command line program.
+export { type Io, processIo } from './io.ts'
+export { runCli } from './run.ts'

@@ -103,8 +103,8 @@ function delivered(message: NewMessage, messageKey: number): Settlement {
 }
 
 const host = await startStoreThread({ dataDir, node: 1, nowMs: Date.now() })
-const store = openThreadStore(dataDir, host.connect())
-const cpuBefore = (await store.connection.call('threadCpu', [])) as NodeJS.CpuUsage
+const store = openThreadStore({ dataDir, port: host.connect(), thread: 0, nowMs: () => Date.now() })
+const cpuBefore = await store.storeCpu()
 const ownBefore = process.threadCpuUsage()
 const started = performance.now()
 let left = total
@@ -140,7 +140,7 @@ async function client(): Promise<void> {
 }
 await Promise.all(Array.from({ length: inFlight }, client))
 const seconds = (performance.now() - started) / 1000
-const cpuAfter = (await store.connection.call('threadCpu', [])) as NodeJS.CpuUsage
+const cpuAfter = await store.storeCpu()
 const own = process.threadCpuUsage(ownBefore)
 const us = (value: number): string => (value / total).toFixed(1)
 acceptMs.sort((a, b) => a - b)

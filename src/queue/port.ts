@@ -88,6 +88,7 @@ export interface SpooledContent {
     readonly extents: readonly import('./message.ts').Extent[]
     readonly sizeBytes: number
   }>
+  /** Gives the bytes up: instead of `finish`, or after it when no accept will name the extents. */
   abort(): void
 }
 
@@ -147,7 +148,7 @@ export interface QueueControl {
     cursor: string,
     limit: number,
   ): Promise<{ readonly rows: QueueRow[]; readonly cursor: string | null }>
-  /** Counts rows by state that match, at most up to `countMax` (then `isMore`). */
+  /** Counts matching rows by state, in steps. */
   count(
     filter: QueueFilter,
   ): Promise<{ readonly scheduled: number; readonly leased: number; readonly held: number }>
@@ -159,13 +160,15 @@ export interface QueueControl {
   ): Promise<{ readonly rows: MessageRow[]; readonly cursor: string | null }>
   message(id: Buffer): Promise<MessageRow | null>
   /**
-   * Applies an action to at most `limit` matching recipients that are not leased, with its events, in one commit;
-   * call again until `done` is 0. Leased ones must be recalled from the threads first.
+   * Applies an action to at most `limit` matching recipients that are not leased, with its events, in one commit.
+   * Call again with the returned cursor until it is null ('' or none starts anew). Leased ones must be recalled from
+   * the threads first.
    */
   act(
     filter: QueueFilter,
     action: QueueAction,
     nowMs: number,
     limit: number,
+    cursor?: string,
   ): Promise<{ readonly done: number; readonly cursor: string | null }>
 }

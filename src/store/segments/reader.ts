@@ -1,6 +1,6 @@
 // Reads contents out of segment files, in bounded chunks and off the event loop.
 //
-// Descriptors are kept for a few segments; they stay valid even if the file is deleted meanwhile.
+// Descriptors are kept for the segments used last; a kept one stays valid even when the file is deleted meanwhile.
 
 import { type FileHandle, open } from 'node:fs/promises'
 import type { Extent } from '../../queue/index.ts'
@@ -8,9 +8,17 @@ import { segmentPath } from './paths.ts'
 
 const openFilesMax = 16
 
+interface OpenSegment {
+  readonly file: Promise<FileHandle>
+  /** Reads under way. */
+  users: number
+  /** To be closed after the last read. */
+  isRetired: boolean
+}
+
 export class SegmentReader {
   readonly #dir: string
-  readonly #files = new Map<number, Promise<FileHandle>>()
+  readonly #open = new Map<number, OpenSegment>()
 
   constructor(dir: string) {
     this.#dir = dir
@@ -23,56 +31,67 @@ export class SegmentReader {
     const whole = Buffer.allocUnsafe(total)
     let at = 0
     for (const extent of extents) {
-      const file = await this.#file(extent.segment)
-      if (file === null) return null
-      await readFully(file, whole.subarray(at, at + extent.sizeBytes), extent.offsetBytes)
+      const part = whole.subarray(at, at + extent.sizeBytes)
+      if (!(await this.#read(extent.segment, part, extent.offsetBytes))) return null
       at += extent.sizeBytes
     }
     return whole
   }
 
-  /** The bytes as chunks of at most `chunkBytesMax`. */
+  /** The bytes as chunks of at most `chunkBytesMax`; throws when a segment is gone. */
   async *chunks(extents: readonly Extent[], chunkBytesMax: number): AsyncGenerator<Buffer, void, undefined> {
-    for (const extent of extents) {
-      for (let at = 0; at < extent.sizeBytes; at += chunkBytesMax) {
-        const file = await this.#file(extent.segment)
-        if (file === null) throw new Error(`segment ${extent.segment} is gone`)
-        const chunk = Buffer.allocUnsafe(Math.min(chunkBytesMax, extent.sizeBytes - at))
-        await readFully(file, chunk, extent.offsetBytes + at)
+    for (const { segment, offsetBytes, sizeBytes } of extents) {
+      for (let at = 0; at < sizeBytes; at += chunkBytesMax) {
+        const chunk = Buffer.allocUnsafe(Math.min(chunkBytesMax, sizeBytes - at))
+        if (!(await this.#read(segment, chunk, offsetBytes + at)))
+          throw new Error(`segment ${segment} is gone`)
         yield chunk
       }
     }
   }
 
   async close(): Promise<void> {
-    const files = [...this.#files.values()]
-    this.#files.clear()
-    for (const file of files) await file.then(opened => opened.close()).catch(() => {})
+    const all = [...this.#open.values()]
+    this.#open.clear()
+    for (const segment of all) await segment.file.then(file => file.close()).catch(() => {})
   }
 
-  async #file(segment: number): Promise<FileHandle | null> {
-    let file = this.#files.get(segment)
-    if (file === undefined) {
-      file = open(segmentPath(this.#dir, segment), 'r')
-      this.#files.set(segment, file)
-      this.#closeOldest()
-    }
+  /** @returns false when the segment is gone. */
+  async #read(number: number, into: Buffer, position: number): Promise<boolean> {
+    const segment = this.#use(number)
     try {
-      return await file
+      await readFully(await segment.file, into, position)
+      return true
     } catch (error) {
-      this.#files.delete(segment)
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
-      throw error
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+      if (this.#open.get(number) === segment) this.#open.delete(number)
+      return false
+    } finally {
+      segment.users--
+      closeWhenDone(segment)
     }
   }
 
-  #closeOldest(): void {
-    if (this.#files.size <= openFilesMax) return
-    const [segment, file] = this.#files.entries().next().value!
-    this.#files.delete(segment)
-    // A read that is under way on it finishes first: FileHandle.close waits for pending operations.
-    file.then(opened => opened.close()).catch(() => {})
+  #use(number: number): OpenSegment {
+    let segment = this.#open.get(number)
+    if (segment === undefined)
+      segment = { file: open(segmentPath(this.#dir, number), 'r'), users: 0, isRetired: false }
+    // The map's order is the order of last use.
+    else this.#open.delete(number)
+    this.#open.set(number, segment)
+    segment.users++
+    if (this.#open.size > openFilesMax) {
+      const [oldestNumber, oldest] = this.#open.entries().next().value!
+      this.#open.delete(oldestNumber)
+      oldest.isRetired = true
+      closeWhenDone(oldest)
+    }
+    return segment
   }
+}
+
+function closeWhenDone(segment: OpenSegment): void {
+  if (segment.isRetired && segment.users === 0) segment.file.then(file => file.close()).catch(() => {})
 }
 
 async function readFully(file: FileHandle, into: Buffer, position: number): Promise<void> {

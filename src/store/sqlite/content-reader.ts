@@ -2,7 +2,7 @@
 
 import type { StoredContent } from '../../queue/index.ts'
 import { asBuffer } from '../format/index.ts'
-import type { SegmentReader } from '../segments/reader.ts'
+import type { SegmentReader } from '../segments/index.ts'
 import type { Database, Statement } from './database.ts'
 
 const chunkBytesMax = 256 * 1024

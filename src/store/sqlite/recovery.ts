@@ -4,14 +4,9 @@
 // carries `isUncertain` from here on. Only rows still leased can be uncertain: a settled one has its outcome.
 
 import { recipientFlags, recipientKey, stateCodes } from '../format/index.ts'
+import type { LeftMark } from '../marks/index.ts'
 import type { Database } from './database.ts'
 import { findMessageKey } from './message-key.ts'
-
-/** A mark left behind: the end of data of these recipients was sent and their outcome was not committed. */
-export interface LeftMark {
-  readonly messageId: Buffer
-  readonly recipientNumbers: readonly number[]
-}
 
 /** Frees this node's leases in one commit. @returns how many recipients became due again. */
 export function recoverLeases(

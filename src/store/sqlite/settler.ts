@@ -76,14 +76,14 @@ export class Settler {
         one.facts,
       )
       if (!one.isFinal) continue
-      if (one.recipientCount === 1) this.remove(one.messageKey, freed)
+      if (one.recipientCount === 1) this.#remove(one.messageKey, freed)
       else {
         shared ??= new Set()
         shared.add(one.messageKey)
       }
     }
     if (shared === null) return
-    for (const key of shared) if (!this.#messages.hasRecipients(key)) this.remove(key, freed)
+    for (const key of shared) this.removeWhenDone(key, freed)
   }
 
   /** Returns recipients to the scheduled queue without an attempt. */
@@ -96,8 +96,12 @@ export class Settler {
     if (row !== undefined) this.#hints.note(row[0], back.nextAttemptAtMs)
   }
 
-  /** Removes a message whose last recipient is final. */
-  remove(messageKey: number, freed: Buffer[]): void {
+  /** Removes a message when its last recipient is final. */
+  removeWhenDone(messageKey: number, freed: Buffer[]): void {
+    if (!this.#messages.hasRecipients(messageKey)) this.#remove(messageKey, freed)
+  }
+
+  #remove(messageKey: number, freed: Buffer[]): void {
     const extents = this.#messages.remove(messageKey)
     if (extents !== null) freed.push(asBuffer(extents))
   }

@@ -3,20 +3,22 @@
 // Owned by the store thread (or by the process itself for tests and tools). The methods do not commit: the caller wraps
 // them in `transaction`, so that a whole group shares one commit.
 
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { LeasedMessage } from '../../queue/index.ts'
 import { StoreError } from '../errors.ts'
 import { unpackExtents } from '../format/index.ts'
-import { SegmentLedger, type SyncFile } from '../segments/ledger.ts'
-import { segmentDir } from '../segments/paths.ts'
+import { markDir, readMarks, removeMarks } from '../marks/index.ts'
+import { SegmentLedger, type SyncFile, segmentDir } from '../segments/index.ts'
+import { AccountWriter } from './account-writer.ts'
+import { QueueActions } from './actions.ts'
 import { Database, type Statement } from './database.ts'
 import { DueHints } from './due-hints.ts'
 import { EventWriter } from './event-writer.ts'
 import { Leaser } from './leaser.ts'
 import { MessageWriter } from './message-writer.ts'
 import { migrate } from './migrate.ts'
-import { type LeftMark, recoverLeases } from './recovery.ts'
+import { recoverLeases } from './recovery.ts'
 import { Settler } from './settler.ts'
 
 /** What the store needs to open. */
@@ -27,8 +29,6 @@ export interface WriterOptions {
   readonly node: number
   /** Milliseconds since 1970: what was leased is due at this time. */
   readonly nowMs: number
-  /** Marks of the last run (see marks/). */
-  readonly marks?: readonly LeftMark[]
   /** For tests of failing disks. */
   readonly syncSegment?: SyncFile
 }
@@ -36,6 +36,11 @@ export interface WriterOptions {
 /** The database file of a data folder. */
 export function databasePath(dataDir: string): string {
   return join(dataDir, 'postrider.db')
+}
+
+/** The database while a restore is under way; it gets its real name last. */
+export function restoringPath(dataDir: string): string {
+  return `${databasePath(dataDir)}.restoring`
 }
 
 /** Makes the data folder or throws `PR_STORE_UNWRITABLE`. */
@@ -60,6 +65,8 @@ export class StoreWriter implements Disposable {
   readonly settler: Settler
   readonly segments: SegmentLedger
   readonly hints: DueHints
+  readonly actions: QueueActions
+  readonly accounts: AccountWriter
   readonly #leaser: Leaser
   readonly #tlsSeen: Statement
 
@@ -69,6 +76,8 @@ export class StoreWriter implements Disposable {
     this.events = new EventWriter(db, options.node)
     this.messages = new MessageWriter(db, this.events, this.hints, options.node)
     this.settler = new Settler(db, this.messages, this.events, this.hints)
+    this.actions = new QueueActions(db, this.events, this.settler, this.hints)
+    this.accounts = new AccountWriter(db)
     this.#leaser = new Leaser(db, this.hints, options.node)
     this.segments = new SegmentLedger(segmentDir(options.dataDir), options.syncSegment)
     this.segments.load(liveExtents(db))
@@ -78,10 +87,17 @@ export class StoreWriter implements Disposable {
   /** Opens, migrates and recovers. Throws StoreError; nothing is changed in a file that is not ours or newer. */
   static open(options: WriterOptions): StoreWriter {
     makeDataDir(options.dataDir)
+    if (existsSync(restoringPath(options.dataDir)))
+      throw new StoreError(
+        'PR_STORE_CORRUPT',
+        `a restore into ${options.dataDir} was not finished; empty the folder and run "postrider restore" again`,
+      )
     const db = Database.openWriter(databasePath(options.dataDir))
     try {
       migrate(db)
-      recoverLeases(db, options.node, options.nowMs, options.marks)
+      const marks = markDir(options.dataDir)
+      recoverLeases(db, options.node, options.nowMs, readMarks(marks))
+      removeMarks(marks)
       return new StoreWriter(db, options)
     } catch (error) {
       db.close()

@@ -12,6 +12,7 @@ import type {
 } from '../../queue/index.ts'
 import { StoreError } from '../errors.ts'
 import { inlineSizeBytes } from '../format/index.ts'
+import type { SegmentSpool } from '../segments/index.ts'
 import type { ContentReader } from '../sqlite/content-reader.ts'
 import type { StoreConnection } from './connection.ts'
 import { writeAccept, writeLease, writeSettle } from './request-codec.ts'
@@ -22,8 +23,10 @@ const envelopeBytes = 2048
 export class StoreClient implements QueueStore {
   readonly #connection: StoreConnection
   readonly #contents: ContentReader
+  readonly #spool: SegmentSpool
 
-  constructor(connection: StoreConnection, contents: ContentReader) {
+  constructor(connection: StoreConnection, contents: ContentReader, spool: SegmentSpool) {
+    this.#spool = spool
     this.#connection = connection
     this.#contents = contents
   }
@@ -38,6 +41,7 @@ export class StoreClient implements QueueStore {
       this.#connection.requestInTurn(
         (to, scratch, id) => writeAccept(to, scratch, id, message),
         reply => {
+          this.#answered(message)
           if (reply.kind === 'stored') resolve({ kind: 'stored', key: reply.key })
           else resolve({ kind: 'failed', why: 'why' in reply ? reply.why : reply.kind })
         },
@@ -51,11 +55,17 @@ export class StoreClient implements QueueStore {
       this.#connection.request(
         (to, scratch, id) => writeSettle(to, scratch, id, batch),
         reply => {
+          for (const message of batch.messages) this.#answered(message)
           if (reply.kind === 'settled') resolve()
           else reject(new StoreError('PR_STORE_IO', 'why' in reply ? reply.why : reply.kind))
         },
       )
     })
+  }
+
+  /** Its extents are in the store's book, or never will be: the spool need not keep their segment open. */
+  #answered(message: NewMessage): void {
+    if (message.content.kind === 'segments') this.#spool.release(message.content.extents)
   }
 
   lease(request: LeaseRequest): Promise<LeasedMessage[]> {

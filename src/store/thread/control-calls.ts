@@ -1,5 +1,6 @@
 // What the control plane may ask of the store thread by name: a table from name to work in a commit of its own.
 
+import type { QueueAction, QueueFilter } from '../../queue/index.ts'
 import type { StoreWriter } from '../sqlite/writer.ts'
 import { restoreBuffers } from './control-codec.ts'
 import type { GroupCommitter } from './group.ts'
@@ -11,7 +12,26 @@ export class ControlCalls {
   readonly #table: ReadonlyMap<string, Work>
 
   constructor(writer: StoreWriter, group: GroupCommitter) {
+    const { accounts, actions } = writer
     const table: Record<string, Work> = {
+      act: (filter: QueueFilter, action: QueueAction, nowMs: number, limit: number, cursor: string) => {
+        const freed: Buffer[] = []
+        const step = group.runControl(() => actions.step(filter, action, nowMs, limit, cursor, freed))
+        group.release(freed)
+        return step
+      },
+      createAccount: (...args: Parameters<typeof accounts.createAccount>) =>
+        group.runControl(() => accounts.createAccount(...args)),
+      createCredential: (...args: Parameters<typeof accounts.createCredential>) =>
+        group.runControl(() => accounts.createCredential(...args)),
+      revokeCredential: (...args: Parameters<typeof accounts.revokeCredential>) =>
+        group.runControl(() => accounts.revokeCredential(...args)),
+      createDomain: (...args: Parameters<typeof accounts.createDomain>) =>
+        group.runControl(() => accounts.createDomain(...args)),
+      setDomainStatus: (...args: Parameters<typeof accounts.setDomainStatus>) =>
+        group.runControl(() => accounts.setDomainStatus(...args)),
+      updateStream: (...args: Parameters<typeof accounts.updateStream>) =>
+        group.runControl(() => accounts.updateStream(...args)),
       prune: (beforeMs: number, limit: number) =>
         group.runControl(() => writer.events.prune(beforeMs, limit)),
       sweep: () => writer.segments.sweep(),

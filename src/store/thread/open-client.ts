@@ -1,33 +1,82 @@
-// Opens a thread's side of the store: its line to the store thread and a read-only connection of its own.
+// Opens a thread's side of the store: its line to the store thread, a read-only connection, its segment files and marks.
 
 import type { MessagePort } from 'node:worker_threads'
-import { segmentDir } from '../segments/paths.ts'
-import { SegmentReader } from '../segments/reader.ts'
+import type { AccountReader, AccountStore } from '../../accounts/index.ts'
+import type { EndOfDataMarks, HostMemory } from '../../delivery/port.ts'
+import type { EventReader } from '../../events/index.ts'
+import type { ContentSpool } from '../../queue/index.ts'
+import { MarkFiles, markDir } from '../marks/index.ts'
+import { SegmentReader, SegmentSpool, segmentDir } from '../segments/index.ts'
+import { SqliteAccountReader } from '../sqlite/account-reader.ts'
 import { ContentReader } from '../sqlite/content-reader.ts'
 import { Database } from '../sqlite/database.ts'
+import { SqliteEventReader } from '../sqlite/event-reader.ts'
+import { SqliteHostMemory } from '../sqlite/host-memory.ts'
+import { QueueReader } from '../sqlite/queue-reader.ts'
 import { databasePath } from '../sqlite/writer.ts'
 import { StoreClient } from './client.ts'
 import { StoreConnection } from './connection.ts'
+import { AccountClient, ControlClient } from './control-client.ts'
+import { writeSealed, writeTlsSeen } from './request-codec.ts'
 
-/** Everything of the store that one thread uses. */
+/** Everything of the store that one thread uses. Dispose it before the host is closed. */
 export interface ThreadStore extends AsyncDisposable {
   readonly queue: StoreClient
-  /** The line itself: control-plane calls of the store's own. */
-  readonly connection: StoreConnection
+  readonly spool: ContentSpool
+  readonly marks: EndOfDataMarks
+  readonly hosts: HostMemory
+  readonly events: EventReader
+  readonly accounts: AccountReader
+  /** Changes accounts; for the main thread. */
+  readonly accountStore: AccountStore
+  /** Lists and actions; for the main thread. */
+  readonly control: ControlClient
+  /** CPU time of the store thread so far, in microseconds. */
+  storeCpu(): Promise<NodeJS.CpuUsage>
 }
 
-/** Opens a thread's side. @param port from `StoreHost.connect()`. Throws StoreError. */
-export function openThreadStore(dataDir: string, port: MessagePort): ThreadStore {
-  const reader = Database.openReader(databasePath(dataDir))
+export interface ThreadStoreOptions {
+  readonly dataDir: string
+  /** From `StoreHost.connect()`. */
+  readonly port: MessagePort
+  /** 0 to 63, different in each thread of the process. */
+  readonly thread: number
+  readonly nowMs: () => number
+}
+
+/** Opens a thread's side. Throws StoreError. */
+export function openThreadStore(options: ThreadStoreOptions): ThreadStore {
+  const { dataDir, nowMs, thread } = options
+  const db = Database.openReader(databasePath(dataDir))
   const segments = new SegmentReader(segmentDir(dataDir))
-  const connection = new StoreConnection(port)
+  const connection = new StoreConnection(options.port)
+  const spool = new SegmentSpool({
+    dir: segmentDir(dataDir),
+    thread,
+    nowMs,
+    onSealed: segment => connection.tell(to => writeSealed(to, segment)),
+  })
+  const marks = new MarkFiles(markDir(dataDir), thread)
   return {
-    queue: new StoreClient(connection, new ContentReader(reader, segments)),
-    connection,
+    queue: new StoreClient(connection, new ContentReader(db, segments), spool),
+    spool,
+    marks,
+    hosts: new SqliteHostMemory(
+      db,
+      (host, atMs) => connection.tell(to => writeTlsSeen(to, host, atMs)),
+      nowMs,
+    ),
+    events: new SqliteEventReader(db),
+    accounts: new SqliteAccountReader(db),
+    accountStore: new AccountClient(connection),
+    control: new ControlClient(connection, new QueueReader(db)),
+    storeCpu: () => connection.call('threadCpu', []) as Promise<NodeJS.CpuUsage>,
     async [Symbol.asyncDispose](): Promise<void> {
+      await spool.close()
       connection.close()
       await segments.close()
-      reader.close()
+      marks[Symbol.dispose]()
+      db.close()
     },
   }
 }

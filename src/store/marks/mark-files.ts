@@ -1,0 +1,143 @@
+// End-of-data marks: written just before the final dot, so that a killed process leaves behind which recipients are
+// uncertain (DESIGN section 3.4). One writeSync a mark and no fsync: it survives the process, not a power cut.
+//
+// Each thread appends to files of its own, `<thread>-<generation>.mark`. A new generation begins at 1 MiB; an old one is
+// deleted when all its marks are cleared. Clearing costs no write of its own: it travels with the next mark.
+//
+// Record: u8 kind (1 mark, 2 clear) · f64 token · 16 bytes message id and u32 count and count × u32 numbers (mark only) ·
+// u32 CRC-32 of all before. A torn last record fails its checksum and is ignored.
+
+import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { crc32 } from 'node:zlib'
+import type { EndOfDataMarks } from '../../delivery/port.ts'
+
+/** Sizes in a record. */
+export const markFormat = { mark: 1, clear: 2, headBytes: 9, idBytes: 16, crcBytes: 4 } as const
+
+const generationBytesMax = 1024 * 1024
+/** Clears that wait for the next mark; more are written on their own. */
+const clearsMax = 256
+
+interface Generation {
+  readonly path: string
+  readonly descriptor: number
+  readonly firstToken: number
+  sizeBytes: number
+  open: number
+}
+
+export class MarkFiles implements EndOfDataMarks, Disposable {
+  readonly #dir: string
+  readonly #thread: number
+  /** Oldest first; the last one is written to. */
+  #generations: Generation[] = []
+  #number = 0
+  #token = 0
+  #clears: number[] = []
+  #buffer: Buffer = Buffer.allocUnsafe(8192)
+
+  /** @param dir made when missing. @param thread different in each thread. */
+  constructor(dir: string, thread: number) {
+    this.#dir = dir
+    this.#thread = thread
+    mkdirSync(dir, { recursive: true, mode: 0o700 })
+    this.#begin()
+  }
+
+  mark(messageId: Buffer, recipientNumbers: readonly number[]): number {
+    const token = ++this.#token
+    const clearBytes = this.#clears.length * (markFormat.headBytes + markFormat.crcBytes)
+    const markBytes =
+      markFormat.headBytes + markFormat.idBytes + 4 + recipientNumbers.length * 4 + markFormat.crcBytes
+    const buffer = this.#room(clearBytes + markBytes)
+    let at = this.#packClears(buffer)
+    const start = at
+    buffer[at] = markFormat.mark
+    at = buffer.writeDoubleLE(token, at + 1)
+    at += messageId.copy(buffer, at, 0, markFormat.idBytes)
+    at = buffer.writeUInt32LE(recipientNumbers.length, at)
+    for (const number of recipientNumbers) at = buffer.writeUInt32LE(number, at)
+    at = buffer.writeUInt32LE(crc32(buffer.subarray(start, at)), at)
+    this.#append(buffer, at).open++
+    return token
+  }
+
+  clear(token: number): void {
+    this.#clears.push(token)
+    const generations = this.#generations
+    let i = generations.length - 1
+    while (i > 0 && generations[i]!.firstToken > token) i--
+    const generation = generations[i]!
+    generation.open--
+    if (generation.open === 0 && i < generations.length - 1) {
+      this.#drop(generation)
+      generations.splice(i, 1)
+    }
+    if (this.#clears.length >= clearsMax) {
+      const buffer = this.#room(clearsMax * (markFormat.headBytes + markFormat.crcBytes))
+      this.#append(buffer, this.#packClears(buffer))
+    }
+  }
+
+  /** Ends in order: without open marks nothing is left behind. */
+  [Symbol.dispose](): void {
+    for (const generation of this.#generations) {
+      if (generation.open > 0) closeSync(generation.descriptor)
+      else this.#drop(generation)
+    }
+    this.#generations = []
+  }
+
+  #begin(): Generation {
+    const path = join(this.#dir, `${this.#thread}-${++this.#number}.mark`)
+    const generation: Generation = {
+      path,
+      descriptor: openSync(path, 'w', 0o600),
+      firstToken: this.#token,
+      sizeBytes: 0,
+      open: 0,
+    }
+    this.#generations.push(generation)
+    return generation
+  }
+
+  #append(buffer: Buffer, sizeBytes: number): Generation {
+    let current = this.#generations.at(-1)!
+    if (current.sizeBytes >= generationBytesMax) {
+      if (current.open === 0) {
+        this.#drop(current)
+        this.#generations.pop()
+      }
+      current = this.#begin()
+    }
+    try {
+      writeSync(current.descriptor, buffer, 0, sizeBytes)
+    } catch {
+      // A full disk: delivery goes on, only the knowledge about a crash at this very moment is missing.
+    }
+    current.sizeBytes += sizeBytes
+    return current
+  }
+
+  #packClears(buffer: Buffer): number {
+    let at = 0
+    for (const token of this.#clears) {
+      buffer[at] = markFormat.clear
+      const end = buffer.writeDoubleLE(token, at + 1)
+      at = buffer.writeUInt32LE(crc32(buffer.subarray(at, end)), end)
+    }
+    this.#clears = []
+    return at
+  }
+
+  #room(sizeBytes: number): Buffer {
+    if (this.#buffer.length < sizeBytes) this.#buffer = Buffer.allocUnsafe(sizeBytes * 2)
+    return this.#buffer
+  }
+
+  #drop(generation: Generation): void {
+    closeSync(generation.descriptor)
+    rmSync(generation.path, { force: true })
+  }
+}

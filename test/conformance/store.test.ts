@@ -1,0 +1,14 @@
+// Runs the store suites against each implementation.
+
+import { startStoreInProcess, startStoreThread } from '../../src/store/index.ts'
+import { queueSuite } from './queue-suite.ts'
+import type { StartStore } from './support.ts'
+
+const implementations: readonly (readonly [string, StartStore])[] = [
+  ['SQLite in-process', async options => startStoreInProcess(options)],
+  ['SQLite in its thread', startStoreThread],
+]
+
+for (const [name, start] of implementations) {
+  queueSuite(name, start)
+}

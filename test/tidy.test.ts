@@ -177,7 +177,7 @@ test('RFCs are cited in one form: RFC 5321 §4.5.3.2', () => {
 })
 
 test('no word stands twice in a row in docs and comments', () => {
-  const doubled = /(?<![\w-])([a-z]{2,})[ \t]*(?:\n[ \t]*| )\1(?![\w-])/gi
+  const doubled = /(?<![\w-])([a-z]{2,})(?: |\n[ \t]*)\1(?![\w-])/gi
   const pages = [
     ...filesBelow('docs', '.md'),
     'README.md',

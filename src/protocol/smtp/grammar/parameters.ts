@@ -3,7 +3,7 @@
 // Only the shape is judged here; what a keyword means is the business of its command. A keyword given twice
 // is refused, so that no two readers can disagree about which one counts.
 
-import type { Parsed } from '../../mail/address.ts'
+import type { Parsed } from '../../mail/index.ts'
 
 /** One parameter; `value` is null when there was no `=`. */
 export interface EsmtpParameter {

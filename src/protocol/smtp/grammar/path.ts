@@ -9,7 +9,7 @@ import {
   type Parsed,
   pathBytesMax,
   scanLocalPart,
-} from '../../mail/address.ts'
+} from '../../mail/index.ts'
 
 /** A parsed path: `<>` has both parts empty. */
 export interface SmtpPath {

@@ -11,6 +11,8 @@
 // could disagree about where a message ends. A bare LF never leads to lineStart, mended or not.
 // Output is slices of the input; nothing is copied unless a dot or a mended LF stands in between.
 
+import { isAscii } from 'node:buffer'
+
 /** The first thing found that makes a content refused. */
 export interface ContentFault {
   readonly kind: 'bare-cr' | 'bare-lf' | 'nul'
@@ -34,6 +36,20 @@ const dotCr = 4
 
 const crlf = Buffer.from('\r\n')
 
+/** Index of the first octet at or after `at` that is a control character up to CR; `end` when there is none. */
+function skipPlain(chunk: Buffer, at: number, end: number): number {
+  const lastFour = end - 4
+  let i = at
+  // Four octets a step with one branch: more than twice as fast as one by one, and this loop is the scanner's cost.
+  while (
+    i <= lastFour &&
+    ((chunk[i]! - 0x0e) | (chunk[i + 1]! - 0x0e) | (chunk[i + 2]! - 0x0e) | (chunk[i + 3]! - 0x0e)) >= 0
+  )
+    i += 4
+  while (i < end && chunk[i]! > 0x0d) i++
+  return i
+}
+
 /** The scanner of one content. */
 export class ContentScanner {
   readonly #isData: boolean
@@ -42,10 +58,11 @@ export class ContentScanner {
   #line = 1
   /** Octets of the current line in earlier chunks. */
   #lineBytes = 0
-  #bits = 0
   #pieces: Buffer[] = []
   /** The first fault, null while there is none. After it nothing more is put out. */
   fault: ContentFault | null = null
+  /** Of what was put out. */
+  hasEightBit = false
   sizeBytes = 0
   longestLineBytes = 0
 
@@ -54,30 +71,24 @@ export class ContentScanner {
     this.#mends = options.mendsBareLf
   }
 
-  get hasEightBit(): boolean {
-    return this.#bits > 127
-  }
-
   /** Reads `chunk` from `at` up to `end`; returns the index after the true end of DATA, or -1. */
   scan(chunk: Buffer, at: number, end: number): number {
     let state = this.#state
-    let bits = this.#bits
     let from = at
     let lineFrom = at - this.#lineBytes
     for (let i = at; i < end; i++) {
+      if (state === inLine) {
+        i = skipPlain(chunk, i, end)
+        if (i === end) break
+      }
       const byte = chunk[i]!
-      bits |= byte
-      if (byte > 0x0d && state === inLine) continue
       if (byte === 0x0a && state === cr) {
         this.#endLine(i - 1 - lineFrom)
         lineFrom = i + 1
         state = lineStart
         continue
       }
-      if (byte === 0x0a && state === dotCr) {
-        this.#bits = bits
-        return i + 1
-      }
+      if (byte === 0x0a && state === dotCr) return i + 1
       if (state === cr || state === dotCr) {
         this.#spoil('bare-cr')
         state = inLine
@@ -105,7 +116,6 @@ export class ContentScanner {
     // The CR of a possible end is not content.
     if (state !== dotCr) this.#put(chunk, from, end)
     this.#state = state
-    this.#bits = bits
     this.#lineBytes = end - lineFrom
     return -1
   }
@@ -124,7 +134,9 @@ export class ContentScanner {
     const pieces = this.#pieces
     if (pieces.length === 0) return null
     this.#pieces = []
-    return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces)
+    const output = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces)
+    if (!this.hasEightBit) this.hasEightBit = !isAscii(output)
+    return output
   }
 
   #endLine(bytes: number): void {

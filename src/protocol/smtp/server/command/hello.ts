@@ -3,7 +3,7 @@
 // The name is not trusted, but it is printed in Received, so that only characters of names and address literals
 // pass. Names that are no real domain are accepted: refusing them helps nobody.
 
-import { domainBytesMax } from '../../../mail/address.ts'
+import { domainBytesMax } from '../../../mail/index.ts'
 import { type SmtpReply, smtpReply } from '../../reply.ts'
 import { type AnySmtpCommand, type CommandSession, defineSimpleCommand } from '../command.ts'
 import { announce } from '../extensions.ts'

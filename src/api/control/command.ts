@@ -27,6 +27,11 @@ export class Arguments {
     this.#given = given
   }
 
+  /** As they came, for a command that checks them itself. */
+  get raw(): Readonly<Record<string, unknown>> {
+    return this.#given
+  }
+
   /** Ask after the last argument has been read. */
   get problem(): ControlOutcome | null {
     if (this.#problem !== null) return this.#problem

@@ -3,6 +3,7 @@
 import { accountCommands } from './accounts.ts'
 import type { ControlCommands } from './command.ts'
 import { eventCommands } from './events.ts'
+import { labCommands } from './lab.ts'
 import { messageCommands } from './messages.ts'
 import type { ControlPorts } from './ports.ts'
 import { queueCommands } from './queue.ts'
@@ -16,5 +17,6 @@ export function controlCommands(ports: ControlPorts): ControlCommands {
     ...messageCommands(ports),
     ...queueCommands(ports),
     ...serverCommands(ports),
+    ...labCommands(ports.lab),
   }
 }

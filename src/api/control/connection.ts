@@ -92,6 +92,12 @@ export class ControlConnection {
 
   async #answer({ id, command, arguments: given }: ControlRequest): Promise<ControlOutcome> {
     const run = Object.hasOwn(this.#commands, command) ? this.#commands[command] : undefined
+    if (run === undefined && command.startsWith('lab.'))
+      return failed(
+        'lab-off',
+        'the lab of this server is off',
+        'set enabled = true under [lab], or use postrider lab run',
+      )
     if (run === undefined)
       return failed(
         'unknown-command',

@@ -13,10 +13,11 @@ export interface ControlThreads {
   accountsChanged(): Promise<void>
   /**
    * Ready recipients that are not in flight go back to the scheduled queue, so that queue actions can see them.
-   * Resolves with how many, after their commit.
+   * Resolves with how many, after their commit. Nothing is leased until `wake`, so that a recalled recipient is not
+   * gone again before the action comes to it.
    */
   recall(): Promise<number>
-  /** Something may be due now. */
+  /** Something may be due now; leasing goes on after a recall. */
   wake(): void
 }
 
@@ -42,6 +43,9 @@ export interface ServerFacts {
   readonly isLabOn: boolean
 }
 
+/** A command of the lab: what it answers is shown as it is; it throws an error whose message is for people. */
+export type LabCommand = (given: Readonly<Record<string, unknown>>) => Promise<unknown>
+
 /** Everything together. */
 export interface ControlPorts {
   /** The main thread's reader. */
@@ -52,6 +56,8 @@ export interface ControlPorts {
   readonly threads: ControlThreads
   readonly clock: Clock
   readonly facts: ServerFacts
+  /** The lab's commands by their full names (`lab.inbox.list` and so on); null when the lab is off. */
+  readonly lab: Readonly<Record<string, LabCommand>> | null
   /** Copies the whole state, consistent, into a new folder. The answer is shown as it is; rejects with an error whose message is for people. */
   readonly backup: (target: string) => Promise<Readonly<Record<string, unknown>>>
   /** Starts the graceful end; returns at once. */

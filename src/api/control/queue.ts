@@ -10,10 +10,13 @@ import type { QueueAction, QueueFilter } from '../../queue/index.ts'
 import type { Arguments, ControlCall, ControlCommands } from './command.ts'
 import type { ControlPorts } from './ports.ts'
 import { readFilter } from './queue-filter.ts'
-import { queueRowJson } from './recipient-json.ts'
+import { type QueueRowJson, queueRowJson } from './recipient-json.ts'
 import { type ControlOutcome, done, failed } from './wire.ts'
 
 type Ports = Pick<ControlPorts, 'accountService' | 'queue' | 'threads' | 'clock'>
+
+type QueuePage = Awaited<ReturnType<ControlPorts['queue']['list']>>
+type ActionStep = Awaited<ReturnType<ControlPorts['queue']['act']>>
 
 const stepRecipients = 1000
 const actions = ['hold', 'release', 'retry', 'expire', 'reroute'] as const
@@ -28,8 +31,7 @@ export function queueCommands(ports: Ports): ControlCommands {
       const cursor = given.optionalText('cursor') ?? ''
       if (given.problem !== null) return given.problem
       if (!filter.ok) return filter
-      const page = await queue.list(filter.filter, cursor, limit)
-      return done({ items: page.rows.map(queueRowJson), cursor: page.cursor })
+      return done(await listRows(queue, filter.filter, cursor, limit))
     },
 
     'queue.count': async given => {
@@ -43,9 +45,32 @@ export function queueCommands(ports: Ports): ControlCommands {
       const action = readAction(given)
       if (given.problem !== null) return given.problem
       if (!filter.ok) return filter
+      if (filter.filter.state === 'leased')
+        return failed(
+          'invalid',
+          'recipients in flight cannot be acted upon',
+          'leave the state out: ready ones are called back first, those in flight end as they will',
+        )
       return 'ok' in action ? action : await act(ports, filter.filter, action, call)
     },
   }
+}
+
+/** A full page unless the queue ends: the store may answer with less when a filter matches little. */
+async function listRows(
+  queue: ControlPorts['queue'],
+  filter: QueueFilter,
+  from: string,
+  limit: number,
+): Promise<{ readonly items: readonly QueueRowJson[]; readonly cursor: string | null }> {
+  const items: QueueRowJson[] = []
+  let cursor: string | null = from
+  do {
+    const page: QueuePage = await queue.list(filter, cursor, limit - items.length)
+    items.push(...page.rows.map(queueRowJson))
+    cursor = page.cursor
+  } while (cursor !== null && items.length < limit)
+  return { items, cursor }
 }
 
 function readAction(given: Arguments): QueueAction | ControlOutcome {
@@ -72,18 +97,24 @@ async function act(
 ): Promise<ControlOutcome> {
   const { queue, threads, clock } = ports
   const recalled = await threads.recall()
-  const count = await queue.count(filter)
-  const most = reach(action, count)
-  let acted = 0
-  await item({ done: acted, total: most })
-  while (acted < most && !signal.aborted) {
-    const step = await queue.act(filter, action, clock.nowMs(), Math.min(stepRecipients, most - acted))
-    if (step.done === 0) break
-    acted += step.done
-    await item({ done: acted, total: most })
+  try {
+    const count = await queue.count(filter)
+    const total = reach(action, count)
+    const nowMs = clock.nowMs()
+    let acted = 0
+    let cursor: string | null = ''
+    await item({ done: acted, total })
+    while (cursor !== null && !signal.aborted) {
+      const step: ActionStep = await queue.act(filter, action, nowMs, stepRecipients, cursor)
+      cursor = step.cursor
+      if (step.done === 0) continue
+      acted += step.done
+      await item({ done: acted, total })
+    }
+    return done({ action: action.kind, done: acted, inFlight: count.leased, recalled })
+  } finally {
+    threads.wake()
   }
-  threads.wake()
-  return done({ action: action.kind, done: acted, inFlight: count.leased, recalled })
 }
 
 /** How many of those that match an action concerns. */

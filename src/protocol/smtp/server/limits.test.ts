@@ -1,6 +1,8 @@
 // Limits of a session, with a clock that moves only when told.
 
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import net from 'node:net'
 import { test } from 'node:test'
 import { smtpReply } from '../reply.ts'
 import { codes, TestServer, until } from './test-kit.ts'
@@ -152,10 +154,10 @@ test('a session older than its limit ends between transactions', async () => {
       assert.equal(codes(await busy.talk('NOOP')), '250 2.0.0')
     }
   }
-  assert.deepEqual((await idle.untilClosed()).replies.map(codes), ['421 4.3.2'])
+  assert.deepEqual((await idle.untilClosed()).replies.map(codes), ['421 4.7.0'])
   await busy.talk('DATA')
   busy.send('.\r\n')
-  assert.deepEqual((await busy.untilClosed()).replies.map(codes), ['250 2.0.0', '421 4.3.2'])
+  assert.deepEqual((await busy.untilClosed()).replies.map(codes), ['250 2.0.0', '421 4.7.0'])
 })
 
 test('a session twice as old is cut even in a transaction', async () => {
@@ -296,6 +298,20 @@ test('a slow sink stops the reading, and memory with it', async () => {
   }
   assert.equal(codes(await reply), '250 2.0.0')
   assert.equal(bytes, total + 2)
+})
+
+test('a client that does not close after the last reply is cut off after a while', async () => {
+  await using server = await TestServer.start()
+  const socket = net.connect({ port: server.port, host: '127.0.0.1', allowHalfOpen: true })
+  socket.on('error', () => {})
+  await once(socket, 'data')
+  socket.write('QUIT\r\n')
+  socket.resume()
+  await once(socket, 'end')
+  assert.equal(server.sessions[0]!.isClosed, false)
+  server.ticker.advance(6000)
+  assert.equal(await server.closeReason(), 'quit')
+  socket.destroy()
 })
 
 test('sessions that ended leave nothing on the ticker', async () => {

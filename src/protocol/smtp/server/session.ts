@@ -70,7 +70,8 @@ class Session implements SmtpServerSession, SessionCore, Ticking {
   #isRunning = false
   #isWaiting = false
   #hasPeerEnded = false
-  #isDraining = false
+  /** Set when the session is to end after the open transaction: the last word and its reason. */
+  #farewell: { readonly reason: CloseReason; readonly reply: SmtpReply } | null = null
   #closeReason: CloseReason | null = null
   #isTlsDue = false
   isTrusted = false
@@ -146,7 +147,7 @@ class Session implements SmtpServerSession, SessionCore, Ticking {
       ask: () => this.handler.open(this.facts),
       answered: refusal => {
         if (refusal !== null) this.end('refused', refusal)
-        else if (this.#isDraining) this.end('drain', replies.draining)
+        else if (this.#farewell !== null) this.end(this.#farewell.reason, this.#farewell.reply)
         else this.#greetAfterLook()
       },
     })
@@ -170,7 +171,7 @@ class Session implements SmtpServerSession, SessionCore, Ticking {
     }
     this.enter('greeted')
     this.#send(smtpReply(220, '', `${this.options.hostname} ESMTP`))
-    if (this.#isDraining) this.end('drain', replies.draining)
+    this.#drainIfIdle()
     this.#wire.flush()
   }
 
@@ -231,7 +232,7 @@ class Session implements SmtpServerSession, SessionCore, Ticking {
     }
     this.facts.tls = { protocol: result.protocol, cipher: result.cipher }
     secured()
-    if (this.#isDraining) this.#drainIfIdle()
+    this.#drainIfIdle()
   }
 
   // ---- reading -------------------------------------------------------------------------------------------------
@@ -365,7 +366,7 @@ class Session implements SmtpServerSession, SessionCore, Ticking {
     else {
       const verdict = this.tally.verdict(this.options.limits)
       if (verdict !== null) this.end(verdict.reason, verdict.reply)
-      else if (this.#isDraining) this.#drainIfIdle()
+      else this.#drainIfIdle()
     }
   }
 
@@ -423,15 +424,20 @@ class Session implements SmtpServerSession, SessionCore, Ticking {
   }
 
   drain(): void {
-    this.#isDraining = true
+    this.#endSoon('drain', replies.draining)
+  }
+
+  #endSoon(reason: CloseReason, reply: SmtpReply): void {
+    this.#farewell ??= { reason, reply }
     if (!this.#isWaiting) this.#drainIfIdle()
   }
 
   #drainIfIdle(): void {
-    if (this.#isTlsDue) return
-    if (this.#phase === 'proxy' || this.#phase === 'handshake') this.#cut('drain')
+    if (this.#farewell === null || this.#isTlsDue) return
+    const { reason, reply } = this.#farewell
+    if (this.#phase === 'proxy' || this.#phase === 'handshake') this.#cut(reason)
     else if (this.#phase === 'greeted' || this.#phase === 'ready' || this.#phase === 'sasl')
-      this.end('drain', replies.draining)
+      this.end(reason, reply)
   }
 
   destroy(): void {
@@ -441,7 +447,7 @@ class Session implements SmtpServerSession, SessionCore, Ticking {
   tick(nowMs: number): void {
     const expiry = findExpiry(this.#phase, this.times, this.options.limits, nowMs)
     if (expiry === null) return
-    if (expiry.kind === 'drain') this.drain()
+    if (expiry.kind === 'drain') this.#endSoon('session-time', replies.sessionTooLong)
     else if (expiry.reply === null || this.#wire.isFull) this.#cut(expiry.reason)
     else this.end(expiry.reason, expiry.reply)
   }

@@ -2,7 +2,7 @@
  * Haraka from npm, installed into a folder of its own, relaying to the sink through its durable outbound
  * queue (queue/smtp_forward would not queue at all). It runs on the same Node as we do.
  */
-import { access, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { access, copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { freePort, isListening, Program, runOrThrow } from '../../test/support/peers/index.ts'
 import type { Peer } from './peer.ts'
@@ -12,9 +12,13 @@ const relayPluginVersion = '1.0.2'
 const home = join(import.meta.dirname, '../.peers/haraka')
 const packageFile = join(home, 'node_modules/Haraka/package.json')
 
-/** Its plugin: every recipient's MX is the sink. Written in Haraka's own plugin form. */
+/**
+ * Its plugin, in Haraka's own plugin form: every recipient's MX is the sink, and the client's name is not
+ * looked up in DNS (nor is it with Postfix).
+ */
 const toSink = (port: number): string => `'use strict'
 exports.hook_get_mx = (next, hmail, domain) => next(OK, { priority: 0, exchange: '127.0.0.1', port: ${port} })
+exports.hook_lookup_rdns = (next, connection) => next(OK, 'localhost')
 `
 
 export const haraka: Peer = {
@@ -43,7 +47,7 @@ export const haraka: Peer = {
       'config/plugins': 'relay\nto_sink\n',
       'config/relay.ini': '[relay]\nacl=true\n',
       'config/relay_acl_allow': '127.0.0.0/8\n',
-      'config/smtp.ini': `listen=127.0.0.1:${port}\n${harakaNodes()}`,
+      'config/smtp.ini': `listen=127.0.0.1:${port}\n`,
       'config/log.ini': '[main]\nlevel=error\n',
       'config/outbound.ini': 'enable_tls=false\nconcurrency_max=100\n',
       'plugins/to_sink.js': toSink(options.sinkPort),
@@ -51,6 +55,9 @@ export const haraka: Peer = {
     for (const folder of ['config', 'plugins', 'queue']) await mkdir(join(options.directory, folder))
     for (const [name, text] of Object.entries(configuration))
       await writeFile(join(options.directory, name), text)
+    // Without this file of its own defaults it does not greet.
+    const defaults = join(home, 'node_modules/Haraka/config/connection.ini')
+    await copyFile(defaults, join(options.directory, 'config/connection.ini'))
     const program = new Program({
       name: 'haraka',
       command: process.execPath,
@@ -72,10 +79,4 @@ async function installedVersion(): Promise<string> {
   )
     return 'absent'
   return String(JSON.parse(await readFile(packageFile, 'utf8')).version)
-}
-
-/** Haraka's own process model: BENCH_HARAKA_NODES=n forks n workers, the default is its default, one process. */
-function harakaNodes(): string {
-  const nodes = process.env['BENCH_HARAKA_NODES']
-  return nodes === undefined ? '' : `nodes=${nodes}\n`
 }

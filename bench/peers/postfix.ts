@@ -19,8 +19,9 @@ const tuned = [
   'smtpd_client_connection_count_limit = 0',
   'smtpd_relay_restrictions = permit_mynetworks, reject',
   'default_process_limit = 200',
-  'initial_destination_concurrency = 50',
-  'default_destination_concurrency_limit = 50',
+  'initial_destination_concurrency = 20',
+  'default_destination_concurrency_limit = 20',
+  'smtp_connection_cache_on_demand = no',
   'in_flow_delay = 0',
 ]
 

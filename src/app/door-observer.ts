@@ -28,7 +28,12 @@ export class DoorWatch implements DoorObserver {
     this.#acceptedBySmtp.inc()
     if (!this.#logsAccepted) return
     const { clientAddress } = door
-    this.#log.event('message.accepted', { account: principal.account.name, clientAddress, recipients, sizeBytes })
+    this.#log.event('message.accepted', {
+      account: principal.account.name,
+      clientAddress,
+      recipients,
+      sizeBytes,
+    })
   }
 
   refused(

@@ -19,12 +19,13 @@ export function doorOf(listener: ListenerConfig): Door {
   }
 }
 
-/** The engine's options of a listener. `secureContext` is asked for at each handshake, so a reload needs no new listener. */
+/** The engine's options of a listener, for clients of its own or those behind a named proxy. `secureContext` is asked for at each handshake, so a reload needs no new listener. */
 export function engineOptionsOf(
   config: Config,
   listener: ListenerConfig,
   door: Door,
   secureContext: () => SecureContext,
+  isProxied: boolean,
 ): SmtpServerOptions {
   const { limits } = config
   return smtpServerOptions({
@@ -33,7 +34,7 @@ export function engineOptionsOf(
     offersAuth: true,
     requiresAuth: true,
     trustsClient: facts => door.kind === 'relay' && door.isInNetworks(facts.clientAddress),
-    proxyProtocol: listener.proxyProtocol.length > 0 ? 'required' : 'none',
+    proxyProtocol: isProxied ? 'required' : 'none',
     maxSizeBytes: limits.messageSizeBytes,
     limits: {
       rcptMax: limits.recipients,

@@ -57,5 +57,9 @@ function describe(address: SocketAddress, code: string): Problem {
     }
   if (code === 'EADDRNOTAVAIL')
     return { where, what: 'this machine does not have this address', hint: 'see: ip address' }
-  return { where, what: `the address cannot be bound (${code})`, hint: 'check the [[listener]] and [http] addresses' }
+  return {
+    where,
+    what: `the address cannot be bound (${code})`,
+    hint: 'check the [[listener]] and [http] addresses',
+  }
 }

@@ -27,7 +27,11 @@ export function findUser(name: string): SystemUser | Problem {
     if (user === name && userId !== undefined && groupId !== undefined)
       return { name, userId: Number(userId), groupId: Number(groupId) }
   }
-  return { where: 'user', what: `there is no user ${name} on this machine`, hint: `create it: useradd --system ${name}` }
+  return {
+    where: 'user',
+    what: `there is no user ${name} on this machine`,
+    hint: `create it: useradd --system ${name}`,
+  }
 }
 
 /** Gives the data folder to the user and becomes it. Does nothing when we are not root. */

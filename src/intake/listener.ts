@@ -7,7 +7,6 @@ import net from 'node:net'
 import type { AddressGuard } from './address-guard.ts'
 import type { Refusal } from './refusal.ts'
 import { refusalReply, refuse } from './refusal.ts'
-import type { Door } from './session.ts'
 
 /** A running session, as far as the listener cares. */
 export interface RunningSession {
@@ -19,7 +18,7 @@ export interface RunningSession {
 export interface ListenerPorts {
   readonly guard: AddressGuard
   /** Builds engine and handler round an accepted socket; `ended` must be called once at its end. */
-  startSession(socket: net.Socket, door: Door, ended: () => void): RunningSession
+  startSession(socket: net.Socket, ended: () => void): RunningSession
   refusedConnection(refusal: Refusal, clientAddress: string): void
 }
 
@@ -27,9 +26,10 @@ export interface ListenerOptions {
   /** `address:port`, IPv6 in brackets. */
   readonly host: string
   readonly port: number
-  readonly door: Door
-  /** The PROXY header names the real client: per-address bounds would count the proxy, so they are left to it. */
-  readonly isBehindProxy: boolean
+  /** Clients of networks that the listener names: no bounds per address. */
+  isExempt(clientAddress: string): boolean
+  /** The address of a proxy whose header names the real client: bounds per address are left to it. */
+  isProxy(address: string): boolean
   /** Sessions at once in this thread, over all listeners. */
   readonly sessionsMax: number
   readonly backlog: number
@@ -74,28 +74,29 @@ export class Listener {
   }
 
   #accept(socket: net.Socket): void {
-    const { door, isBehindProxy, sessionsMax } = this.#options
+    const options = this.#options
     const address = socket.remoteAddress
     if (address === undefined) {
       socket.destroy()
       return
     }
-    const isExempt = isBehindProxy || door.isInNetworks(address)
-    const refusal =
-      this.#sessions.size >= sessionsMax
-        ? busy(sessionsMax)
-        : isExempt
-          ? null
-          : this.#ports.guard.enter(address)
+    const isExempt = options.isProxy(address) || options.isExempt(address)
+    const refusal = this.#bound(address, isExempt)
     if (refusal !== null) {
       this.#turnAway(socket, refusal, address)
       return
     }
-    const session = this.#ports.startSession(socket, door, () => {
+    const session = this.#ports.startSession(socket, () => {
       this.#sessions.delete(session)
       if (!isExempt) this.#ports.guard.leave(address)
     })
     this.#sessions.add(session)
+  }
+
+  #bound(address: string, isExempt: boolean): Refusal | null {
+    const { sessionsMax } = this.#options
+    if (this.#sessions.size >= sessionsMax) return busy(sessionsMax)
+    return isExempt ? null : this.#ports.guard.enter(address)
   }
 
   #turnAway(socket: net.Socket, refusal: Refusal, address: string): void {

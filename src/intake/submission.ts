@@ -88,7 +88,8 @@ export interface SubmissionOptions {
 /** Makes submissions; one per relay thread. */
 export class Submitter {
   readonly ports: SubmissionPorts
-  readonly options: SubmissionOptions
+  /** A reload may replace them; submissions that have begun keep theirs. */
+  options: SubmissionOptions
 
   constructor(ports: SubmissionPorts, options: SubmissionOptions) {
     this.ports = ports

@@ -399,7 +399,7 @@ class Session implements SmtpServerSession, SessionCore, Ticking {
     if (this.#phase === 'closed') return
     this.#conversation.content.abort()
     this.enter('closed')
-    this.#ticker.remove(this)
+    this.#ticker.delete(this)
     this.input.clear()
     this.tell('closed', () => this.handler.closed())
     this.#observer?.onClose?.({

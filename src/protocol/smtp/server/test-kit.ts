@@ -24,7 +24,7 @@ export class ManualTicker implements Ticker {
     this.#members.add(ticking)
   }
 
-  remove(ticking: Ticking): void {
+  delete(ticking: Ticking): void {
     this.#members.delete(ticking)
   }
 

@@ -13,7 +13,7 @@ export interface Ticker {
   /** Monotonic milliseconds as of the last tick: cheap, about a second coarse. */
   readonly nowMs: number
   add(ticking: Ticking): void
-  remove(ticking: Ticking): void
+  delete(ticking: Ticking): void
 }
 
 /** A ticker that must be stopped by its owner. */
@@ -36,7 +36,7 @@ export function startTicker(
       return nowMs
     },
     add: ticking => void members.add(ticking),
-    remove: ticking => void members.delete(ticking),
+    delete: ticking => void members.delete(ticking),
     [Symbol.dispose]: () => clearInterval(timer),
   }
 }

@@ -1,0 +1,121 @@
+// From the configuration to what delivery wants: options, routes, the planner with its resolvers and guards.
+
+import { networkInterfaces } from 'node:os'
+import type { Clock } from '../base/index.ts'
+import { type Config, formatSocketAddress, NetworkSet, type SocketAddress } from '../config/index.ts'
+import {
+  createAddressGuard,
+  type DeliveryOptions,
+  defaultDeliveryOptions,
+  ownAddressCheck,
+  Planner,
+  type Route,
+} from '../delivery/index.ts'
+import { type DnsResolver, type DnsServer, machinePorts, Resolver } from '../protocol/dns/index.ts'
+import type { LabAddresses } from './relay-data.ts'
+import { splitResolver } from './split-resolver.ts'
+
+/** Loopback servers are trusted to validate DNSSEC: the path to them cannot be forged. */
+const loopback = new NetworkSet(['127.0.0.0/8', '::1/128'])
+
+/** Options of one thread: limits on connections are divided by the threads. */
+export function deliveryOptionsOf(
+  config: Config,
+  threads: number,
+  lab: LabAddresses | null,
+): DeliveryOptions {
+  const { delivery, limits, retry, hostname } = config
+  const share = (all: number): number => Math.max(1, Math.ceil(all / threads))
+  return {
+    ...defaultDeliveryOptions,
+    source: {
+      name: hostname,
+      ehloName: hostname,
+      ipv4: delivery.bind.find(address => !address.includes(':')) ?? '',
+      ipv6: delivery.bind.find(address => address.includes(':')) ?? '',
+    },
+    mxPort: lab === null ? delivery.port : lab.mxPort,
+    retry: { intervalsMs: retry.scheduleMs },
+    connectionsPerSite: share(delivery.connectionsPerSite),
+    connectionsPerHost: share(delivery.connectionsPerSite),
+    connectionsTotal: share(delivery.connectionsTotal),
+    messagesPerConnection: delivery.messagesPerConnection,
+    recipientsPerTransaction: delivery.recipientsPerTransaction,
+    idleConnectionMs: delivery.idleConnectionMs,
+    tlsFallbackAfterMs: delivery.tlsFallbackAfterMs,
+    tlsMemoryMs: delivery.tlsMemoryMs,
+    readyRecipientsMax: share(limits.readyQueueRecipients),
+    readyContentBytesMax: share(limits.readyQueueSizeBytes),
+    timeouts: {
+      connectMs: delivery.connectTimeoutMs,
+      greetingMs: delivery.greetingTimeoutMs,
+      ehloMs: delivery.commandTimeoutMs,
+      starttlsMs: delivery.commandTimeoutMs,
+      mailMs: delivery.commandTimeoutMs,
+      rcptMs: delivery.commandTimeoutMs,
+      dataMs: delivery.dataTimeoutMs,
+      blockMs: delivery.dataTimeoutMs,
+      eomMs: delivery.endOfDataTimeoutMs,
+    },
+  }
+}
+
+/** The routes, smarthosts as the operator named them. */
+export function routesOf(config: Config): readonly Route[] {
+  return config.routes.map(({ recipientDomain, smarthost }) => ({ recipientDomain, smarthost }))
+}
+
+/** What resolving needs of the thread. */
+export interface PlannerParts {
+  readonly config: Config
+  readonly dnsServers: readonly SocketAddress[]
+  readonly lab: LabAddresses | null
+  readonly clock: Clock
+  readonly random: () => number
+}
+
+/** The planner over its resolvers. With the lab on and no server configured, the lab answers everything. */
+export function makePlanner({ config, dnsServers, lab, clock, random }: PlannerParts): Planner {
+  const isPrivateAllowed =
+    lab === null ? config.delivery.allowPrivate : [...config.delivery.allowPrivate, '127.0.0.0/8']
+  const listeners = config.listeners.map(({ address }) => ({ address: address.host, port: address.port }))
+  return new Planner({
+    resolver: makeResolver(config, dnsServers, lab),
+    monotonicMs: () => clock.monotonicMs(),
+    random,
+    port: lab === null ? config.delivery.port : lab.mxPort,
+    isOwnAddress: ownAddressCheck(listeners, machineAddresses()),
+    guard: createAddressGuard(isPrivateAllowed),
+  })
+}
+
+function makeResolver(
+  config: Config,
+  servers: readonly SocketAddress[],
+  lab: LabAddresses | null,
+): DnsResolver {
+  const of = (list: readonly DnsServer[]): DnsResolver => new Resolver({ servers: list, ports: machinePorts })
+  const ordinary = servers.map(({ host, port }) => ({ address: host, port, isTrusted: loopback.has(host) }))
+  if (lab === null) return of(ordinary)
+  const labResolver = of([{ address: '127.0.0.1', port: lab.dnsPort }])
+  return config.dns.servers.length === 0 ? labResolver : splitResolver(labResolver, of(ordinary))
+}
+
+function machineAddresses(): string[] {
+  return Object.values(networkInterfaces()).flatMap(list => (list ?? []).map(({ address }) => address))
+}
+
+/** Servers of /etc/resolv.conf; the local resolver when it names none. */
+export function systemDnsServers(resolvConf: string): SocketAddress[] {
+  const servers: SocketAddress[] = []
+  for (const line of resolvConf.split('\n')) {
+    const [word, host] = line.trim().split(/\s+/)
+    if (word === 'nameserver' && host !== undefined) servers.push({ host: host.split('%')[0]!, port: 53 })
+  }
+  return servers.length > 0 ? servers : [{ host: '127.0.0.1', port: 53 }]
+}
+
+/** For the log. */
+export function describeServers(servers: readonly SocketAddress[]): string {
+  return servers.map(formatSocketAddress).join(', ')
+}

@@ -1,0 +1,273 @@
+// One relay thread's parts, put together: doors, submission, queue, delivery. Nothing decides anything here.
+//
+// How it goes:
+//   1. build: store line, readers, signing keys, delivery engine, lease loop, doors (nothing is open yet);
+//   2. listen: bind the doors, start leasing what is due;
+//   3. serve until drain: doors closed, sessions end, attempts end, what is left is given back;
+//   4. close: the line to the store is closed last.
+
+import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createSecureContext, type SecureContext } from 'node:tls'
+import { SecretBox, SigningKeys } from '../accounts/index.ts'
+import { IdGenerator, systemClock } from '../base/index.ts'
+import { type Config, NetworkSet, serverTlsOptions, type TlsMaterial } from '../config/index.ts'
+import { DeliveryEngine } from '../delivery/index.ts'
+import {
+  AddressGuard,
+  Authenticator,
+  Listener,
+  type RunningSession,
+  SignatureMaker,
+  SubmissionSession,
+  Submitter,
+} from '../intake/index.ts'
+import { type RunningTicker, serveSmtpSession, startTicker } from '../protocol/smtp/index.ts'
+import { LeaseLoop, Settler } from '../queue/index.ts'
+import { openThreadStore, type ThreadStore } from '../store/index.ts'
+import {
+  type CollectedMetric,
+  createLog,
+  type Log,
+  Metrics,
+  RuntimeWatch,
+  standardOutput,
+} from '../telemetry/index.ts'
+import { deliveryOptionsOf, makePlanner, routesOf } from './delivery-parts.ts'
+import { DeliveryWatch } from './delivery-watch.ts'
+import { DoorWatch } from './door-observer.ts'
+import { doorOf, engineOptionsOf } from './door-options.ts'
+import { operatorKeys } from './operator-keys.ts'
+import type { RelayData, RelayReload } from './relay-data.ts'
+import { Resign } from './resign.ts'
+import { addressLimitsOf, submissionOptionsOf } from './submission-options.ts'
+
+const clock = systemClock
+const leaseOptions = { pollMs: 500, recipientsMax: 1000 }
+const backlog = 1024
+
+/** A relay thread. */
+export class Relay {
+  readonly #data: RelayData
+  readonly #store: ThreadStore
+  readonly #log: Log
+  readonly #metrics: Metrics = new Metrics()
+  readonly #runtime: RuntimeWatch
+  readonly #ticker: RunningTicker = startTicker({})
+  readonly #keys: SigningKeys
+  readonly #settler: Settler
+  readonly #engine: DeliveryEngine
+  readonly #leases: LeaseLoop
+  readonly #submitter: Submitter
+  readonly #sessions = new Set<RunningSession>()
+  readonly #guard: AddressGuard
+  readonly #watch: DoorWatch
+  readonly #authenticator: Authenticator
+  #listeners: Listener[] = []
+  #config: Config
+  #secureContext: SecureContext
+
+  private constructor(data: RelayData, onFatal: (error: unknown) => void) {
+    const { config, index, threads, lab } = data
+    this.#data = data
+    this.#config = config
+    this.#log = createLog({
+      level: config.log.level,
+      output: standardOutput(),
+      fields: { thread: `relay-${index}` },
+    })
+    this.#runtime = new RuntimeWatch(this.#metrics, false)
+    this.#secureContext = makeContext(data.tls, data.ticketKeys)
+    this.#store = openThreadStore({
+      dataDir: config.dataDir,
+      port: data.storePort,
+      thread: index,
+      nowMs: () => clock.nowMs(),
+    })
+    const ids = new IdGenerator(() => clock.nowMs(), randomBytes)
+    const box = new SecretBox(Buffer.from(data.secretKey), randomBytes)
+    this.#keys = new SigningKeys(this.#store.accounts, box)
+    const signatures = new SignatureMaker(this.#keys, operatorKeys(config, data.operatorKeyPem), clock)
+    this.#settler = new Settler(this.#store.queue, onFatal)
+    this.#engine = new DeliveryEngine(
+      {
+        content: this.#store.queue,
+        settler: this.#settler,
+        planner: makePlanner({ config, dnsServers: data.dnsServers, lab, clock, random: Math.random }),
+        memory: this.#store.hosts,
+        marks: this.#store.marks,
+        resigner: new Resign(signatures, this.#log),
+        ticker: this.#ticker,
+        clock,
+        random: Math.random,
+        newId: () => ids.next(),
+        observer: new DeliveryWatch(this.#log, this.#metrics),
+      },
+      deliveryOptionsOf(config, threads, lab),
+      routesOf(config),
+    )
+    this.#leases = new LeaseLoop(this.#store.queue, this.#engine, clock, leaseOptions, onFatal)
+    this.#submitter = new Submitter(
+      {
+        store: this.#store.queue,
+        spool: this.#store.spool,
+        accounts: this.#store.accounts,
+        signatures,
+        ready: this.#engine,
+        ids,
+        clock,
+      },
+      submissionOptionsOf(config),
+    )
+    this.#guard = new AddressGuard(addressLimitsOf(config, threads), clock)
+    this.#watch = new DoorWatch(this.#log, this.#metrics, clock, event => this.#settler.event(event))
+    this.#authenticator = new Authenticator(this.#store.accounts, this.#guard, ms => sleep(ms))
+  }
+
+  /** Builds everything; nothing is open yet. `onFatal` must end the thread. */
+  static build(data: RelayData, onFatal: (error: unknown) => void): Relay {
+    return new Relay(data, onFatal)
+  }
+
+  /** Binds the doors and begins to lease. Rejects with the system's error. */
+  async listen(): Promise<void> {
+    this.#listeners = this.#config.listeners.map((_, index) => this.#makeListener(index))
+    for (const listener of this.#listeners) await listener.listen()
+    this.#leases.start()
+  }
+
+  #makeListener(index: number): Listener {
+    const { address, kind } = this.#config.listeners[index]!
+    const { submitter, watch, guard, authenticator, store, ticker } = this.#parts()
+    const sessionsOpened = this.#metrics.sessions.child(kind)
+    let settings = this.#settingsOf(index)
+    let madeFor = this.#config
+    const current = () => {
+      // After a reload the next connection gets the new settings; running sessions keep theirs.
+      if (madeFor !== this.#config) {
+        settings = this.#settingsOf(index)
+        madeFor = this.#config
+      }
+      return settings
+    }
+    return new Listener(
+      {
+        guard,
+        startSession: (socket, ended) => {
+          sessionsOpened.inc()
+          this.#metrics.sessionsOpen.add(1)
+          const { door, direct, proxied, isProxy } = current()
+          const options = isProxy(socket.remoteAddress ?? '') ? proxied : direct
+          const session = new SubmissionSession(
+            { accounts: store.accounts, authenticator, submitter, observer: watch },
+            door,
+          )
+          const observer = {
+            onClose: () => {
+              this.#metrics.sessionsOpen.add(-1)
+              ended()
+            },
+            onFault: (fault: unknown, during: string) =>
+              this.#log.event('thread.failed', { err: fault, during }),
+          }
+          return serveSmtpSession({ socket, handler: session, options, ticker, observer })
+        },
+        refusedConnection: (refusal, clientAddress) => {
+          this.#metrics.sessionsRefused.inc(refusal.code)
+          this.#log.event('session.refused', { reason: refusal.code, clientAddress })
+        },
+      },
+      {
+        host: address.host,
+        port: address.port,
+        isExempt: client => current().door.isInNetworks(client),
+        isProxy: client => current().isProxy(client),
+        sessionsMax: Math.ceil(this.#config.limits.sessions / this.#data.threads),
+        backlog,
+      },
+      this.#sessions,
+    )
+  }
+
+  #parts() {
+    return {
+      submitter: this.#submitter,
+      watch: this.#watch,
+      guard: this.#guard,
+      authenticator: this.#authenticator,
+      store: this.#store,
+      ticker: this.#ticker,
+    }
+  }
+
+  #settingsOf(index: number) {
+    const listener = this.#config.listeners[index]!
+    const door = doorOf(listener)
+    const proxies = new NetworkSet(listener.proxyProtocol)
+    const optionsFor = (isProxied: boolean) =>
+      engineOptionsOf(this.#config, listener, door, () => this.#secureContext, isProxied)
+    return {
+      door,
+      direct: optionsFor(false),
+      proxied: optionsFor(true),
+      isProxy: (address: string) => !proxies.isEmpty && proxies.has(address),
+    }
+  }
+
+  /** What a command changed is in force in this thread when this returns. */
+  accountsChanged(): void {
+    this.#store.accounts.forget()
+    this.#keys.forget()
+  }
+
+  /** Gives back what is ready and not in flight. @returns how many recipients. */
+  async recall(): Promise<number> {
+    const giveBacks = await this.#engine.recall()
+    this.#settler.giveBack(giveBacks)
+    await this.#settler.flush()
+    return giveBacks.length
+  }
+
+  wake(): void {
+    this.#leases.wake()
+  }
+
+  /** New certificate, listener settings, submission rules and routes. Addresses and kinds of listeners need a restart. */
+  reload({ config, tls, ticketKeys }: RelayReload): void {
+    this.#secureContext = makeContext(tls, ticketKeys)
+    this.#config = config
+    this.#submitter.options = submissionOptionsOf(config)
+    this.#engine.setRoutes(routesOf(config))
+  }
+
+  metrics(): CollectedMetric[] {
+    this.#runtime.sample()
+    this.#metrics.readyRecipients.set(this.#engine.recipients)
+    this.#metrics.readyBytes.set(this.#engine.contentBytes)
+    this.#metrics.connectionsOpen.set(this.#engine.connections)
+    return this.#metrics.collect()
+  }
+
+  /** Doors closed; sessions and attempts in flight get `deadlineMs`; everything else goes back to the queue. */
+  async drain(deadlineMs: number): Promise<void> {
+    const startedMs = clock.monotonicMs()
+    for (const listener of this.#listeners) listener.close()
+    this.#leases.stop()
+    for (const session of this.#sessions) session.drain()
+    while (this.#sessions.size > 0 && clock.monotonicMs() - startedMs < deadlineMs) await sleep(20)
+    for (const session of this.#sessions) session.destroy()
+    await this.#engine.drain(Math.max(0, deadlineMs - (clock.monotonicMs() - startedMs)))
+    await this.#settler.flush()
+  }
+
+  async close(): Promise<void> {
+    this.#ticker[Symbol.dispose]()
+    this.#runtime[Symbol.dispose]()
+    await this.#store[Symbol.asyncDispose]()
+  }
+}
+
+/** One context for the thread; the shared ticket keys make a TLS session resumable in every thread. */
+function makeContext(tls: TlsMaterial, ticketKeys: Uint8Array): SecureContext {
+  return createSecureContext({ ...serverTlsOptions(tls), ticketKeys: Buffer.from(ticketKeys) })
+}

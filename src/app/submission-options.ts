@@ -1,0 +1,30 @@
+// From the configuration to what submissions and the address guard want.
+
+import type { Config } from '../config/index.ts'
+import type { AddressLimits, SubmissionOptions } from '../intake/index.ts'
+
+/** RFC 5321 §4.5.3.1.6: 1,000 octets with the CRLF. */
+const longLineBytesMax = 998
+
+export function submissionOptionsOf(config: Config): SubmissionOptions {
+  const { limits, retry, hostname } = config
+  return {
+    hostname,
+    headerBytesMax: limits.headerSizeBytes,
+    inlineBytesMax: limits.inlineContentSizeBytes,
+    receivedMax: limits.receivedHops,
+    longLineBytesMax,
+    expireMs: retry.expireMs,
+  }
+}
+
+/** Bounds of one thread: connections spread over the threads evenly, so each counts its share. */
+export function addressLimitsOf(config: Config, threads: number): AddressLimits {
+  const { limits } = config
+  return {
+    connectionsPerAddressMax: Math.max(1, Math.ceil(limits.connectionsPerAddress / threads)),
+    connectionsPerMinuteMax: Math.max(1, Math.ceil(limits.connectionRatePerAddress / threads)),
+    freeAuthFailures: limits.authFailures,
+    authDelayMsMax: 10_000,
+  }
+}

@@ -6,18 +6,18 @@
 import type { ReadyBatch } from './batch.ts'
 import { Fifo } from './fifo.ts'
 
-interface Sender {
+interface Sender<B> {
   readonly key: number
-  readonly batches: Fifo<ReadyBatch>
+  readonly batches: Fifo<B>
 }
 
 /** Accounts and streams have small keys of the store: together they fit a double exactly up to this many streams. */
 const streamKeysMax = 2 ** 24
 
 /** Batches of equal priority. */
-export class Lane {
-  readonly #senders = new Map<number, Sender>()
-  readonly #round = new Fifo<Sender>()
+export class Lane<B extends ReadyBatch> {
+  readonly #senders = new Map<number, Sender<B>>()
+  readonly #round = new Fifo<Sender<B>>()
   #size = 0
 
   /** Batches waiting. */
@@ -25,19 +25,19 @@ export class Lane {
     return this.#size
   }
 
-  push(batch: ReadyBatch): void {
+  push(batch: B): void {
     this.#senderOf(batch).batches.push(batch)
     this.#size++
   }
 
   /** Puts a batch back before the others of its sender. */
-  putBack(batch: ReadyBatch): void {
+  putBack(batch: B): void {
     this.#senderOf(batch).batches.unshift(batch)
     this.#size++
   }
 
   /** The next one in turn. */
-  shift(): ReadyBatch | undefined {
+  shift(): B | undefined {
     const sender = this.#round.shift()
     if (sender === undefined) return undefined
     const batch = sender.batches.shift()
@@ -47,7 +47,7 @@ export class Lane {
     return batch
   }
 
-  #senderOf({ message }: ReadyBatch): Sender {
+  #senderOf({ message }: B): Sender<B> {
     const key = message.accountKey * streamKeysMax + message.streamKey
     let sender = this.#senders.get(key)
     if (sender === undefined) {

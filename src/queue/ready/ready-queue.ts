@@ -13,8 +13,8 @@ export const laneCount = 10
 const turnsForOthers = 8
 
 /** Due batches of one egress path. */
-export class ReadyQueue {
-  readonly #lanes: (Lane | undefined)[] = new Array<Lane | undefined>(laneCount).fill(undefined)
+export class ReadyQueue<B extends ReadyBatch = ReadyBatch> {
+  readonly #lanes: (Lane<B> | undefined)[] = new Array<Lane<B> | undefined>(laneCount).fill(undefined)
   #size = 0
   #turn = 0
   #nextOther = 0
@@ -24,19 +24,19 @@ export class ReadyQueue {
     return this.#size
   }
 
-  push(batch: ReadyBatch): void {
+  push(batch: B): void {
     this.#lane(batch).push(batch)
     this.#size++
   }
 
   /** Puts a batch back before the others of its sender: it was taken and must be sent again. */
-  putBack(batch: ReadyBatch): void {
+  putBack(batch: B): void {
     this.#lane(batch).putBack(batch)
     this.#size++
   }
 
   /** Takes the next one. */
-  shift(): ReadyBatch | undefined {
+  shift(): B | undefined {
     if (this.#size === 0) return undefined
     this.#size--
     const first = this.#firstFrom(0)
@@ -46,17 +46,17 @@ export class ReadyQueue {
   }
 
   /** Takes everything, in order. */
-  drain(): ReadyBatch[] {
-    const taken: ReadyBatch[] = []
+  drain(): B[] {
+    const taken: B[] = []
     for (let batch = this.shift(); batch !== undefined; batch = this.shift()) taken.push(batch)
     return taken
   }
 
-  #lane({ message }: ReadyBatch): Lane {
+  #lane({ message }: B): Lane<B> {
     const index = Math.min(Math.max(Math.trunc(message.priority), 0), laneCount - 1)
     const lane = this.#lanes[index]
     if (lane !== undefined) return lane
-    const made = new Lane()
+    const made = new Lane<B>()
     this.#lanes[index] = made
     return made
   }

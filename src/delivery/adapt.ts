@@ -1,0 +1,115 @@
+// What a peer that lacks an extension means for a message: sent as it is, changed, or refused with the right code.
+//
+// Place on the path: right before the transaction. Rules:
+// - SIZE smaller than the message: 5.3.4 for all, nothing is sent (RFC 1870 §6).
+// - no SMTPUTF8: a UTF-8 local part bounces its recipient, a UTF-8 reverse-path or header bounces all, 5.6.7
+//   (RFC 6531 §3.2); domains are A-labels already. Whatever needs no SMTPUTF8 goes without it.
+// - no 8BITMIME and an 8-bit content: re-encoded and signed again (RFC 6152 §3); 5.6.3 when that cannot be.
+// The changed content is made once for a message in hand.
+
+import { isAscii } from 'node:buffer'
+import { reencode } from '../protocol/mail/index.ts'
+import type { PeerCapabilities } from '../protocol/smtp/client/index.ts'
+import type { LeasedMessage, LeasedRecipient } from '../queue/index.ts'
+import { type ContentReader, contentHead, wholeContent } from './content.ts'
+import type { DeliveryBatch } from './delivery-batch.ts'
+import { type LocalFailure, localFailures } from './local-failure.ts'
+import type { Resigner } from './port.ts'
+
+/** A content as changed for a peer; `failure` when it could not be. */
+export type ChangedContent =
+  | { readonly kind: 'changed'; readonly parts: readonly Buffer[] }
+  | { readonly kind: 'failure'; readonly failure: LocalFailure }
+
+/** How a batch goes to this peer. */
+export interface Adapted {
+  readonly refused: readonly { readonly recipient: LeasedRecipient; readonly failure: LocalFailure }[]
+  readonly recipients: readonly LeasedRecipient[]
+  /** Prefix and content to send instead of the message's own; null: its own. */
+  readonly parts: readonly Buffer[] | null
+  readonly isEightBit: boolean
+  readonly isSmtpUtf8: boolean
+}
+
+const headerBytesMax = 256 * 1024
+
+/** True when the message cannot go to this peer just as it is. Cheap: asked for every batch. */
+export function needsAdapting(message: LeasedMessage, peer: PeerCapabilities): boolean {
+  return (
+    (message.isEightBit && !peer.hasEightBitMime) ||
+    (message.isSmtpUtf8 && !peer.hasSmtpUtf8) ||
+    (peer.sizeBytesMax !== null && message.sizeBytes > peer.sizeBytesMax)
+  )
+}
+
+/** Fits a batch to a peer. */
+export async function adapt(
+  batch: DeliveryBatch,
+  recipients: readonly LeasedRecipient[],
+  peer: PeerCapabilities,
+  ports: { readonly content: ContentReader; readonly resigner: Resigner },
+): Promise<Adapted> {
+  const { message } = batch
+  const plain = { parts: null, isEightBit: message.isEightBit, isSmtpUtf8: message.isSmtpUtf8 }
+  const refuseAll = (failure: LocalFailure): Adapted => ({
+    ...plain,
+    recipients: [],
+    refused: recipients.map(recipient => ({ recipient, failure })),
+  })
+  if (peer.sizeBytesMax !== null && message.sizeBytes > peer.sizeBytesMax) {
+    return refuseAll(localFailures.tooLarge(message.sizeBytes, peer.sizeBytesMax))
+  }
+  let isSmtpUtf8 = message.isSmtpUtf8
+  let takers = recipients
+  const refused: { recipient: LeasedRecipient; failure: LocalFailure }[] = []
+  if (isSmtpUtf8 && !peer.hasSmtpUtf8) {
+    if (!isAsciiText(message.sentReversePath)) return refuseAll(localFailures.utf8('reverse-path'))
+    if (!(await hasAsciiHeader(batch, ports.content))) return refuseAll(localFailures.utf8('header'))
+    isSmtpUtf8 = false
+    takers = recipients.filter(one => isAsciiText(one.forwardPath))
+    for (const recipient of recipients) {
+      if (!takers.includes(recipient))
+        refused.push({ recipient, failure: localFailures.utf8('forward-path') })
+    }
+  }
+  if (!message.isEightBit || peer.hasEightBitMime || takers.length === 0) {
+    return { ...plain, isSmtpUtf8, recipients: takers, refused }
+  }
+  batch.inHand.sevenBit ??= makeSevenBit(batch, ports)
+  const changed = await batch.inHand.sevenBit
+  if (changed.kind === 'failure') return refuseAll(changed.failure)
+  return { refused, recipients: takers, parts: changed.parts, isEightBit: false, isSmtpUtf8 }
+}
+
+async function makeSevenBit(
+  { message, content }: DeliveryBatch,
+  ports: { readonly content: ContentReader; readonly resigner: Resigner },
+): Promise<ChangedContent> {
+  try {
+    const whole = await wholeContent(message, content, ports.content)
+    if (whole === null) return { kind: 'failure', failure: localFailures.contentGone() }
+    const result = reencode(whole, { reason: 'eightbit' })
+    if (result.kind === 'impossible')
+      return { kind: 'failure', failure: localFailures.cannotEncode(result.why) }
+    if (result.kind === 'unchanged') return { kind: 'changed', parts: [message.prefix, whole] }
+    const changed = Buffer.concat([result.header, result.body])
+    const prefix = await ports.resigner.resign(message, changed)
+    if (prefix === null) return { kind: 'failure', failure: localFailures.cannotSign() }
+    return { kind: 'changed', parts: [prefix, changed] }
+  } catch (error) {
+    return { kind: 'failure', failure: localFailures.fault(error) }
+  }
+}
+
+/** Without a look at the whole body: the header ends at the first blank line. */
+async function hasAsciiHeader({ message, content }: DeliveryBatch, reader: ContentReader): Promise<boolean> {
+  const head = await contentHead(message, content, reader, headerBytesMax)
+  if (head === null) return true
+  const end = head.indexOf('\r\n\r\n')
+  return isAscii(end < 0 ? head : head.subarray(0, end)) && isAscii(message.prefix)
+}
+
+function isAsciiText(text: string): boolean {
+  for (let at = 0; at < text.length; at++) if (text.charCodeAt(at) > 127) return false
+  return true
+}

@@ -1,0 +1,70 @@
+// A kept connection: a client session with what delivery knows about it.
+//
+// Texts that every delivery over it needs (host, TLS, one line of facts) are made once here, not per message.
+
+import type { SmtpClientSession } from '../protocol/smtp/client/index.ts'
+import type { EgressPath } from './egress-path.ts'
+
+/** Who uses a connection now: told when it is gone. */
+export interface ConnectionOwner {
+  /** The connection ended or was given to another owner. */
+  lostConnection(connection: Connection): void
+}
+
+export interface ConnectionFacts {
+  readonly session: SmtpClientSession
+  /** Pool key: source, address, TLS-policy result, credentials. */
+  readonly key: string
+  /** `address:port`, also the key of host health. */
+  readonly remoteAddress: string
+  /** Name from the plan. */
+  readonly host: string
+  /** Operator of the site, '' when unknown. */
+  readonly site: string
+  /** Messages it may carry. */
+  readonly messagesMax: number
+}
+
+/** One connection; owned by one next hop at a time. */
+export class Connection {
+  readonly session: SmtpClientSession
+  readonly key: string
+  readonly remoteAddress: string
+  readonly host: string
+  readonly site: string
+  readonly messagesMax: number
+  /** `TLSv1.3 TLS_AES_256_GCM_SHA384`, or ''. */
+  readonly tls: string
+  /** First line of every conversation over it. */
+  readonly line: string
+  /** Where its slot is counted. */
+  path: EgressPath
+  owner: ConnectionOwner | null = null
+  /** Batches in it now. */
+  load = 0
+  /** Transactions handed to it so far. */
+  messages = 0
+  /** Transactions that ran to a reply of the peer. */
+  answered = 0
+  idleSinceMs: number
+
+  constructor(facts: ConnectionFacts, path: EgressPath, nowMs: number) {
+    const { session } = facts
+    this.session = session
+    this.key = facts.key
+    this.remoteAddress = facts.remoteAddress
+    this.host = facts.host
+    this.site = facts.site
+    this.messagesMax = facts.messagesMax
+    this.path = path
+    this.idleSinceMs = nowMs
+    const tls = session.facts.tls
+    this.tls = tls === null ? '' : `${tls.protocol} ${tls.cipher}`
+    this.line = `${facts.host} ${facts.remoteAddress} ${this.tls === '' ? 'clear text' : this.tls}`
+  }
+
+  /** May it take another batch? */
+  get isOpen(): boolean {
+    return this.messages < this.messagesMax && this.session.isUsable
+  }
+}

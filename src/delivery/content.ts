@@ -1,0 +1,62 @@
+// The bytes of a batch's message: in memory, read whole, or streamed from the store when large.
+//
+// What is sent is prefix + content (DESIGN section 3.3).
+
+import type { TransactionContent } from '../protocol/smtp/client/index.ts'
+import type { LeasedMessage, QueueStore } from '../queue/index.ts'
+
+/** Reads contents again. */
+export type ContentReader = Pick<QueueStore, 'readContent' | 'openContent'>
+
+/** Content from memory. */
+export function contentInMemory(prefix: Buffer, content: readonly Buffer[]): TransactionContent {
+  return { parts: prefix.length === 0 ? content : [prefix, ...content] }
+}
+
+/** Content from the store, whole or as a stream; null when it is gone. */
+export async function contentFromStore(
+  message: LeasedMessage,
+  reader: ContentReader,
+  wholeBytesMax: number,
+): Promise<TransactionContent | null> {
+  if (message.content.sizeBytes > wholeBytesMax) {
+    return { stream: prefixed(message, reader), sizeBytes: message.prefix.length + message.content.sizeBytes }
+  }
+  const content = await reader.readContent(message.key, message.content)
+  return content === null ? null : contentInMemory(message.prefix, [content])
+}
+
+async function* prefixed(message: LeasedMessage, reader: ContentReader): AsyncGenerator<Buffer> {
+  if (message.prefix.length > 0) yield message.prefix
+  yield* reader.openContent(message.key, message.content)
+}
+
+/** The content without prefix as one buffer; null when it is gone. */
+export async function wholeContent(
+  message: LeasedMessage,
+  content: readonly Buffer[] | null,
+  reader: ContentReader,
+): Promise<Buffer | null> {
+  if (content === null) return reader.readContent(message.key, message.content)
+  return content.length === 1 ? content[0]! : Buffer.concat(content)
+}
+
+/** At most the first `sizeBytesMax` bytes of the content; null when it is gone. */
+export async function contentHead(
+  message: LeasedMessage,
+  content: readonly Buffer[] | null,
+  reader: ContentReader,
+  sizeBytesMax: number,
+): Promise<Buffer | null> {
+  if (content !== null || message.content.sizeBytes <= sizeBytesMax) {
+    return (await wholeContent(message, content, reader))?.subarray(0, sizeBytesMax) ?? null
+  }
+  const chunks: Buffer[] = []
+  let sizeBytes = 0
+  for await (const chunk of reader.openContent(message.key, message.content)) {
+    chunks.push(chunk)
+    sizeBytes += chunk.length
+    if (sizeBytes >= sizeBytesMax) break
+  }
+  return Buffer.concat(chunks).subarray(0, sizeBytesMax)
+}

@@ -1,0 +1,21 @@
+// A ready batch with delivery's own bookkeeping: how many recipients of its message are still in hand here.
+//
+// The room of the ready queue is let go when the last of them is settled or given back.
+
+import type { ReadyBatch } from '../queue/ready/index.ts'
+import type { ChangedContent } from './adapt.ts'
+
+/** One message in this thread's hands. */
+export interface InHand {
+  /** Recipients neither settled nor given back. */
+  open: number
+  /** Bytes of content held for them. */
+  readonly contentBytes: number
+  /** The content as changed for peers without 8BITMIME, once made. */
+  sevenBit: Promise<ChangedContent> | null
+}
+
+/** What ready queues of delivery hold. */
+export interface DeliveryBatch extends ReadyBatch {
+  readonly inHand: InHand
+}

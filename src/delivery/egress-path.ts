@@ -1,0 +1,69 @@
+// An egress path: egress source × site. Counts the connections towards a site and lets no more be opened than allowed.
+//
+// Next hops of one site (the many customers of one provider) share it: who finds no slot waits in line, and an idle
+// connection of another next hop is closed to make room.
+
+import type { Connection } from './connection.ts'
+
+/** Who waits for a slot. */
+export interface SlotWaiter {
+  /** A slot may be free: try again. */
+  pump(): void
+}
+
+/** The connection slots of one site. */
+export class EgressPath {
+  /** `source|site`. */
+  readonly key: string
+  readonly #connectionsMax: number
+  readonly #waiters = new Set<SlotWaiter>()
+  readonly connections: Set<Connection> = new Set()
+  /** Next hops that refer to this path. */
+  hops = 0
+  #taken = 0
+
+  constructor(key: string, connectionsMax: number) {
+    this.key = key
+    this.#connectionsMax = connectionsMax
+  }
+
+  /** Open and opening connections. */
+  get taken(): number {
+    return this.#taken
+  }
+
+  /** Takes a slot; without one the waiter is called once when one is free. */
+  acquire(waiter: SlotWaiter): boolean {
+    if (this.#taken >= this.#connectionsMax) {
+      this.#waiters.add(waiter)
+      this.#closeIdle()
+      return false
+    }
+    this.#taken++
+    return true
+  }
+
+  /** Gives a slot back and calls who waits, until the slots are taken or nobody is left. */
+  release(): void {
+    this.#taken--
+    for (const waiter of this.#waiters) {
+      if (this.#taken >= this.#connectionsMax) return
+      this.#waiters.delete(waiter)
+      waiter.pump()
+    }
+  }
+
+  /** A waiter that is going out of use. */
+  forget(waiter: SlotWaiter): void {
+    this.#waiters.delete(waiter)
+  }
+
+  /** Closes the connection that has been idle longest. Its end gives the slot to who waits first. */
+  #closeIdle(): void {
+    let oldest: Connection | null = null
+    for (const one of this.connections) {
+      if (one.load === 0 && (oldest === null || one.idleSinceMs < oldest.idleSinceMs)) oldest = one
+    }
+    oldest?.owner?.lostConnection(oldest)
+  }
+}

@@ -1,0 +1,397 @@
+// The delivery engine of one relay thread: takes leased recipients, brings them to their hosts, hands back outcomes.
+//
+// Place on the path: queue ▶ ENGINE ▶ sink (one commit gathers many settlements). What happens to a message:
+// 1. enqueue: recipients are grouped by next hop (route ▶ destination ▶ plan ▶ next hop). All of it from memory on the
+//    hot path; a domain without a known plan waits, with all others of that domain, for one answer.
+// 2. The next hop's ready queue holds the batch until a connection takes it (next-hop.ts, open-connection.ts).
+// 3. attempt.ts runs it; outcomes go to settling.ts, recipients that must go again return to the next hop.
+// Invariants: each recipient taken leaves exactly once, as a settlement or as a give-back; nothing here waits for a commit.
+
+import type { Clock } from '../base/index.ts'
+import type { SmtpDial, SmtpTicker, SmtpTicking } from '../protocol/smtp/client/index.ts'
+import type { GiveBack, LeasedMessage, LeasedRecipient } from '../queue/index.ts'
+import type { Room } from '../queue/ready/index.ts'
+import { type AttemptResult, runAttempt } from './attempt.ts'
+import type { Connection } from './connection.ts'
+import type { ContentReader } from './content.ts'
+import type { DeliveryBatch, InHand } from './delivery-batch.ts'
+import { type Destination, Destinations, type PlanSource } from './destinations.ts'
+import { giveBacksOf } from './give-back.ts'
+import type { HostFailure } from './host-failure.ts'
+import { HostHealth } from './host-health.ts'
+import { localFailures } from './local-failure.ts'
+import type { NextHop } from './next-hop.ts'
+import { NextHops } from './next-hops.ts'
+import { ConnectionOpener } from './open-connection.ts'
+import type { DeliveryOptions } from './options.ts'
+import { decidedHere, noHost, noPlan, type RecipientOutcome } from './outcome.ts'
+import { ConnectionPool } from './pool.ts'
+import type { EndOfDataMarks, HostMemory, Resigner } from './port.ts'
+import type { ReportFactory, ReportIdentity } from './report.ts'
+import type { PlanResult } from './resolve/index.ts'
+import { parseSmarthost, type RouteTable, type Smarthost } from './route.ts'
+import { expired, isPastExpiry, type OutcomeSink, Settling } from './settling.ts'
+import { tlsPolicyFor } from './tls-policy.ts'
+import { TlsSessions } from './tls-sessions.ts'
+
+/** Everything that the engine needs of the rest of the program. */
+export interface DeliveryPorts {
+  readonly clock: Clock
+  /** From 0 up to but without 1. */
+  readonly random: () => number
+  /** Tells the time about once a second, for deadlines and idle connections. */
+  readonly ticker: SmtpTicker
+  readonly planner: PlanSource
+  readonly routes: RouteTable
+  readonly room: Room
+  readonly sink: OutcomeSink
+  readonly content: ContentReader
+  readonly marks: EndOfDataMarks
+  readonly memory: HostMemory
+  readonly resigner: Resigner
+  readonly reportIdentity: ReportIdentity
+  readonly makeReport: ReportFactory
+  /** Faults that cost no message (a report that could not be made). */
+  onFault(error: unknown): void
+  /** Default `net.connect`. */
+  readonly connect?: SmtpDial
+}
+
+/** Gauges for metrics. */
+export interface DeliveryGauges {
+  readonly recipientsInHand: number
+  readonly contentBytes: number
+  readonly batchesInFlight: number
+  readonly connections: number
+  readonly nextHops: number
+}
+
+/** Batches that waited for a plan are placed so many at a time. */
+const placedPerStep = 100
+const sweepEveryMs = 60_000
+
+/** One per relay thread. */
+export class DeliveryEngine implements SmtpTicking {
+  readonly #ports: DeliveryPorts
+  readonly #options: DeliveryOptions
+  readonly #destinations: Destinations
+  readonly #health: HostHealth
+  readonly #pool: ConnectionPool = new ConnectionPool()
+  readonly #hops: NextHops
+  readonly #settling: Settling
+  readonly #stopping = new AbortController()
+  #routes: RouteTable
+  #inFlight = 0
+  #isDraining = false
+  #onQuiet: (() => void) | null = null
+  #returned: GiveBack[] = []
+  #sweptMs = 0
+
+  constructor(ports: DeliveryPorts, options: DeliveryOptions) {
+    this.#ports = ports
+    this.#options = options
+    this.#routes = ports.routes
+    this.#destinations = new Destinations(ports.planner, ports.clock)
+    this.#health = new HostHealth(options.hostBackoffMs, options.hostBackoffMsMax)
+    const { memory, ticker, clock, connect } = ports
+    const opener = new ConnectionOpener(
+      {
+        pool: this.#pool,
+        health: this.#health,
+        sessions: new TlsSessions(options.tlsSessionsMax),
+        memory,
+        ticker,
+        clock,
+        signal: this.#stopping.signal,
+        ...(connect === undefined ? {} : { connect }),
+      },
+      options,
+    )
+    this.#hops = new NextHops(ports.planner, {
+      opener,
+      pool: this.#pool,
+      clock,
+      options,
+      run: (batch, connection, hop) => this.#run(batch, connection, hop),
+      failed: (batch, failures) => this.#noHost(batch, failures),
+    })
+    const { content, makeReport: make, reportIdentity: identity, sink, random } = ports
+    this.#settling = new Settling(
+      {
+        sink,
+        clock,
+        random,
+        reports: { content, identity, make },
+        onFault: error => ports.onFault(error),
+        released: (batch, count) => this.#released(batch, count),
+      },
+      options,
+    )
+    ticker.add(this)
+  }
+
+  /** Does this fit into the ready queue now? */
+  hasRoom(recipients: number, contentBytes: number): boolean {
+    return !this.#isDraining && this.#ports.room.fits(recipients, contentBytes)
+  }
+
+  /** How many further recipients may be leased. */
+  roomRecipients(): number {
+    return this.#isDraining ? 0 : this.#ports.room.freeRecipients
+  }
+
+  /** Routes as reloaded: for recipients that come from now on. */
+  setRoutes(routes: RouteTable): void {
+    this.#routes = routes
+  }
+
+  /** Takes responsibility for the leased recipients. `content` is the content without prefix, or null to read it when needed. */
+  enqueue(message: LeasedMessage, content: readonly Buffer[] | null): void {
+    const { recipients } = message
+    if (recipients.length === 0) return
+    let contentBytes = 0
+    if (content !== null) for (const part of content) contentBytes += part.length
+    this.#ports.room.take(recipients.length, contentBytes)
+    const inHand: InHand = { open: recipients.length, contentBytes, sevenBit: null }
+    const readyAtMs = this.#ports.clock.monotonicMs()
+    const common = { message, content, inHand, reruns: 0, readyAtMs }
+    if (this.#isDraining) {
+      this.#giveBack({ ...common, recipients })
+    } else if (isPastExpiry(message, this.#ports.clock.nowMs(), this.#options.expiryGraceMs)) {
+      this.#expireUnsent({ ...common, recipients })
+    } else if (recipients.length === 1) {
+      this.#place({ ...common, recipients }, this.#destinationOf(recipients[0]!))
+    } else {
+      for (const [destination, group] of this.#grouped(recipients)) {
+        this.#place({ ...common, recipients: group }, destination)
+      }
+    }
+  }
+
+  /** Takes back everything that is not in an attempt, so that it can go to the scheduled queue. */
+  recall(): Promise<GiveBack[]> {
+    const nowMs = this.#ports.clock.nowMs()
+    const batches = [...this.#hops.drainQueues(), ...this.#destinations.takeWaiting()]
+    const giveBacks: GiveBack[] = []
+    for (const batch of batches) {
+      giveBacks.push(...giveBacksOf(batch.message, batch.recipients, nowMs))
+      this.#released(batch, batch.recipients.length)
+    }
+    return Promise.resolve(giveBacks)
+  }
+
+  /**
+   * Lets attempts end and takes no new work. When `deadline` is aborted the connections are cut: what was sent to its
+   * end without a reply is then settled as uncertain. Resolves with what goes back to the scheduled queue.
+   */
+  async drain(deadline: AbortSignal): Promise<GiveBack[]> {
+    this.#isDraining = true
+    const recalled = await this.recall()
+    const cut = () => {
+      this.#stopping.abort()
+      for (const connection of this.#pool.all()) connection.session.destroy()
+    }
+    deadline.addEventListener('abort', cut, { once: true })
+    if (deadline.aborted) cut()
+    if (this.#isBusy) await new Promise<void>(resolve => (this.#onQuiet = resolve))
+    deadline.removeEventListener('abort', cut)
+    this.#stopping.abort()
+    for (const connection of [...this.#pool.all()]) connection.owner?.lostConnection(connection)
+    this.#ports.ticker.delete(this)
+    return [...recalled, ...this.#returned.splice(0)]
+  }
+
+  gauges(): DeliveryGauges {
+    return {
+      recipientsInHand: this.#ports.room.recipients,
+      contentBytes: this.#ports.room.contentBytes,
+      batchesInFlight: this.#inFlight,
+      connections: this.#pool.size,
+      nextHops: this.#hops.size,
+    }
+  }
+
+  /** Called about once a second with monotonic time. */
+  tick(): void {
+    const nowMs = this.#ports.clock.monotonicMs()
+    for (const connection of [...this.#pool.all()]) {
+      const isStale = nowMs - connection.idleSinceMs >= this.#options.idleConnectionMs || !connection.isOpen
+      if (connection.load === 0 && isStale) connection.owner?.lostConnection(connection)
+    }
+    this.#hops.tick(nowMs)
+    if (nowMs - this.#sweptMs < sweepEveryMs) return
+    this.#sweptMs = nowMs
+    this.#hops.sweep(nowMs)
+    this.#destinations.sweep()
+  }
+
+  get #isBusy(): boolean {
+    return this.#inFlight > 0 || this.#settling.pending > 0
+  }
+
+  #destinationOf(recipient: LeasedRecipient): Destination {
+    return this.#destinations.of(recipient.domain, this.#smarthostOf(recipient))
+  }
+
+  #smarthostOf({ route, domain }: LeasedRecipient): Smarthost | null {
+    return (route === '' ? null : parseSmarthost(route)) ?? this.#routes.find(domain)
+  }
+
+  /** Recipients by next hop where it is known, else by domain: those of one next hop share transactions. */
+  #grouped(recipients: readonly LeasedRecipient[]): Map<Destination, LeasedRecipient[]> {
+    const groups = new Map<Destination, LeasedRecipient[]>()
+    const firstOfHop = new Map<string, Destination>()
+    for (const recipient of recipients) {
+      const own = this.#destinationOf(recipient)
+      const hopKey = this.#hops.knownKey(this.#destinations.peek(own), own.smarthost)
+      const destination = hopKey === null ? own : (firstOfHop.get(hopKey) ?? own)
+      if (hopKey !== null) firstOfHop.set(hopKey, destination)
+      const group = groups.get(destination)
+      if (group === undefined) groups.set(destination, [recipient])
+      else group.push(recipient)
+    }
+    return groups
+  }
+
+  #place(batch: DeliveryBatch, destination: Destination): void {
+    const result = this.#destinations.peek(destination)
+    if (result !== null) this.#placeWith(result, batch, destination)
+    else if (destination.waiting !== null) destination.waiting.push(batch)
+    else {
+      destination.waiting = [batch]
+      void this.#resolve(destination)
+    }
+  }
+
+  #placeWith(result: PlanResult, batch: DeliveryBatch, destination: Destination): void {
+    if (result.kind === 'failure') {
+      const atMs = this.#ports.clock.nowMs()
+      this.#settle(
+        batch,
+        batch.recipients.map(recipient => noPlan(recipient, result, atMs)),
+      )
+      return
+    }
+    const { smarthost } = destination
+    const ageMs = this.#ports.clock.nowMs() - batch.message.acceptedAtMs
+    const policy = tlsPolicyFor(smarthost, ageMs, this.#options.tlsFallbackAfterMs)
+    this.#hops.find(destination, result, policy).push(batch)
+  }
+
+  async #resolve(destination: Destination): Promise<void> {
+    const result = await this.#destinations.resolve(destination, this.#stopping.signal)
+    const step = () => {
+      for (const batch of destination.waiting?.splice(0, placedPerStep) ?? []) {
+        this.#placeWith(result, batch, destination)
+      }
+      if (destination.waiting !== null && destination.waiting.length > 0) setImmediate(step)
+      else destination.waiting = null
+    }
+    step()
+  }
+
+  #run(batch: DeliveryBatch, connection: Connection, hop: NextHop): void {
+    this.#inFlight++
+    const limits = {
+      recipientsMax: hop.recipientsMax,
+      wholeContentBytesMax: this.#options.wholeContentBytesMax,
+      mayRerun: batch.reruns < this.#options.rerunsMax,
+    }
+    void runAttempt(batch, connection, this.#ports, limits).then(result =>
+      this.#ran(batch, connection, hop, result),
+    )
+  }
+
+  #ran(batch: DeliveryBatch, connection: Connection, hop: NextHop, result: AttemptResult): void {
+    const { outcomes, again, markToken } = result
+    const { marks } = this.#ports
+    if (outcomes[0]?.outcome.source === 'reply') connection.answered++
+    if (outcomes.length > 0) {
+      const clear = markToken < 0 ? null : () => marks.clear(markToken)
+      this.#settling.settle(batch, outcomes, connection.session.facts.capabilities.hasDsn, clear)
+    } else if (markToken >= 0) marks.clear(markToken)
+    if (again.length > 0) this.#again(batch, connection, hop, result)
+    this.#inFlight--
+    hop.ran(connection)
+    this.#quiet()
+  }
+
+  #again(batch: DeliveryBatch, connection: Connection, hop: NextHop, result: AttemptResult): void {
+    const isLost = result.why === 'connection-lost'
+    if (isLost && connection.answered === 0) this.#dropped(connection)
+    if (result.why === 'too-many-recipients') {
+      const taken = batch.recipients.length - result.again.length
+      if (taken > 0) hop.recipientsMax = Math.min(hop.recipientsMax, taken)
+    }
+    const rest = { ...batch, recipients: result.again, reruns: batch.reruns + (isLost ? 1 : 0) }
+    if (this.#isDraining) this.#giveBack(rest)
+    else hop.putBack(rest)
+  }
+
+  /** A host that drops us before it answered anything is as bad as one that does not answer: leave it alone for a while. */
+  #dropped(connection: Connection): void {
+    const text = connection.session.end?.message ?? 'the connection was lost'
+    const { enhanced, category, scope } = localFailures.connectionLost(text, false, 'mail')
+    const failure: HostFailure = {
+      stage: 'mail',
+      code: 451,
+      enhanced,
+      text,
+      isPermanent: false,
+      isTls: false,
+      remoteHost: connection.host,
+      remoteAddress: connection.remoteAddress,
+      tls: connection.tls,
+      category,
+      scope,
+      source: 'local',
+    }
+    this.#health.failed(connection.remoteAddress, failure, this.#ports.clock.monotonicMs())
+  }
+
+  #noHost(batch: DeliveryBatch, failures: readonly HostFailure[]): void {
+    if (this.#isDraining) {
+      this.#giveBack(batch)
+      return
+    }
+    const atMs = this.#ports.clock.nowMs()
+    this.#settle(
+      batch,
+      batch.recipients.map(recipient => noHost(recipient, failures, atMs)),
+    )
+  }
+
+  #expireUnsent(batch: DeliveryBatch): void {
+    const atMs = this.#ports.clock.nowMs()
+    const failure = localFailures.expiredUnsent()
+    this.#settle(
+      batch,
+      batch.recipients.map(recipient => expired(decidedHere(recipient, failure, null, atMs, false))),
+    )
+  }
+
+  #settle(batch: DeliveryBatch, outcomes: readonly RecipientOutcome[]): void {
+    this.#settling.settle(batch, outcomes, false, null)
+  }
+
+  #giveBack(batch: DeliveryBatch): void {
+    const giveBacks = giveBacksOf(batch.message, batch.recipients, this.#ports.clock.nowMs())
+    if (this.#isBusy) this.#returned.push(...giveBacks)
+    else this.#ports.sink.giveBack(giveBacks)
+    this.#released(batch, batch.recipients.length)
+  }
+
+  #released(batch: DeliveryBatch, count: number): void {
+    const { inHand } = batch
+    inHand.open -= count
+    this.#ports.room.release(count, inHand.open === 0 ? inHand.contentBytes : 0)
+    this.#quiet()
+  }
+
+  #quiet(): void {
+    if (this.#onQuiet === null || this.#isBusy) return
+    const resolve = this.#onQuiet
+    this.#onQuiet = null
+    resolve()
+  }
+}

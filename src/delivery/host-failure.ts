@@ -1,0 +1,125 @@
+// Why a host could not be used: connect, greeting, EHLO, TLS or AUTH failed. It belongs to the host, not to a recipient.
+//
+// Place on the path: connecting ▶ HOST FAILURE ▶ next MX host, or an outcome for all that wait when no host is left.
+// Permanent is only a 5xx of the host itself in greeting or EHLO (RFC 7504): everything else may mend.
+
+import type { OutcomeScope, OutcomeStage } from '../events/index.ts'
+import type { ConnectFailure, ConnectStage } from '../protocol/smtp/client/index.ts'
+import { type Category, classifyReply } from './classify/index.ts'
+
+/** What an outcome needs to know about a failed host. */
+export interface HostFailure {
+  readonly stage: OutcomeStage
+  readonly code: number
+  readonly enhanced: string
+  readonly text: string
+  readonly isPermanent: boolean
+  /** TLS is what failed: other policies may still use the host. */
+  readonly isTls: boolean
+  readonly remoteHost: string
+  /** `address:port`. */
+  readonly remoteAddress: string
+  readonly tls: string
+  readonly category: Category
+  readonly scope: OutcomeScope
+  readonly source: 'reply' | 'local'
+}
+
+/** A host and address as tried. */
+export interface TriedHost {
+  readonly host: string
+  readonly remoteAddress: string
+  /** Operator of the site, '' when unknown. */
+  readonly site: string
+}
+
+interface LocalWord {
+  readonly enhanced: string
+  readonly category: Category
+  readonly scope: OutcomeScope
+}
+
+const lost: LocalWord = { enhanced: '4.4.2', category: 'connection-lost', scope: 'domain' }
+const unreachable: LocalWord = { enhanced: '4.4.1', category: 'connect-failed', scope: 'domain' }
+const tlsFailed: LocalWord = { enhanced: '4.7.5', category: 'tls', scope: 'domain' }
+const ours: LocalWord = { enhanced: '4.3.5', category: 'other', scope: 'configuration' }
+
+/** What we say where the peer said nothing, by stage. */
+const wordByStage: Readonly<Record<ConnectStage, LocalWord>> = {
+  connect: unreachable,
+  greeting: lost,
+  ehlo: lost,
+  tls: tlsFailed,
+  starttls: tlsFailed,
+  auth: { enhanced: '4.7.8', category: 'credentials', scope: 'configuration' },
+}
+
+/** Codes that speak of this machine, not of the peer. */
+const ownCodes = new Set([
+  'EADDRNOTAVAIL',
+  'EADDRINUSE',
+  'EMFILE',
+  'ENFILE',
+  'EACCES',
+  'EPERM',
+  'BAD_HELO_NAME',
+])
+
+const stageOf: Readonly<Record<ConnectStage, OutcomeStage>> = {
+  connect: 'connect',
+  greeting: 'greeting',
+  ehlo: 'ehlo',
+  tls: 'starttls',
+  starttls: 'starttls',
+  auth: 'auth',
+}
+
+/** Turns the client's failure into ours. */
+export function hostFailure(failure: ConnectFailure, tried: TriedHost): HostFailure {
+  const { remoteAddress, host: remoteHost } = tried
+  const stage = stageOf[failure.stage]
+  const tls = failure.tls === null ? '' : `${failure.tls.protocol} ${failure.tls.cipher}`
+  const common = { stage, remoteHost, remoteAddress, tls, isTls: stage === 'starttls' }
+  const reply = failure.reply
+  if (reply !== null && reply.code >= 400) {
+    const text = reply.lines.join(' ')
+    const { code, enhanced } = reply
+    const { category, scope } = classifyReply({ code, enhanced, text, site: tried.site, stage })
+    const isPermanent = code >= 500 && (stage === 'greeting' || stage === 'ehlo')
+    return { ...common, code, enhanced, text, isPermanent, category, scope, source: 'reply' }
+  }
+  const isTimeout = failure.kind === 'timeout' && failure.stage !== 'connect'
+  const word = ownCodes.has(failure.code) ? ours : wordByStage[failure.stage]
+  const category = isTimeout ? 'timeout' : word.category
+  const text = failure.message
+  return { ...common, ...word, category, code: 451, text, isPermanent: false, source: 'local' }
+}
+
+/** A host that will not do because of our TLS policy: STARTTLS worked there lately, or is required, and is not offered. */
+export function tlsRefusal(tried: TriedHost, why: string): HostFailure {
+  return {
+    ...tlsFailed,
+    enhanced: '4.7.10',
+    stage: 'starttls',
+    code: 451,
+    text: why,
+    isPermanent: false,
+    isTls: true,
+    remoteHost: tried.host,
+    remoteAddress: tried.remoteAddress,
+    tls: '',
+    source: 'local',
+  }
+}
+
+const telling: readonly OutcomeStage[] = ['connect', 'starttls', 'ehlo', 'greeting', 'auth']
+
+/** The failure that says most: a temporary one before permanent ones, a reply before silence, a later stage before an earlier one. */
+export function mostTelling(failures: readonly HostFailure[]): HostFailure | undefined {
+  const weight = (one: HostFailure) =>
+    (one.isPermanent ? 0 : 100) + (one.source === 'reply' ? 10 : 0) + telling.indexOf(one.stage)
+  return failures.reduce<HostFailure | undefined>(
+    (best, one) => (best === undefined || weight(one) > weight(best) ? one : best),
+    undefined,
+  )
+}

@@ -1,0 +1,258 @@
+// A next hop: one set of MX hosts (or one smarthost) under one TLS policy, with its ready queue and its connections.
+//
+// Place on the path: the batch waits here until a connection takes it. Several next hops of one site share an egress path.
+//
+// State                     what pump() does
+// connections with room     hands out batches, first to connections without load
+// backlog outgrows them     opens one more, at most as many at once as are open (one while none is)
+// hosts just failed         ends all that wait with that failure, in steps; after the back-off one opening probes again
+// empty                     nothing; connections go by idle time
+//
+// Invariants: a batch is in the queue, in a connection, or handed back, never in two places; no opening while none is due.
+
+import type { Clock } from '../base/index.ts'
+import { ReadyQueue } from '../queue/ready/index.ts'
+import type { Connection, ConnectionOwner } from './connection.ts'
+import type { DeliveryBatch } from './delivery-batch.ts'
+import type { EgressPath, SlotWaiter } from './egress-path.ts'
+import { type HostFailure, mostTelling } from './host-failure.ts'
+import type { ConnectionOpener, OpenResult } from './open-connection.ts'
+import type { DeliveryOptions } from './options.ts'
+import type { ConnectionPool } from './pool.ts'
+import type { PlanHost } from './resolve/index.ts'
+import type { Smarthost } from './route.ts'
+import type { TlsPolicy } from './tls-policy.ts'
+
+/** Failing batches are settled so many at a time, to leave the event loop free. */
+const failedPerStep = 100
+
+export interface HopTarget {
+  readonly key: string
+  readonly port: number
+  readonly policy: TlsPolicy
+  readonly smarthost: Smarthost | null
+  readonly site: string
+  readonly path: EgressPath
+  /** Hosts in a fresh order for each opening. */
+  hosts(): readonly PlanHost[]
+}
+
+/** What a next hop asks of the engine. */
+export interface HopPorts {
+  readonly opener: ConnectionOpener
+  readonly pool: ConnectionPool
+  readonly clock: Clock
+  readonly options: DeliveryOptions
+  /** Runs a batch on a connection; the engine calls `ran` when it is over. */
+  run(batch: DeliveryBatch, connection: Connection, hop: NextHop): void
+  /** No host could be reached for this batch. */
+  failed(batch: DeliveryBatch, failures: readonly HostFailure[]): void
+}
+
+/** See the head of the file. */
+export class NextHop implements ConnectionOwner, SlotWaiter {
+  readonly target: HopTarget
+  readonly queue: ReadyQueue<DeliveryBatch> = new ReadyQueue<DeliveryBatch>()
+  readonly connections: Connection[] = []
+  /** Recipients of a transaction this next hop is known to take; lowered by "too many recipients". */
+  recipientsMax: number
+  /** Out of use: the engine makes a new one. */
+  isClosed = false
+  #inFlight = 0
+  readonly #ports: HopPorts
+  #openings = 0
+  #failures: readonly HostFailure[] | null = null
+  #failedUntilMs = 0
+  #isStepPlanned = false
+  lastUsedMs: number
+
+  constructor(target: HopTarget, ports: HopPorts) {
+    this.target = target
+    this.#ports = ports
+    this.recipientsMax = ports.options.recipientsPerTransaction
+    this.lastUsedMs = ports.clock.monotonicMs()
+  }
+
+  get isEmpty(): boolean {
+    return this.queue.size + this.connections.length + this.#openings + this.#inFlight === 0
+  }
+
+  push(batch: DeliveryBatch): void {
+    this.queue.push(batch)
+    this.pump()
+  }
+
+  putBack(batch: DeliveryBatch): void {
+    this.queue.putBack(batch)
+  }
+
+  /** Hands out what can be handed out, opens what should be opened. */
+  pump(): void {
+    while (this.queue.size > 0) {
+      const connection = this.#free()
+      if (connection === null) break
+      const batch = this.queue.shift()!
+      connection.load++
+      this.#inFlight++
+      this.#ports.run(batch, connection, this)
+    }
+    if (this.queue.size > 0) this.#grow()
+  }
+
+  /** A batch on this connection is over. */
+  ran(connection: Connection): void {
+    connection.load--
+    this.#inFlight--
+    if (connection.load === 0) {
+      connection.idleSinceMs = this.lastUsedMs = this.#ports.clock.monotonicMs()
+      if (!connection.isOpen) this.lostConnection(connection)
+    } else if (connection.session.end !== null) this.#forget(connection)
+    this.pump()
+  }
+
+  /** Once a second: a head that waits although nothing grew may get one connection more. */
+  tick(nowMs: number): void {
+    if (this.queue.size === 0) return
+    this.pump()
+    if (this.queue.size > 0 && this.#openings === 0 && this.#failures === null) this.#open()
+    this.lastUsedMs = nowMs
+  }
+
+  lostConnection(connection: Connection): void {
+    if (!this.#forget(connection)) return
+    void connection.session.quit()
+  }
+
+  /** Takes over an idle connection of another next hop, or a new one. */
+  adopt(connection: Connection): void {
+    connection.owner = this
+    this.connections.push(connection)
+    connection.session.onIdleEnd = () => this.lostConnection(connection)
+  }
+
+  /** Gives an idle connection away: the slot moves with it. */
+  giveAway(connection: Connection): void {
+    const at = this.connections.indexOf(connection)
+    if (at >= 0) this.connections.splice(at, 1)
+  }
+
+  #forget(connection: Connection): boolean {
+    if (!this.#ports.pool.remove(connection)) return false
+    this.giveAway(connection)
+    connection.path.release()
+    return true
+  }
+
+  /** A connection that should take the next batch: an idle one first, a loaded one only when more waits than there are connections. */
+  #free(): Connection | null {
+    const share = this.connections.length === 0 ? 0 : this.queue.size / this.connections.length
+    const loadMax =
+      share > 1 ? Math.min(this.#ports.options.transactionsPerConnection, 1 + Math.floor(share)) : 1
+    let best: Connection | null = null
+    for (const one of this.connections) {
+      if (one.load >= loadMax || (best !== null && one.load >= best.load) || !one.isOpen) continue
+      if (one.load === 0) return one
+      best = one
+    }
+    return best
+  }
+
+  #grow(): void {
+    if (this.#failures !== null) {
+      if (this.connections.length > 0 || this.#ports.clock.monotonicMs() >= this.#failedUntilMs)
+        this.#failures = null
+      else {
+        this.#planStep()
+        return
+      }
+    }
+    const open = this.connections.length
+    const wanted =
+      open === 0 ? 1 : open + Math.ceil(this.queue.size / this.#ports.options.backlogPerConnection) - 1
+    while (this.#openings < Math.max(1, open) && open + this.#openings < Math.max(wanted, 1)) {
+      if (!this.#open()) return
+    }
+  }
+
+  #open(): boolean {
+    if (this.#ports.pool.size >= this.#ports.options.connectionsTotal) return false
+    if (!this.target.path.acquire(this)) return false
+    this.#openings++
+    const { port, policy, smarthost, site, path } = this.target
+    const hosts = this.target.hosts()
+    void this.#ports.opener
+      .open({ hosts, port, policy, smarthost, site, path })
+      .then(result => this.#opened(result))
+    return true
+  }
+
+  #opened(result: OpenResult): void {
+    this.#openings--
+    if (result.kind !== 'open') {
+      this.target.path.release()
+      if (result.kind === 'failed') this.#refused(result)
+      return
+    }
+    const { connection, isTakenOver } = result
+    this.#failures = null
+    if (isTakenOver && !this.#takeOver(connection)) this.target.path.release()
+    if (!isTakenOver) {
+      this.#ports.pool.add(connection)
+      this.adopt(connection)
+    }
+    this.pump()
+  }
+
+  /** Makes an idle connection of another next hop ours; false when it found work or its end meanwhile. */
+  #takeOver(connection: Connection): boolean {
+    if (connection.load > 0 || !connection.isOpen || !this.#ports.pool.remove(connection)) return false
+    if (connection.owner instanceof NextHop) connection.owner.giveAway(connection)
+    const formerPath = connection.path
+    connection.path = this.target.path
+    this.#ports.pool.add(connection)
+    this.adopt(connection)
+    formerPath.release()
+    return true
+  }
+
+  /** No host took us. With other connections alive this only stops growth. */
+  #refused({ failures, untilMs }: Extract<OpenResult, { kind: 'failed' }>): void {
+    if (this.connections.length > 0) return
+    const isPermanent = mostTelling(failures)?.isPermanent === true
+    if (isPermanent) {
+      // One word of a host must not bounce a whole queue: the next batch asks again.
+      const batch = this.queue.shift()
+      if (batch !== undefined) this.#ports.failed(batch, failures)
+      if (this.queue.size > 0) this.#grow()
+      return
+    }
+    this.#failures = failures
+    const nowMs = this.#ports.clock.monotonicMs()
+    this.#failedUntilMs = Number.isFinite(untilMs) ? untilMs : nowMs + this.#ports.options.hostBackoffMs
+    this.#step()
+  }
+
+  #planStep(): void {
+    if (this.#isStepPlanned) return
+    this.#isStepPlanned = true
+    setImmediate(() => {
+      this.#isStepPlanned = false
+      this.#step()
+    })
+  }
+
+  /** Ends a bounded number of batches with the failure that keeps this next hop closed. */
+  #step(): void {
+    const failures = this.#failures
+    if (failures === null) {
+      this.pump()
+      return
+    }
+    for (let i = 0; i < failedPerStep; i++) {
+      const batch = this.queue.shift()
+      if (batch === undefined) return
+      this.#ports.failed(batch, failures)
+    }
+    if (this.queue.size > 0) this.#planStep()
+  }
+}

@@ -1,0 +1,114 @@
+// All next hops and egress paths of a thread, by key; made when first needed, forgotten when long unused.
+//
+// A next hop's key holds what makes two domains the same to us: the same hosts in the same order of preference, port,
+// TLS policy and credentials. Its egress path's key is source × site (or the smarthost).
+
+import type { DeliveryBatch } from './delivery-batch.ts'
+import type { Destination, PlanSource } from './destinations.ts'
+import { EgressPath } from './egress-path.ts'
+import { type HopPorts, NextHop } from './next-hop.ts'
+import type { DeliveryPlan, PlanHost, PlanResult } from './resolve/index.ts'
+import { type Smarthost, smarthostKey } from './route.ts'
+import type { TlsPolicy } from './tls-policy.ts'
+
+const unusedMs = 60_000
+
+/** See the head of the file. */
+export class NextHops {
+  readonly #hops = new Map<string, NextHop>()
+  readonly #paths = new Map<string, EgressPath>()
+  readonly #planner: PlanSource
+  readonly #ports: HopPorts
+
+  constructor(planner: PlanSource, ports: HopPorts) {
+    this.#planner = planner
+    this.#ports = ports
+  }
+
+  get size(): number {
+    return this.#hops.size
+  }
+
+  /** The next hop of a destination under a policy. Hot path: one look into a small map. */
+  find(destination: Destination, plan: DeliveryPlan, policy: TlsPolicy): NextHop {
+    const known = destination.hops.get(policy)
+    if (known !== undefined && !known.isClosed) return known
+    const key = `${policy} ${hostsKey(plan, destination.smarthost)}`
+    let hop = this.#hops.get(key)
+    if (hop === undefined) {
+      hop = this.#make(key, destination, plan, policy)
+      this.#hops.set(key, hop)
+    }
+    destination.hops.set(policy, hop)
+    return hop
+  }
+
+  /** What two destinations that share a next hop have in common; null without a plan. */
+  knownKey(result: PlanResult | null, smarthost: Smarthost | null): string | null {
+    return result?.kind === 'plan' ? hostsKey(result, smarthost) : null
+  }
+
+  tick(nowMs: number): void {
+    for (const hop of this.#hops.values()) hop.tick(nowMs)
+  }
+
+  /** Takes all waiting batches out. */
+  drainQueues(): DeliveryBatch[] {
+    return [...this.#hops.values()].flatMap(hop => hop.queue.drain())
+  }
+
+  sweep(nowMs: number): void {
+    for (const [key, hop] of this.#hops) {
+      if (!hop.isEmpty || nowMs - hop.lastUsedMs < unusedMs) continue
+      hop.isClosed = true
+      this.#hops.delete(key)
+      const { path } = hop.target
+      path.forget(hop)
+      path.hops--
+      if (path.hops === 0) this.#paths.delete(path.key)
+    }
+  }
+
+  #make(key: string, { domain, smarthost }: Destination, plan: DeliveryPlan, policy: TlsPolicy): NextHop {
+    const { options } = this.#ports
+    const site = smarthost === null ? plan.site : smarthostKey(smarthost)
+    const path = this.#path(`${options.source.name}|${site}`)
+    path.hops++
+    let hosts: readonly PlanHost[] = plan.hosts
+    const fresh = () => {
+      const found =
+        smarthost === null
+          ? this.#planner.cached(domain)
+          : this.#planner.cachedSmarthost(smarthost.host, smarthost.port)
+      // The domain may have moved to other hosts meanwhile; this next hop stays what it is.
+      const isSame = found?.kind === 'plan' && `${policy} ${hostsKey(found, smarthost)}` === key
+      if (isSame) hosts = found.hosts
+      return hosts
+    }
+    const port = smarthost?.port ?? options.mxPort
+    const operator = smarthost === null ? (plan.provider ?? '') : ''
+    return new NextHop({ key, port, policy, smarthost, site: operator, path, hosts: fresh }, this.#ports)
+  }
+
+  #path(key: string): EgressPath {
+    let path = this.#paths.get(key)
+    if (path === undefined) {
+      path = new EgressPath(key, this.#ports.options.connectionsPerSite)
+      this.#paths.set(key, path)
+    }
+    return path
+  }
+}
+
+function hostsKey({ hosts, site }: DeliveryPlan, smarthost: Smarthost | null): string {
+  if (smarthost !== null)
+    return `${smarthostKey(smarthost)} ${smarthost.tls ?? ''} ${smarthost.credentials?.username ?? ''}`
+  let rank = 0
+  let last = Number.NaN
+  const names = hosts.map(host => {
+    if (host.preference !== last) rank++
+    last = host.preference
+    return `${rank} ${host.name}`
+  })
+  return `${site} ${names.sort().join(',')}`
+}

@@ -1,0 +1,202 @@
+// Opens a connection to one of a plan's hosts: from "we need a connection" to a ready session, or why there is none.
+//
+// Plan:
+// 1. Walk hosts and addresses in the plan's order, at most `addressesPerAttempt` of them dialled.
+// 2. An address that failed lately is not dialled: its last failure stands for it (host-health.ts).
+// 3. An idle connection with the same pool key is taken over; an address with too many connections is passed over.
+// 4. Dial with the TLS mode of the policy; judge what TLS turned out to be (tls-policy.ts).
+// 5. Only after all hosts: those whose TLS failed may be dialled in clear text, when the table says `clear-last`.
+// 6. Nobody: all failures go back, for the caller to make an outcome of the most telling one.
+
+import type { Clock } from '../base/index.ts'
+import {
+  type ConnectOptions,
+  connectSmtp,
+  type SmtpDial,
+  type SmtpTicker,
+} from '../protocol/smtp/client/index.ts'
+import { Connection } from './connection.ts'
+import type { EgressPath } from './egress-path.ts'
+import { type HostFailure, hostFailure, type TriedHost, tlsRefusal } from './host-failure.ts'
+import type { HostHealth } from './host-health.ts'
+import type { DeliveryOptions } from './options.ts'
+import type { ConnectionPool } from './pool.ts'
+import type { HostMemory } from './port.ts'
+import type { PlanHost } from './resolve/index.ts'
+import type { Smarthost } from './route.ts'
+import { type TlsPolicy, tlsVerdict } from './tls-policy.ts'
+import type { TlsSessions } from './tls-sessions.ts'
+
+/** What to connect to. */
+export interface OpenTarget {
+  readonly hosts: readonly PlanHost[]
+  readonly port: number
+  readonly policy: TlsPolicy
+  /** Null: by MX. */
+  readonly smarthost: Smarthost | null
+  /** Operator of the site, '' when unknown. */
+  readonly site: string
+  readonly path: EgressPath
+}
+
+/** A connection, or why none. `busy`: hosts are well but have all the connections they may have. */
+export type OpenResult =
+  | { readonly kind: 'open'; readonly connection: Connection; readonly isTakenOver: boolean }
+  | { readonly kind: 'busy' }
+  | { readonly kind: 'failed'; readonly failures: readonly HostFailure[]; readonly untilMs: number }
+
+export interface OpenerPorts {
+  readonly pool: ConnectionPool
+  readonly health: HostHealth
+  readonly sessions: TlsSessions
+  readonly memory: HostMemory
+  readonly ticker: SmtpTicker
+  readonly clock: Clock
+  /** Ends all connecting at the end of a drain. */
+  readonly signal: AbortSignal
+  readonly connect?: SmtpDial
+}
+
+interface Candidate extends TriedHost {
+  readonly address: string
+  readonly family: 4 | 6
+}
+
+/** Opens connections for all next hops of a thread. */
+export class ConnectionOpener {
+  readonly #ports: OpenerPorts
+  readonly #options: DeliveryOptions
+  readonly #readBuffer: Buffer = Buffer.allocUnsafeSlow(65_536)
+
+  constructor(ports: OpenerPorts, options: DeliveryOptions) {
+    this.#ports = ports
+    this.#options = options
+  }
+
+  /** Never rejects. The path's slot is the caller's business. */
+  async open(target: OpenTarget): Promise<OpenResult> {
+    const failures: HostFailure[] = []
+    const withoutTls: Candidate[] = []
+    let untilMs = Number.POSITIVE_INFINITY
+    let dialled = 0
+    let isFull = false
+    for (const candidate of candidatesOf(target)) {
+      const key = this.#key(candidate, target)
+      const idle = this.#ports.pool.idle(key)
+      if (idle !== null) return { kind: 'open', connection: idle, isTakenOver: true }
+      if (dialled >= this.#options.addressesPerAttempt) break
+      const failure = this.#ports.health.blocked(candidate.remoteAddress, this.#ports.clock.monotonicMs())
+      if (failure === null && this.#ports.pool.countOf(key) >= this.#options.connectionsPerHost) {
+        isFull = true
+        continue
+      }
+      if (failure === null) dialled++
+      const result = failure ?? (await this.#dial(candidate, target, key, false))
+      if (result instanceof Connection) return { kind: 'open', connection: result, isTakenOver: false }
+      failures.push(result)
+      untilMs = Math.min(untilMs, this.#ports.health.blockedUntilMs(candidate.remoteAddress))
+      if (result.isTls && this.#mayGoClear(candidate, target)) withoutTls.push(candidate)
+    }
+    for (const candidate of withoutTls) {
+      const key = `${this.#key(candidate, target)}|clear`
+      const idle = this.#ports.pool.idle(key)
+      if (idle !== null) return { kind: 'open', connection: idle, isTakenOver: true }
+      const result = await this.#dial(candidate, target, key, true)
+      if (result instanceof Connection) return { kind: 'open', connection: result, isTakenOver: false }
+      failures.push(result)
+    }
+    return isFull ? { kind: 'busy' } : { kind: 'failed', failures, untilMs }
+  }
+
+  #key({ remoteAddress }: Candidate, { policy, smarthost }: OpenTarget): string {
+    const tls = policy === 'opportunistic-clear' ? 'opportunistic' : policy
+    const user = smarthost?.credentials?.username ?? ''
+    return `${this.#options.source.name}|${remoteAddress}|${tls}|${user}`
+  }
+
+  #mayGoClear({ host }: Candidate, { policy }: OpenTarget): boolean {
+    return tlsVerdict(policy, 'fails', this.#workedLately(host)) === 'clear-last'
+  }
+
+  #workedLately(host: string): boolean {
+    const lastMs = this.#ports.memory.lastTlsAtMs(host)
+    return lastMs > 0 && this.#ports.clock.nowMs() - lastMs < this.#options.tlsMemoryMs
+  }
+
+  /** Step 4 for one address. */
+  async #dial(
+    candidate: Candidate,
+    target: OpenTarget,
+    key: string,
+    isClear: boolean,
+  ): Promise<Connection | HostFailure> {
+    const { pool, health, sessions, memory, clock, signal } = this.#ports
+    const { remoteAddress, host } = candidate
+    health.trying(remoteAddress)
+    pool.opening(key, 1)
+    const result = await connectSmtp(this.#connectOptions(candidate, target, isClear))
+    pool.opening(key, -1)
+    if (!result.ok) {
+      const failure = hostFailure(result.failure, candidate)
+      if (failure.isTls) sessions.delete(`${host} ${remoteAddress}`)
+      if (signal.aborted || failure.isPermanent) health.undecided(remoteAddress)
+      else health.failed(remoteAddress, failure, clock.monotonicMs())
+      return failure
+    }
+    const { session } = result
+    if (session.facts.tls !== null) memory.noteTls(host, clock.nowMs())
+    else if (!isClear && tlsVerdict(target.policy, 'not-offered', this.#workedLately(host)) !== 'clear') {
+      void session.quit()
+      const why = `${host} offers no STARTTLS now, but spoke TLS lately; clear text is refused`
+      const failure = tlsRefusal(candidate, why)
+      health.failed(remoteAddress, failure, clock.monotonicMs())
+      return failure
+    }
+    health.succeeded(remoteAddress)
+    const messagesMax = Math.min(
+      this.#options.messagesPerConnection,
+      session.facts.capabilities.mailMax ?? Number.POSITIVE_INFINITY,
+    )
+    const facts = { session, key, remoteAddress, host, site: target.site, messagesMax }
+    return new Connection(facts, target.path, clock.monotonicMs())
+  }
+
+  #connectOptions(candidate: Candidate, target: OpenTarget, isClear: boolean): ConnectOptions {
+    const { source, timeouts, limits } = this.#options
+    const { ticker, signal, sessions, connect } = this.#ports
+    const localAddress = candidate.family === 4 ? source.ipv4 : source.ipv6
+    const sessionKey = `${candidate.host} ${candidate.remoteAddress}`
+    const session = sessions.get(sessionKey)
+    const credentials = target.smarthost?.credentials
+    const isRequired = target.policy === 'required' || target.policy === 'verified'
+    return {
+      address: candidate.address,
+      port: target.port,
+      heloName: source.ehloName,
+      tls: {
+        mode: isClear ? 'none' : isRequired ? 'required' : 'opportunistic',
+        servername: candidate.host,
+        verify: target.policy === 'verified',
+        onSession: ticket => sessions.set(sessionKey, ticket),
+        ...(session === undefined ? {} : { session }),
+      },
+      timeouts,
+      limits,
+      ticker,
+      signal,
+      readBuffer: this.#readBuffer,
+      ...(localAddress === '' ? {} : { localAddress }),
+      ...(credentials === undefined ? {} : { auth: credentials }),
+      ...(connect === undefined ? {} : { connect }),
+    }
+  }
+}
+
+function* candidatesOf({ hosts, port, site }: OpenTarget): Generator<Candidate> {
+  for (const host of hosts) {
+    for (const { address, family } of host.addresses) {
+      const remoteAddress = family === 4 ? `${address}:${port}` : `[${address}]:${port}`
+      yield { host: host.name, address, family, remoteAddress, site }
+    }
+  }
+}

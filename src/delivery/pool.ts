@@ -1,0 +1,57 @@
+// The connection pool of one thread: every open connection by its key, so that paths which share a key share connections.
+//
+// Key: egress source × MX address × TLS-policy result × credentials (DESIGN section 5). A connection is idle when it has
+// no load; nothing is moved when it becomes busy or idle, so that the hot path pays nothing here.
+
+import type { Connection } from './connection.ts'
+
+/** Open connections. */
+export class ConnectionPool {
+  readonly #byKey = new Map<string, Set<Connection>>()
+  readonly #openings = new Map<string, number>()
+  #size = 0
+
+  /** Open connections in all. */
+  get size(): number {
+    return this.#size
+  }
+
+  /** Open and opening connections with this key. */
+  countOf(key: string): number {
+    return (this.#byKey.get(key)?.size ?? 0) + (this.#openings.get(key) ?? 0)
+  }
+
+  opening(key: string, change: 1 | -1): void {
+    const count = (this.#openings.get(key) ?? 0) + change
+    if (count === 0) this.#openings.delete(key)
+    else this.#openings.set(key, count)
+  }
+
+  add(connection: Connection): void {
+    const same = this.#byKey.get(connection.key)
+    if (same === undefined) this.#byKey.set(connection.key, new Set([connection]))
+    else same.add(connection)
+    connection.path.connections.add(connection)
+    this.#size++
+  }
+
+  /** Forgets a connection; false when it was forgotten before. */
+  remove(connection: Connection): boolean {
+    const same = this.#byKey.get(connection.key)
+    if (same === undefined || !same.delete(connection)) return false
+    if (same.size === 0) this.#byKey.delete(connection.key)
+    connection.path.connections.delete(connection)
+    this.#size--
+    return true
+  }
+
+  /** An idle connection with this key, or null. */
+  idle(key: string): Connection | null {
+    for (const one of this.#byKey.get(key) ?? []) if (one.load === 0 && one.isOpen) return one
+    return null
+  }
+
+  *all(): Generator<Connection> {
+    for (const same of this.#byKey.values()) yield* same
+  }
+}

@@ -1,0 +1,140 @@
+// DSN mail for what became of a message (RFC 3461, RFC 3464): when there is one, and what is in it.
+//
+// Place on the path: outcome ▶ REPORT ▶ committed together with the outcome. Rules:
+// - never for the null reverse-path, so that no report is ever answered by a report;
+// - NOTIFY=NEVER always silences;
+// - whether mail is made at all is the stream's choice (`event+dsn`), taken over at acceptance as `sendsDsn`. NOTIFY of
+//   an authenticated client chooses among SUCCESS, FAILURE and DELAY inside that choice, it does not override it:
+//   who wants events only is not surprised by mail because some client library asks for it;
+// - without NOTIFY: failures, and delays where delay notices are on;
+// - success is reported only as `relayed`, to who asked, when the next hop cannot promise a report itself.
+
+import type { Outcome } from '../events/index.ts'
+import { buildDsn, type DsnAction, type DsnRecipient } from '../protocol/mail/index.ts'
+import { type LeasedMessage, type LeasedRecipient, type NewMessage, notifyBits } from '../queue/index.ts'
+import { type ContentReader, contentHead } from './content.ts'
+
+/** A finished report on its way to become a message of ours. */
+export interface ReportDraft {
+  /** The message that is reported on; account and stream of the report are its. */
+  readonly cause: LeasedMessage
+  /** 16 bytes: the id of the new message, already used in its Message-ID. */
+  readonly id: Buffer
+  /** Header and body. */
+  readonly content: Buffer
+  readonly isEightBit: boolean
+  readonly isSmtpUtf8: boolean
+  readonly createdAtMs: number
+}
+
+/** Makes the message (trace, signature, accepted event) of a draft; null when it cannot. See `reportMessage`. */
+export type ReportFactory = (draft: ReportDraft) => Promise<NewMessage | null>
+
+/** Who reports. */
+export interface ReportIdentity {
+  /** Host name in Reporting-MTA. */
+  readonly host: string
+  /** Address in From, such as `mailer-daemon@` the host. */
+  readonly from: string
+  /** Sixteen fresh bytes for an id, and their text form. */
+  nextId(): { readonly bytes: Buffer; readonly text: string }
+}
+
+export interface ReportEntry {
+  readonly recipient: LeasedRecipient
+  readonly outcome: Outcome
+  readonly action: DsnAction
+}
+
+/** Bytes of the original that are looked at: its header, and its body when RET=FULL and it fits. */
+const originalBytesMax = 256 * 1024
+
+/** What a report on this outcome says; null: there is none. */
+export function reportAction(
+  message: LeasedMessage,
+  recipient: LeasedRecipient,
+  outcome: Outcome,
+  situation: { readonly peerHasDsn: boolean; readonly delayNoticeAfterMs: number | null },
+): DsnAction | null {
+  const { notify } = recipient
+  if (!message.sendsDsn || message.reversePath === '' || notify === notifyBits.never) return null
+  const isAsked = (bit: number) => notify === notifyBits.notSaid || (notify & bit) !== 0
+  switch (outcome.kind) {
+    case 'bounced':
+    case 'expired':
+      return isAsked(notifyBits.failure) ? 'failed' : null
+    case 'delivered': {
+      const wantsSuccess = notify !== notifyBits.notSaid && (notify & notifyBits.success) !== 0
+      return wantsSuccess && !situation.peerHasDsn ? 'relayed' : null
+    }
+    case 'deferred': {
+      const afterMs = situation.delayNoticeAfterMs
+      const isLate = afterMs !== null && outcome.atMs - message.acceptedAtMs >= afterMs
+      return isLate && !recipient.isDelayNotified && isAsked(notifyBits.delay) ? 'delayed' : null
+    }
+    default:
+      return null
+  }
+}
+
+/** Builds the report on some recipients of one message. */
+export async function makeReport(
+  message: LeasedMessage,
+  content: readonly Buffer[] | null,
+  entries: readonly ReportEntry[],
+  ports: { readonly content: ContentReader; readonly identity: ReportIdentity; readonly make: ReportFactory },
+): Promise<NewMessage | null> {
+  const original = await contentHead(message, content, ports.content, originalBytesMax)
+  const { header, body } = splitContent(original ?? Buffer.alloc(0))
+  const isWhole = original !== null && message.content.sizeBytes <= originalBytesMax
+  const id = ports.identity.nextId()
+  const createdAtMs = entries[0]!.outcome.atMs
+  const built = buildDsn({
+    reportingHost: ports.identity.host,
+    from: ports.identity.from,
+    reversePath: message.reversePath,
+    unique: id.text,
+    createdAtMs,
+    arrivedAtMs: message.acceptedAtMs,
+    envelopeId: message.envelopeId,
+    recipients: entries.map(entry => dsnRecipient(message, entry)),
+    ret: message.ret,
+    originalHeader: Buffer.concat([message.prefix, header]),
+    ...(isWhole ? { originalBody: body } : {}),
+  })
+  if (built.kind === 'none') return null
+  const { content: dsn, isEightBit, isSmtpUtf8 } = built
+  return ports.make({ cause: message, id: id.bytes, content: dsn, isEightBit, isSmtpUtf8, createdAtMs })
+}
+
+function dsnRecipient(message: LeasedMessage, { recipient, outcome, action }: ReportEntry): DsnRecipient {
+  const isReply = outcome.source === 'reply'
+  const reply = [String(outcome.code), outcome.enhancedCode, outcome.text].filter(Boolean).join(' ')
+  const isExpired = outcome.kind === 'expired'
+  const expiry = 'The message could not be delivered in the time it had.'
+  const reason = isReply ? (isExpired ? expiry : '') : isExpired ? `${expiry} ${outcome.text}` : outcome.text
+  return {
+    forwardPath: recipient.forwardPath,
+    originalRecipient: recipient.originalRecipient,
+    action,
+    status: statusOf(outcome, action),
+    remoteHost: outcome.remoteHost,
+    remoteReply: isReply ? reply : '',
+    reason,
+    lastAttemptAtMs: outcome.atMs,
+    ...(action === 'delayed' ? { willRetryUntilMs: message.expiresAtMs } : {}),
+  }
+}
+
+/** The class of the status must fit the action: an expired 4xx has failed for good. */
+function statusOf({ kind, enhancedCode }: Outcome, action: DsnAction): string {
+  if (kind === 'expired') return enhancedCode.startsWith('5') ? enhancedCode : '5.4.7'
+  const wanted = action === 'failed' ? '5' : action === 'delayed' ? '4' : '2'
+  return enhancedCode.startsWith(wanted) ? enhancedCode : ''
+}
+
+function splitContent(content: Buffer): { header: Buffer; body: Buffer } {
+  const end = content.indexOf('\r\n\r\n')
+  if (end < 0) return { header: content, body: Buffer.alloc(0) }
+  return { header: content.subarray(0, end + 4), body: content.subarray(end + 4) }
+}

@@ -1,0 +1,108 @@
+// Reads the results of a transaction: which recipients are done, and which go again without an attempt being counted.
+//
+// What came back                                  what follows
+// 2xx to the end of data                          delivered
+// no reply after the end of data                  deferred, uncertain: the peer may have it
+// 421, or the connection lost, before it          again at once (bounded), then deferred: it belongs to the host
+// no answer in time before the end of data        deferred
+// 452/552 "too many recipients" behind accepted   again in a further transaction
+// any other 4xx or 5xx                            classified, deferred or bounced
+// never begun                                     again
+// refused by the client                           bounced: nothing was sent
+
+import type { RecipientResult, TransactionFailure, TransactionResult } from '../protocol/smtp/client/index.ts'
+import type { SmtpReply } from '../protocol/smtp/index.ts'
+import type { LeasedMessage, LeasedRecipient } from '../queue/index.ts'
+import type { Connection } from './connection.ts'
+import { type LocalFailure, localFailures } from './local-failure.ts'
+import { decidedHere, delivered, type RecipientOutcome, refusedByReply, replyText } from './outcome.ts'
+
+/** Why recipients go again. */
+export type AgainReason = 'split' | 'too-many-recipients' | 'connection-lost' | 'not-started'
+
+export interface ReadResults {
+  readonly outcomes: readonly RecipientOutcome[]
+  /** To be sent again at once; no attempt is counted. */
+  readonly again: readonly LeasedRecipient[]
+  readonly why: AgainReason | null
+}
+
+export interface ReadContext {
+  readonly message: LeasedMessage
+  readonly connection: Connection
+  readonly atMs: number
+  readonly mayRerun: boolean
+}
+
+/** See the table at the head. Recipients and results stand in the same order. */
+export function readResults(
+  result: TransactionResult,
+  recipients: readonly LeasedRecipient[],
+  context: ReadContext,
+): ReadResults {
+  const outcomes: RecipientOutcome[] = []
+  const again: LeasedRecipient[] = []
+  let why: AgainReason | null = null
+  let isSomeoneTaken = false
+  for (let index = 0; index < recipients.length; index++) {
+    const recipient = recipients[index]!
+    const one = result.recipients[index]!
+    const reason = againReason(one, result.failure, isSomeoneTaken, context.mayRerun)
+    if (one.stage !== 'rcpt' && one.stage !== 'mail') isSomeoneTaken = true
+    if (reason === null) outcomes.push(outcomeOf(recipient, one, result.failure, context))
+    else {
+      again.push(recipient)
+      why = reason
+    }
+  }
+  return { outcomes, again, why }
+}
+
+function againReason(
+  one: RecipientResult,
+  failure: TransactionFailure | null,
+  isSomeoneTaken: boolean,
+  mayRerun: boolean,
+): AgainReason | null {
+  if (one.isAccepted || one.isUncertain) return null
+  if (one.reply !== null && failure?.kind !== 'said-goodbye') {
+    return isSomeoneTaken && isTooMany(one, one.reply) ? 'too-many-recipients' : null
+  }
+  if (failure === null) return null
+  if (failure.kind === 'not-started') return 'not-started'
+  if (failure.kind === 'refused' || failure.kind === 'timeout' || failure.kind === 'content') return null
+  // 421 to the end of data is the answer to the content; 421 before it is a word of the host.
+  const isLostBefore = one.stage !== 'eom' && (one.reply === null || one.reply.code === 421)
+  return isLostBefore && mayRerun ? 'connection-lost' : null
+}
+
+/** RFC 5321 §4.5.3.1.10: 552 to the n-th RCPT means the same as 452. */
+function isTooMany({ stage }: RecipientResult, reply: SmtpReply): boolean {
+  if (stage !== 'rcpt' || (reply.code !== 452 && reply.code !== 552)) return false
+  return reply.enhanced.endsWith('.5.3') || /too many recipients/i.test(replyText(reply))
+}
+
+function outcomeOf(
+  recipient: LeasedRecipient,
+  one: RecipientResult,
+  failure: TransactionFailure | null,
+  { message, connection, atMs }: ReadContext,
+): RecipientOutcome {
+  const { reply } = one
+  if (one.isAccepted && reply !== null) return delivered(recipient, reply, connection, atMs)
+  if (reply !== null) return refusedByReply(recipient, message, { ...one, reply }, connection, atMs)
+  return decidedHere(recipient, localFailureOf(one, failure), connection, atMs, one.isUncertain)
+}
+
+function localFailureOf(one: RecipientResult, failure: TransactionFailure | null): LocalFailure {
+  if (failure === null) return localFailures.fault('a transaction ended without a reply and without a reason')
+  if (failure.kind === 'refused') return localFailures.refused(failure.code, failure.message)
+  if (failure.kind === 'content') {
+    return failure.code === 'CONTENT_UNREADABLE'
+      ? localFailures.fault(failure.message)
+      : localFailures.refused(failure.code, failure.message)
+  }
+  const isInData = one.stage === 'data' || one.stage === 'content' || one.stage === 'eom'
+  const stage = isInData ? 'data' : one.stage === 'mail' ? 'mail' : 'rcpt'
+  return localFailures.connectionLost(failure.message, failure.kind === 'timeout', stage)
+}

@@ -1,0 +1,181 @@
+// From outcomes to settlements: next attempt or expiry, packed facts, DSN mail; then the sink commits them.
+//
+// Place on the path: the last step of an attempt. The hot path (a delivery without a report) is synchronous and makes one
+// facts buffer and one settlement. Reports need the content and are awaited; their outcomes settle with them, in one
+// commit. Invariant: each recipient is settled exactly once, whatever becomes of its report.
+
+import type { Clock } from '../base/index.ts'
+import { type Outcome, packOutcome, packOutcomeFacts } from '../events/index.ts'
+import type { DsnAction } from '../protocol/mail/index.ts'
+import type { GiveBack, NewMessage, Settlement } from '../queue/index.ts'
+import { nextAttempt } from '../queue/ready/index.ts'
+import type { DeliveryBatch } from './delivery-batch.ts'
+import type { DeliveryOptions } from './options.ts'
+import { asKind, type RecipientOutcome } from './outcome.ts'
+import { makeReport, type ReportEntry, reportAction } from './report.ts'
+
+/** Where results go: they are gathered there into commits. Never awaited here. */
+export interface OutcomeSink {
+  /** `messages` are committed together with the settlement; `done` runs once it is on disk. */
+  settle(settlement: Settlement, messages: readonly NewMessage[], done: (() => void) | null): void
+  giveBack(giveBacks: readonly GiveBack[]): void
+}
+
+export interface SettlingPorts {
+  readonly sink: OutcomeSink
+  readonly clock: Clock
+  /** From 0 up to but without 1. */
+  readonly random: () => number
+  readonly reports: Parameters<typeof makeReport>[3]
+  /** A report that could not be made: told, and the outcome is settled without it. */
+  onFault(error: unknown): void
+  /** So many recipients of the batch are out of our hands. */
+  released(batch: DeliveryBatch, count: number): void
+}
+
+const none: readonly NewMessage[] = []
+const noBytes = Buffer.alloc(0)
+
+interface Decided extends RecipientOutcome {
+  readonly nextAttemptAtMs: number
+  readonly action: DsnAction | null
+}
+
+/** Writes outcomes down. */
+export class Settling {
+  readonly #ports: SettlingPorts
+  readonly #options: DeliveryOptions
+  #pending = 0
+
+  constructor(ports: SettlingPorts, options: DeliveryOptions) {
+    this.#ports = ports
+    this.#options = options
+  }
+
+  /** Outcomes that wait for their report. */
+  get pending(): number {
+    return this.#pending
+  }
+
+  /** Settles the outcomes of one batch; `committed` runs once after all of them are on disk. */
+  settle(
+    batch: DeliveryBatch,
+    outcomes: readonly RecipientOutcome[],
+    peerHasDsn: boolean,
+    committed: (() => void) | null,
+  ): void {
+    const done =
+      committed === null || outcomes.length === 1 ? committed : countdown(outcomes.length, committed)
+    let reported: Decided[] | null = null
+    for (const one of outcomes) {
+      const decided = this.#decide(batch, one, peerHasDsn)
+      if (decided.action === null) this.#write(batch, decided, none, done)
+      else if (reported === null) reported = [decided]
+      else reported.push(decided)
+    }
+    if (reported !== null) void this.#settleWithReport(batch, reported, done)
+  }
+
+  #decide(batch: DeliveryBatch, one: RecipientOutcome, peerHasDsn: boolean): Decided {
+    const { message } = batch
+    const { recipient, conversation } = one
+    let { outcome } = one
+    let nextAttemptAtMs = 0
+    if (outcome.kind === 'deferred') {
+      const next = nextAttempt(
+        this.#options.retry,
+        recipient.attempts + 1,
+        this.#ports.clock.nowMs(),
+        message.expiresAtMs,
+        this.#ports.random,
+      )
+      if (next.kind === 'expired') outcome = asKind(outcome, 'expired')
+      else nextAttemptAtMs = next.atMs
+    }
+    const { delayNoticeAfterMs } = this.#options
+    const action = message.sendsDsn
+      ? reportAction(message, recipient, outcome, { peerHasDsn, delayNoticeAfterMs })
+      : null
+    return { recipient, outcome, conversation, nextAttemptAtMs, action }
+  }
+
+  async #settleWithReport(
+    batch: DeliveryBatch,
+    decided: readonly Decided[],
+    done: (() => void) | null,
+  ): Promise<void> {
+    this.#pending += decided.length
+    const messages: NewMessage[] = []
+    // One report has one kind of news: a failure is not mixed with a delay.
+    for (const action of new Set(decided.map(one => one.action))) {
+      const entries = decided.filter((one): one is Decided & ReportEntry => one.action === action)
+      try {
+        const report = await makeReport(batch.message, batch.content, entries, this.#ports.reports)
+        if (report !== null) messages.push(report)
+      } catch (error) {
+        this.#ports.onFault(error)
+      }
+    }
+    this.#pending -= decided.length
+    let withFirst: readonly NewMessage[] = messages
+    for (const one of decided) {
+      this.#write(batch, one, withFirst, done)
+      withFirst = none
+    }
+  }
+
+  #write(
+    batch: DeliveryBatch,
+    decided: Decided,
+    messages: readonly NewMessage[],
+    done: (() => void) | null,
+  ): void {
+    const { message } = batch
+    const { recipient, outcome, nextAttemptAtMs, conversation } = decided
+    const isAttempt = outcome.stage !== 'queue' || outcome.kind === 'deferred'
+    const attempts = recipient.attempts + (isAttempt ? 1 : 0)
+    const isDeferred = outcome.kind === 'deferred'
+    const settlement: Settlement = {
+      messageKey: message.key,
+      messageId: message.id,
+      recipientNumber: recipient.number,
+      recipientCount: message.recipientCount,
+      accountKey: message.accountKey,
+      streamKey: message.streamKey,
+      attempts,
+      eventType: outcome.kind,
+      facts: packOutcomeFacts({
+        forwardPath: recipient.forwardPath,
+        attempt: isAttempt ? attempts : 0,
+        outcome,
+        nextAttemptAtMs,
+        conversation,
+      }),
+      atMs: outcome.atMs,
+      nextAttemptAtMs,
+      lastOutcome: isDeferred ? packOutcome(outcome) : noBytes,
+      isDelayNotified: recipient.isDelayNotified || decided.action === 'delayed',
+    }
+    this.#ports.sink.settle(settlement, messages, done)
+    this.#ports.released(batch, 1)
+  }
+}
+
+/** Calls `then` at the n-th call. */
+function countdown(count: number, then: () => void): () => void {
+  let left = count
+  return () => {
+    if (--left === 0) then()
+  }
+}
+
+/** The outcome of a message that is past its expiry before an attempt could be made. */
+export function isPastExpiry(message: { expiresAtMs: number }, nowMs: number, graceMs: number): boolean {
+  return nowMs > message.expiresAtMs + graceMs
+}
+
+/** The same outcome as expired, for a decision without an attempt. */
+export function expired(one: RecipientOutcome): RecipientOutcome {
+  const outcome: Outcome = asKind(one.outcome, 'expired')
+  return { ...one, outcome }
+}

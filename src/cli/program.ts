@@ -11,13 +11,19 @@ export type CommandModule = (program: Command, cli: Cli) => void
 /** Every command with the way to load it, in the order of the help text. */
 export const commandModules: Readonly<Record<string, () => Promise<CommandModule>>> = {
   serve: async () => (await import('./serve.ts')).serveCommand,
+  init: async () => (await import('./init.ts')).initCommand,
+  doctor: async () => (await import('./doctor.ts')).doctorCommand,
   account: async () => (await import('./account.ts')).accountCommand,
   credential: async () => (await import('./credential.ts')).credentialCommand,
   domain: async () => (await import('./domain.ts')).domainCommand,
   stream: async () => (await import('./stream.ts')).streamCommand,
+  send: async () => (await import('./send.ts')).sendCommand,
   message: async () => (await import('./message.ts')).messageCommand,
   queue: async () => (await import('./queue.ts')).queueCommand,
   events: async () => (await import('./events.ts')).eventsCommand,
+  bounce: async () => (await import('./bounce.ts')).bounceCommand,
+  backup: async () => (await import('./backup.ts')).backupCommand,
+  restore: async () => (await import('./restore.ts')).restoreCommand,
 }
 
 /** The program without commands. */

@@ -58,8 +58,6 @@ export interface ControlPorts {
   readonly facts: ServerFacts
   /** The lab's commands by their full names (`lab.inbox.list` and so on); null when the lab is off. */
   readonly lab: Readonly<Record<string, LabCommand>> | null
-  /** Copies the whole state, consistent, into a new folder. The answer is shown as it is; rejects with an error whose message is for people. */
-  readonly backup: (target: string) => Promise<Readonly<Record<string, unknown>>>
   /** Starts the graceful end; returns at once. */
   readonly shutdown: () => void
 }

@@ -1,8 +1,8 @@
 // From the arguments of a command to the queue's filter: ids and names become keys and bytes.
 
-import { domainToASCII } from 'node:url'
 import type { AccountService } from '../../accounts/index.ts'
 import { parseId, parseRecipientId } from '../../base/index.ts'
+import { normalizeDomainOrLiteral } from '../../protocol/mail/index.ts'
 import type { QueueFilter } from '../../queue/index.ts'
 import type { Arguments } from './command.ts'
 import { type ControlOutcome, failed } from './wire.ts'
@@ -20,8 +20,16 @@ export function readFilter(given: Arguments, service: AccountService): FilterRes
   const state = given.choice('state', ['scheduled', 'leased', 'held'])
   let filter: QueueFilter = {
     ...(state === undefined ? {} : { state }),
-    // An address literal stays as it is.
-    ...(domain === undefined ? {} : { domain: (domainToASCII(domain) || domain).toLowerCase() }),
+  }
+  if (domain !== undefined) {
+    const name = normalizeDomainOrLiteral(domain)
+    if (!name.ok)
+      return failed(
+        'invalid',
+        `${JSON.stringify(domain.slice(0, 80))} is not a domain: ${name.why}`,
+        'give it as in the address',
+      )
+    filter = { ...filter, domain: name.value }
   }
   if (account !== undefined) {
     const owner = service.account(account)

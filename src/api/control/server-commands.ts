@@ -1,12 +1,12 @@
-// Control commands about the server itself: facts, backup, end.
+// Control commands about the server itself: facts, end.
 
 import type { ControlCommands } from './command.ts'
 import type { ControlPorts } from './ports.ts'
 import { done } from './wire.ts'
 
-/** `server.status`, `server.backup`, `server.stop`. */
+/** `server.status`, `server.stop`. */
 export function serverCommands(
-  ports: Pick<ControlPorts, 'facts' | 'events' | 'backup' | 'shutdown' | 'clock'>,
+  ports: Pick<ControlPorts, 'facts' | 'events' | 'shutdown' | 'clock'>,
 ): ControlCommands {
   return {
     'server.status': async given =>
@@ -16,11 +16,6 @@ export function serverCommands(
         uptimeMs: ports.clock.nowMs() - ports.facts.startedAtMs,
         lastEventSeq: ports.events.lastSeq(),
       }),
-
-    'server.backup': async given => {
-      const target = given.text('target')
-      return given.problem ?? done(await ports.backup(target))
-    },
 
     'server.stop': async given => {
       if (given.problem !== null) return given.problem

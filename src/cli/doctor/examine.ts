@@ -1,0 +1,63 @@
+// The examination: all checks in the order in which a problem of one explains those of the next.
+//
+// It changes nothing (but a file that it writes and removes to time the disk) and needs no server.
+
+import { connectControl, findSocket } from '../../api/control/index.ts'
+import { type Config, formatProblem, loadConfig } from '../../config/index.ts'
+import type { Cli } from '../cli.ts'
+import { checkCertificate } from './certificate.ts'
+import { bad, type Check, good, warn } from './check.ts'
+import { checkDataFolder } from './data-folder.ts'
+import { checkDns, checkPorts } from './network.ts'
+
+/** Runs every check. */
+export async function examine(cli: Cli, nowMs: number): Promise<Check[]> {
+  const checks: Check[] = [checkNode(process.versions.node)]
+  const { cwd, env, machineName } = cli.io
+  const loaded = loadConfig({ path: cli.configPath, cwd, env, machineName })
+  if (!loaded.ok)
+    return [
+      ...checks,
+      ...loaded.problems.map(problem =>
+        bad(
+          'configuration',
+          formatProblem(problem),
+          problem.hint || 'correct it, then run postrider doctor again',
+        ),
+      ),
+    ]
+  const { config, path, warnings } = loaded
+  checks.push(
+    path === null
+      ? good('configuration', 'no file: the settings of a first run, on 127.0.0.1 only')
+      : good('configuration', `${path} is valid`),
+    ...warnings.map(one => warn('configuration', formatProblem(one), one.hint)),
+    ...checkDataFolder(config.dataDir, process.getuid?.()),
+    ...checkCertificate(config, nowMs),
+  )
+  const server = await checkServer(config)
+  checks.push(server.check, ...(await checkPorts(config, server.isServing)), ...(await checkDns(config)))
+  return checks
+}
+
+/** The version that package.json asks for. */
+export function checkNode(version: string): Check {
+  const [major = 0, minor = 0] = version.split('.').map(Number)
+  if (major > 26 || (major === 26 && minor >= 1)) return good('node', `Node ${version}`)
+  return bad('node', `Node ${version} is too old`, 'Postrider needs Node 26.1 or newer')
+}
+
+async function checkServer({ dataDir }: Config): Promise<{ check: Check; isServing: boolean }> {
+  const name = 'server'
+  const connected = await connectControl(findSocket(dataDir))
+  if (!connected.ok) {
+    const { code, message, hint } = connected.error
+    const isAbsent = code === 'server-not-running'
+    return { check: isAbsent ? good(name, 'not running') : bad(name, message, hint), isServing: !isAbsent }
+  }
+  using client = connected.client
+  const status = await client.call('server.status')
+  if (!status.ok) return { check: bad(name, status.error.message, status.error.hint), isServing: true }
+  const { version, processId } = status.value as { version: string; processId: number }
+  return { check: good(name, `running: version ${version}, process ${processId}`), isServing: true }
+}

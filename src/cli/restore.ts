@@ -1,0 +1,87 @@
+// `postrider restore SOURCE`: a data folder out of a backup. The queue starts held, since the world has gone on since.
+
+import { resolve } from 'node:path'
+import type { Command } from 'commander'
+import type { Cli } from './cli.ts'
+import { storeFailure } from './store-failure.ts'
+import { formatTable } from './table.ts'
+import { counted } from './text.ts'
+
+/** With SQLite there is one node. */
+const sqliteNode = 1
+
+interface Preview {
+  readonly source: string
+  readonly createdAt: string
+  readonly messages: number
+  readonly recipients: number
+  readonly oldestAcceptedAt: string | null
+  readonly newestAcceptedAt: string | null
+  readonly domains: readonly { readonly domain: string; readonly recipients: number }[]
+}
+
+/** Adds `restore`. */
+export function restoreCommand(program: Command, cli: Cli): void {
+  program
+    .command('restore')
+    .description('make a data folder out of a backup; everything in its queue is held at first')
+    .argument('<source>', 'a folder that postrider backup made')
+    .option('--preview', 'only say what it would bring back to send')
+    .action(async (given: string, options: { preview?: boolean }) => {
+      const source = resolve(cli.io.cwd, given)
+      try {
+        await (options.preview === true ? preview(cli, source) : restoreAll(cli, source))
+      } catch (error) {
+        throw storeFailure(error)
+      }
+    })
+}
+
+async function restoreAll(cli: Cli, source: string): Promise<void> {
+  const { dataDir } = await cli.config()
+  const { restore } = await import('../store/backup/index.ts')
+  const held = restore({ source, dataDir, node: sqliteNode, nowMs: Date.now() })
+  await cli.print(
+    { dataDir, held },
+    () =>
+      `restored into ${dataDir}; ${counted(held, 'recipient')} held\n` +
+      'next: start the server, look with postrider queue list, then postrider queue release\n',
+  )
+}
+
+async function preview(cli: Cli, source: string): Promise<void> {
+  const { RestorePreview } = await import('../store/backup/index.ts')
+  using opened = RestorePreview.open(source)
+  const { createdAt, messages, recipients, oldestAcceptedAtMs, newestAcceptedAtMs } = opened
+  const shown: Preview = {
+    source,
+    createdAt,
+    messages,
+    recipients,
+    oldestAcceptedAt: instantOrNull(oldestAcceptedAtMs),
+    newestAcceptedAt: instantOrNull(newestAcceptedAtMs),
+    domains: opened.domains(50),
+  }
+  await cli.print(shown, one => describePreview(one, cli))
+}
+
+function describePreview(one: Preview, cli: Cli): string {
+  const { source, createdAt, messages, recipients, oldestAcceptedAt, newestAcceptedAt, domains } = one
+  const head = `${source}, made ${createdAt}: ${counted(messages, 'message')} with ${counted(recipients, 'waiting recipient')}`
+  const span =
+    oldestAcceptedAt === null ? '' : `accepted between ${oldestAcceptedAt} and ${newestAcceptedAt}\n`
+  const table = formatTable(
+    [
+      { title: 'DOMAIN', cell: (row: Preview['domains'][number]) => row.domain },
+      { title: 'RECIPIENTS', cell: row => String(row.recipients), isRight: true },
+    ],
+    domains,
+    cli.paint,
+    'nothing waits in it',
+  )
+  return `${head}\n${span}What was delivered after that moment would be sent again when released.\n\n${table}`
+}
+
+function instantOrNull(atMs: number): string | null {
+  return atMs === 0 ? null : new Date(atMs).toISOString()
+}

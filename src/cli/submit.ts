@@ -1,0 +1,131 @@
+// Submits one message over SMTP with our own client.
+
+import { lookup } from 'node:dns/promises'
+import { isIP } from 'node:net'
+import { domainToASCII } from 'node:url'
+import {
+  connectSmtp,
+  type RecipientResult,
+  type SmtpClientSession,
+  type SmtpTicking,
+} from '../protocol/smtp/client/index.ts'
+import type { SmtpReply } from '../protocol/smtp/index.ts'
+import { type CliError, cliError } from './error.ts'
+
+/** Where and as whom. */
+export interface SubmissionDoor {
+  readonly host: string
+  readonly port: number
+  readonly isImplicitTls: boolean
+  /** Name that the certificate must have. */
+  readonly serverName: string
+  readonly heloName: string
+  /** PEM of the server's own certificate; null: the usual authorities, and on loopback no check. */
+  readonly authority: string | null
+  readonly username: string
+  readonly secret: string
+}
+
+/** What `send` prints. */
+export interface SentJson {
+  /** `msg_…` */
+  readonly id: string
+  readonly accepted: readonly string[]
+  readonly refused: readonly { readonly forwardPath: string; readonly reply: string }[]
+}
+
+/** Submits; throws a CliError when nothing was taken. */
+export async function submit(
+  door: SubmissionDoor,
+  from: string,
+  to: readonly string[],
+  content: Buffer,
+): Promise<SentJson> {
+  const members = new Set<SmtpTicking>()
+  const timer = setInterval(() => {
+    for (const member of members) member.tick(performance.now())
+  }, 1000)
+  try {
+    return await transact(await open(door, members), from, to, content)
+  } finally {
+    clearInterval(timer)
+  }
+}
+
+async function transact(
+  session: SmtpClientSession,
+  from: string,
+  to: readonly string[],
+  content: Buffer,
+): Promise<SentJson> {
+  const forwardPaths = to.map(envelopeAddress)
+  const reversePath = envelopeAddress(from)
+  const { recipients } = await session.transact({
+    reversePath,
+    recipients: forwardPaths.map(forwardPath => ({ forwardPath })),
+    parameters: {
+      isEightBit: content.some(byte => byte > 127),
+      isSmtpUtf8: [reversePath, ...forwardPaths].some(path => /[^\0-\x7f]/.test(path)),
+    },
+    content: { parts: [content] },
+  })
+  await session.quit()
+  const taken = recipients.find(one => one.isAccepted)
+  if (taken?.reply == null) throw refusedError(recipients[0])
+  const id = taken.reply.lines.at(-1)?.split(' ').at(-1) ?? ''
+  return {
+    id,
+    accepted: forwardPaths.filter((_, at) => recipients[at]?.isAccepted),
+    refused: forwardPaths.flatMap((forwardPath, at) =>
+      recipients[at]?.isAccepted ? [] : [{ forwardPath, reply: replyText(recipients[at]?.reply ?? null) }],
+    ),
+  }
+}
+
+async function open(door: SubmissionDoor, ticker: Set<SmtpTicking>): Promise<SmtpClientSession> {
+  const { host, port, isImplicitTls, serverName, heloName, authority, username, secret } = door
+  const address = isIP(host) === 0 ? (await lookup(host)).address : host
+  const isLoopback = address === '::1' || address.startsWith('127.')
+  const connected = await connectSmtp({
+    address,
+    port,
+    heloName,
+    tls: {
+      mode: isImplicitTls ? 'implicit' : 'required',
+      servername: isIP(host) === 0 ? host : serverName,
+      verify: authority !== null || !isLoopback,
+      ...(authority === null ? {} : { ca: authority }),
+    },
+    auth: { username, password: secret },
+    ticker,
+  })
+  if (connected.ok) return connected.session
+  const { failure } = connected
+  const hint =
+    failure.stage === 'auth'
+      ? 'check the credential: postrider credential list'
+      : failure.stage === 'connect'
+        ? 'is the server running, and does it listen there? postrider doctor'
+        : 'postrider doctor looks at listeners and certificates'
+  throw cliError(`smtp-${failure.stage}`, `${host}:${port}: ${failure.message}`, hint)
+}
+
+function refusedError(first: RecipientResult | undefined): CliError {
+  const text = replyText(first?.reply ?? null)
+  return cliError('refused', `the server did not take the message: ${text}`, 'the reply says what to change')
+}
+
+function replyText(reply: SmtpReply | null): string {
+  return reply === null
+    ? 'no reply came'
+    : `${reply.code} ${reply.enhanced} ${reply.lines.join(' ')}`.replace(/ +/g, ' ')
+}
+
+/** `Name <a@b>` or `a@b` as an envelope path with an A-label domain. */
+function envelopeAddress(text: string): string {
+  const bare = (/<([^<>]*)>\s*$/.exec(text)?.[1] ?? text).trim()
+  const at = bare.lastIndexOf('@')
+  if (at < 0) return bare
+  const domain = bare.slice(at + 1)
+  return `${bare.slice(0, at)}@${domain.startsWith('[') ? domain : domainToASCII(domain) || domain}`
+}

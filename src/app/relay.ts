@@ -12,7 +12,7 @@ import { createSecureContext, type SecureContext } from 'node:tls'
 import { SecretBox, SigningKeys } from '../accounts/index.ts'
 import { IdGenerator, systemClock } from '../base/index.ts'
 import { type Config, NetworkSet, serverTlsOptions, type TlsMaterial } from '../config/index.ts'
-import { DeliveryEngine } from '../delivery/index.ts'
+import { DeliveryEngine, RouteTable } from '../delivery/index.ts'
 import {
   AddressGuard,
   Authenticator,
@@ -24,6 +24,7 @@ import {
 } from '../intake/index.ts'
 import { type RunningTicker, serveSmtpSession, startTicker } from '../protocol/smtp/index.ts'
 import { LeaseLoop, Settler } from '../queue/index.ts'
+import { Room } from '../queue/ready/index.ts'
 import { openThreadStore, type ThreadStore } from '../store/index.ts'
 import {
   type CollectedMetric,
@@ -39,6 +40,7 @@ import { DoorWatch } from './door-observer.ts'
 import { doorOf, engineOptionsOf } from './door-options.ts'
 import { operatorKeys } from './operator-keys.ts'
 import type { RelayData, RelayReload } from './relay-data.ts'
+import { makeReport, reportIdentity } from './reports.ts'
 import { Resign } from './resign.ts'
 import { addressLimitsOf, submissionOptionsOf } from './submission-options.ts'
 
@@ -87,24 +89,31 @@ export class Relay {
     const ids = new IdGenerator(() => clock.nowMs(), randomBytes)
     const box = new SecretBox(Buffer.from(data.secretKey), randomBytes)
     this.#keys = new SigningKeys(this.#store.accounts, box)
-    const signatures = new SignatureMaker(this.#keys, operatorKeys(config, data.operatorKeyPem), clock)
+    const operator = operatorKeys(config, data.operatorKeyPem)
+    const signatures = new SignatureMaker(this.#keys, operator, clock)
     this.#settler = new Settler(this.#store.queue, onFatal)
+    const delivery = deliveryOptionsOf(config, threads, lab)
     this.#engine = new DeliveryEngine(
       {
-        content: this.#store.queue,
-        settler: this.#settler,
-        planner: makePlanner({ config, dnsServers: data.dnsServers, lab, clock, random: Math.random }),
-        memory: this.#store.hosts,
-        marks: this.#store.marks,
-        resigner: new Resign(signatures, this.#log),
-        ticker: this.#ticker,
         clock,
         random: Math.random,
-        newId: () => ids.next(),
-        observer: new DeliveryWatch(this.#log, this.#metrics),
+        ticker: this.#ticker,
+        planner: makePlanner({ config, dnsServers: data.dnsServers, lab, clock, random: Math.random }),
+        routes: new RouteTable(routesOf(config)),
+        room: new Room({
+          recipientsMax: delivery.readyRecipientsMax,
+          contentBytesMax: delivery.readyContentBytesMax,
+        }),
+        sink: new DeliveryWatch(this.#settler, this.#log, this.#metrics),
+        content: this.#store.queue,
+        marks: this.#store.marks,
+        memory: this.#store.hosts,
+        resigner: new Resign(signatures, this.#log),
+        reportIdentity: reportIdentity(config.hostname, ids),
+        makeReport: draft => makeReport(draft, operator, this.#config.retry.expireMs),
+        onFault: error => this.#log.event('attempt.fault', { err: error }),
       },
-      deliveryOptionsOf(config, threads, lab),
-      routesOf(config),
+      delivery,
     )
     this.#leases = new LeaseLoop(this.#store.queue, this.#engine, clock, leaseOptions, onFatal)
     this.#submitter = new Submitter(
@@ -237,14 +246,15 @@ export class Relay {
     this.#secureContext = makeContext(tls, ticketKeys)
     this.#config = config
     this.#submitter.options = submissionOptionsOf(config)
-    this.#engine.setRoutes(routesOf(config))
+    this.#engine.setRoutes(new RouteTable(routesOf(config)))
   }
 
   metrics(): CollectedMetric[] {
     this.#runtime.sample()
-    this.#metrics.readyRecipients.set(this.#engine.recipients)
-    this.#metrics.readyBytes.set(this.#engine.contentBytes)
-    this.#metrics.connectionsOpen.set(this.#engine.connections)
+    const gauges = this.#engine.gauges()
+    this.#metrics.readyRecipients.set(gauges.recipientsInHand)
+    this.#metrics.readyBytes.set(gauges.contentBytes)
+    this.#metrics.connectionsOpen.set(gauges.connections)
     return this.#metrics.collect()
   }
 
@@ -256,7 +266,8 @@ export class Relay {
     for (const session of this.#sessions) session.drain()
     while (this.#sessions.size > 0 && clock.monotonicMs() - startedMs < deadlineMs) await sleep(20)
     for (const session of this.#sessions) session.destroy()
-    await this.#engine.drain(Math.max(0, deadlineMs - (clock.monotonicMs() - startedMs)))
+    const leftMs = Math.max(0, deadlineMs - (clock.monotonicMs() - startedMs))
+    this.#settler.giveBack(await this.#engine.drain(AbortSignal.timeout(leftMs)))
     await this.#settler.flush()
   }
 

@@ -46,6 +46,10 @@ export const logEvents = {
   },
   'session.opened': { level: 'debug', text: 'A client connected.' },
   'session.closed': { level: 'debug', text: 'A session ended; `reason` says how.' },
+  'session.fault': {
+    level: 'error',
+    text: 'A fault of ours in a session: the client got 451; `during` says where.',
+  },
   'session.refused': {
     level: 'info',
     text: 'A connection was turned away before the greeting; `reason` says why.',
@@ -61,6 +65,10 @@ export const logEvents = {
     text: 'A message or recipient was refused; `reason` is the code of the refusal.',
   },
   'attempt.finished': { level: 'debug', text: 'A delivery attempt ended; the event log has its outcome.' },
+  'attempt.fault': {
+    level: 'error',
+    text: 'A fault of ours beside an attempt, for instance a report that could not be made.',
+  },
   'site.trouble': {
     level: 'warn',
     text: 'A site refuses or fails for all recipients; `site` and `category` say which and how.',

@@ -1,0 +1,128 @@
+// The main thread's parts: its line to the store, the account service, the relay threads, readiness and metrics.
+
+import { randomBytes } from 'node:crypto'
+import { AccountService, SecretBox } from '../accounts/index.ts'
+import type { Readiness } from '../api/index.ts'
+import { IdGenerator, systemClock } from '../base/index.ts'
+import type { Config, TlsMaterial } from '../config/index.ts'
+import { openThreadStore, type StoreHost, type ThreadStore } from '../store/index.ts'
+import { type Log, Metrics, mergeMetrics, RuntimeWatch } from '../telemetry/index.ts'
+import type { Prepared } from './prepare.ts'
+import { type LabAddresses, mainThreadNumber } from './relay-data.ts'
+import { RelayHost } from './relay-host.ts'
+import { version } from './version.ts'
+
+const clock = systemClock
+/** Counting a long queue takes a while: a scrape gets a count that is at most this old. */
+const queueCountAgeMsMax = 30_000
+
+/** States: starting → ready → draining. */
+type Phase = 'starting' | 'ready' | 'draining'
+
+/** See the head of the file. Disposed before the store host. */
+export class MainParts implements AsyncDisposable {
+  readonly log: Log
+  readonly store: ThreadStore
+  readonly accountService: AccountService
+  readonly relays: RelayHost = new RelayHost()
+  readonly ids: IdGenerator = new IdGenerator(() => clock.nowMs(), randomBytes)
+  readonly lab: LabAddresses | null
+  readonly startedAtMs: number = clock.nowMs()
+  config: Config
+  tls: TlsMaterial
+  ticketKeys: Buffer = randomBytes(48)
+  readonly #prepared: Prepared
+  readonly #host: StoreHost
+  readonly #metrics: Metrics = new Metrics()
+  readonly #runtime: RuntimeWatch
+  #phase: Phase = 'starting'
+  #queueCountedMs = -queueCountAgeMsMax
+
+  private constructor(prepared: Prepared, host: StoreHost, lab: LabAddresses | null, log: Log) {
+    const { config, secretKey } = prepared
+    this.#prepared = prepared
+    this.#host = host
+    this.log = log
+    this.lab = lab
+    this.config = config
+    this.tls = prepared.tls
+    this.store = openThreadStore({
+      dataDir: config.dataDir,
+      port: host.connect(),
+      thread: mainThreadNumber,
+      nowMs: () => clock.nowMs(),
+    })
+    this.accountService = new AccountService({
+      reader: this.store.accounts,
+      store: this.store.accountStore,
+      box: new SecretBox(secretKey, randomBytes),
+      ids: this.ids,
+      randomBytes,
+      nowMs: () => clock.nowMs(),
+      hostname: config.hostname,
+    })
+    this.#runtime = new RuntimeWatch(this.#metrics, true)
+    this.#metrics.info.set(1, version)
+    this.#metrics.started.set(this.startedAtMs / 1000)
+  }
+
+  static open(prepared: Prepared, host: StoreHost, lab: LabAddresses | null, log: Log): MainParts {
+    return new MainParts(prepared, host, lab, log)
+  }
+
+  /** Starts the relay threads; they open nothing yet. */
+  startThreads(): void {
+    const { threads, secretKey, operatorKeyPem, dnsServers } = this.#prepared
+    for (let index = 0; index < threads; index++) {
+      this.relays.start({
+        config: this.config,
+        index,
+        threads,
+        storePort: this.#host.connect(),
+        tls: this.tls,
+        ticketKeys: this.ticketKeys,
+        secretKey,
+        operatorKeyPem,
+        dnsServers,
+        lab: this.lab,
+      })
+    }
+  }
+
+  becomeReady(): void {
+    this.#phase = 'ready'
+    for (const { address, kind, account } of this.config.listeners) {
+      this.log.event('listener.open', { address: `${address.host}:${address.port}`, kind })
+      const isNeeded = kind === 'relay'
+      if (isNeeded && this.store.accounts.accountByName(account) === null)
+        this.log.event('listener.account-missing', { account, hint: `postrider account create ${account}` })
+    }
+    this.log.event('server.ready')
+  }
+
+  becomeDraining(): void {
+    this.#phase = 'draining'
+  }
+
+  readiness(): Readiness {
+    if (this.#phase === 'ready') return { ready: true }
+    return { ready: false, reasons: [this.#phase === 'starting' ? 'starting' : 'shutting down'] }
+  }
+
+  /** All threads' metrics as text. */
+  async scrape(): Promise<string> {
+    this.#runtime.sample()
+    if (clock.monotonicMs() - this.#queueCountedMs > queueCountAgeMsMax) {
+      this.#queueCountedMs = clock.monotonicMs()
+      const counts = await this.store.control.count({})
+      for (const [state, count] of Object.entries(counts)) this.#metrics.queue.set(count, state)
+    }
+    return mergeMetrics([this.#metrics.collect(), ...(await this.relays.metrics())])
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.relays.terminate()
+    this.#runtime[Symbol.dispose]()
+    await this.store[Symbol.asyncDispose]()
+  }
+}

@@ -1,0 +1,149 @@
+// Everything that must be right before a thread starts: configuration, data folder, lock, keys, certificate, addresses.
+//
+// Each thing that is wrong is a problem with a place, a sentence and a next step; nothing has been changed by then but
+// the data folder, its lock, secret.key and the self-signed certificate.
+
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, readFileSync } from 'node:fs'
+import { availableParallelism, hostname } from 'node:os'
+import { loadSecretKey } from '../accounts/index.ts'
+import {
+  type Config,
+  loadConfig,
+  loadTlsMaterial,
+  type Problem,
+  type SocketAddress,
+  type TlsMaterial,
+} from '../config/index.ts'
+import { DataLock, StoreError } from '../store/index.ts'
+import { systemDnsServers } from './delivery-parts.ts'
+import { checkAddresses, settlePort } from './listen-check.ts'
+import { operatorKeys } from './operator-keys.ts'
+import { findUser, type SystemUser } from './privileges.ts'
+
+/** What serve goes on with. */
+export interface Prepared {
+  readonly config: Config
+  /** null: the first run, without a file. */
+  readonly configPath: string | null
+  readonly warnings: readonly Problem[]
+  readonly lock: DataLock
+  readonly secretKey: Buffer
+  readonly tls: TlsMaterial
+  readonly operatorKeyPem: string | null
+  readonly dnsServers: readonly SocketAddress[]
+  readonly user: SystemUser | null
+  readonly threads: number
+}
+
+/** Prepares, or says everything that is wrong. */
+export async function prepare(configPath: string | undefined): Promise<Prepared | readonly Problem[]> {
+  const loaded = readConfig(configPath)
+  if (!loaded.ok) return loaded.problems
+  const user = loaded.config.user === null ? null : findUser(loaded.config.user)
+  if (user !== null && 'what' in user) return [user]
+  const lock = takeLock(loaded.config.dataDir)
+  if ('what' in lock) return [lock]
+  const rest = await prepareFiles(loaded.config)
+  if (!('config' in rest)) {
+    lock[Symbol.dispose]()
+    return rest
+  }
+  const warnings = [...loaded.warnings, ...rest.warnings, ...rootWarning(user)]
+  return { ...rest, configPath: loaded.path, warnings, lock, user, threads: threadsOf(rest.config) }
+}
+
+/** Reads the configuration for serving; also what SIGHUP calls. */
+export function readConfig(configPath: string | undefined): ReturnType<typeof loadConfig> {
+  return loadConfig({ path: configPath, cwd: process.cwd(), env: process.env, machineName: hostname() })
+}
+
+/** The certificate that the configuration names, or the self-signed one. */
+export function readTls(config: Config, nowMs: number): ReturnType<typeof loadTlsMaterial> {
+  return loadTlsMaterial({
+    tls: config.tls,
+    dataDir: config.dataDir,
+    hostname: config.hostname,
+    nowMs,
+    randomBytes,
+  })
+}
+
+async function prepareFiles(config: Config) {
+  const secret = loadSecretKey(config.dataDir, randomBytes)
+  if (!secret.ok) return [secret.problem]
+  const tls = readTls(config, Date.now())
+  if (!tls.ok) return [tls.problem]
+  const operator = readOperatorKey(config)
+  if ('what' in operator) return [operator]
+  const settled = await settleAddresses(config)
+  const addresses = settled.listeners.map(({ address }) => address)
+  if (settled.http.address !== null) addresses.push(settled.http.address)
+  const problems = await checkAddresses(addresses)
+  if (problems.length > 0) return problems
+  return {
+    config: settled,
+    warnings: tls.warnings,
+    secretKey: secret.key,
+    tls: tls.material,
+    operatorKeyPem: operator.pem,
+    dnsServers:
+      config.dns.servers.length > 0 ? config.dns.servers : systemDnsServers(readIfThere('/etc/resolv.conf')),
+  }
+}
+
+function takeLock(dataDir: string): DataLock | Problem {
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+    return DataLock.take(dataDir)
+  } catch (error) {
+    if (error instanceof StoreError) return { where: dataDir, what: error.message, hint: '' }
+    const code = (error as NodeJS.ErrnoException).code ?? String(error)
+    return {
+      where: dataDir,
+      what: `the data folder cannot be made or written (${code})`,
+      hint: 'make it writable for the user that runs Postrider, or set data_dir',
+    }
+  }
+}
+
+function readOperatorKey(config: Config): { readonly pem: string | null } | Problem {
+  if (config.dkim === null) return { pem: null }
+  const where = '[dkim] key_file'
+  const hint = 'it must hold an RSA (2048 bits) or Ed25519 private key in PEM'
+  try {
+    const pem = readFileSync(config.dkim.keyPath, 'utf8')
+    operatorKeys(config, pem)
+    return { pem }
+  } catch (error) {
+    return { where, what: (error as Error).message, hint }
+  }
+}
+
+/** Listeners that ask for port 0 get one that all threads can share. */
+async function settleAddresses(config: Config): Promise<Config> {
+  const listeners = []
+  for (const listener of config.listeners) {
+    const isTaken = listener.address.port === 0
+    listeners.push(isTaken ? { ...listener, address: await settlePort(listener.address) } : listener)
+  }
+  return { ...config, listeners }
+}
+
+function threadsOf(config: Config): number {
+  return config.relayThreads > 0 ? config.relayThreads : Math.max(1, availableParallelism() - 1)
+}
+
+function rootWarning(user: SystemUser | null): Problem[] {
+  if (process.getuid?.() !== 0 || user !== null) return []
+  const hint = 'set `user` in the configuration, or use the systemd unit'
+  return [{ where: 'user', what: 'Postrider runs as root', hint }]
+}
+
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}

@@ -1,0 +1,90 @@
+// The relay threads as the main thread sees them: started together, called together; the end of one is the end of all.
+
+import { Worker } from 'node:worker_threads'
+import type { ControlThreads } from '../api/control/index.ts'
+import type { CollectedMetric } from '../telemetry/index.ts'
+import type { RelayData, RelayReload } from './relay-data.ts'
+import { ThreadLink } from './thread-link.ts'
+
+interface RunningThread {
+  readonly worker: Worker
+  readonly link: ThreadLink
+}
+
+/** All relay threads. */
+export class RelayHost implements ControlThreads {
+  readonly #threads: RunningThread[] = []
+  readonly #failed = Promise.withResolvers<Error>()
+  #isClosing = false
+
+  /** Starts a thread; it builds its parts and opens nothing. */
+  start(data: RelayData): void {
+    const worker = new Worker(new URL(threadFile(import.meta.url), import.meta.url), {
+      workerData: data,
+      transferList: [data.storePort],
+      name: `relay-${data.index}`,
+    })
+    const link = new ThreadLink(worker, {})
+    const ended = (error: Error): void => {
+      link.fail(error)
+      if (!this.#isClosing) this.#failed.resolve(error)
+    }
+    worker.on('error', error => ended(error instanceof Error ? error : new Error(String(error))))
+    worker.on('exit', () => ended(new Error(`relay thread ${data.index} ended`)))
+    this.#threads.push({ worker, link })
+  }
+
+  /** Resolves with the reason when a thread died on its own. */
+  get failed(): Promise<Error> {
+    return this.#failed.promise
+  }
+
+  /** Binds the doors in all threads. */
+  async listen(): Promise<void> {
+    await this.#all('listen')
+  }
+
+  async accountsChanged(): Promise<void> {
+    await this.#all('accountsChanged')
+  }
+
+  async recall(): Promise<number> {
+    const counts = await this.#all<number>('recall')
+    return counts.reduce((sum, count) => sum + count, 0)
+  }
+
+  wake(): void {
+    void this.#all('wake').catch(() => {})
+  }
+
+  async reload(change: RelayReload): Promise<void> {
+    await this.#all('reload', change)
+  }
+
+  metrics(): Promise<CollectedMetric[][]> {
+    return this.#all<CollectedMetric[]>('metrics')
+  }
+
+  /** Ends sessions and attempts, at most for `deadlineMs`, then closes the threads. */
+  async close(deadlineMs: number): Promise<void> {
+    this.#isClosing = true
+    await this.#all('drain', deadlineMs)
+    await this.#all('close')
+    await this.terminate()
+  }
+
+  /** Ends the threads at once: after a failure, when draining is of no use. */
+  async terminate(): Promise<void> {
+    this.#isClosing = true
+    await Promise.all(this.#threads.map(({ worker }) => worker.terminate()))
+  }
+
+  #all<T>(name: string, argument?: unknown): Promise<T[]> {
+    return Promise.all(this.#threads.map(({ link }) => link.call<T>(name, argument)))
+  }
+}
+
+/** The compiled package has `.js` files, the repository `.ts`. */
+function threadFile(ownUrl: string): string {
+  return ownUrl.endsWith('.ts') ? './relay-thread.ts' : './relay-thread.js'
+}

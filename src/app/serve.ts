@@ -1,0 +1,150 @@
+// `postrider serve`: builds the relay in order, keeps it running, ends it gracefully.
+//
+// The plan:
+//   1. prepare: configuration, data folder and its lock, keys, certificate, addresses (every problem is a sentence);
+//   2. store thread: open, migrate, take back what was leased;
+//   3. lab, when it is on; first-run account when there is no configuration and no account;
+//   4. relay threads: build, then bind the doors; drop privileges;
+//   5. control socket and HTTP; ready;
+//   6. until SIGTERM, SIGINT or a failure: SIGHUP reloads, ticket keys rotate daily;
+//   7. drain, close everything in the reverse order.
+// Exit code 0 after a graceful end, 1 when something could not be had or broke.
+
+import { tmpdir } from 'node:os'
+import { startControlServer } from '../api/control/index.ts'
+import { OperationsServer } from '../api/index.ts'
+import { formatProblem, type Problem } from '../config/index.ts'
+import { StoreError, startStoreThread } from '../store/index.ts'
+import { createLog, type Log, metricsContentType, standardOutput } from '../telemetry/index.ts'
+import { controlPorts } from './control-ports.ts'
+import { sampleCommand, setUpFirstRun } from './first-run.ts'
+import { startLabFor } from './lab-host.ts'
+import { MainParts } from './main-parts.ts'
+import { type Prepared, prepare } from './prepare.ts'
+import { becomeUser } from './privileges.ts'
+import { Reloader } from './reload.ts'
+
+/** What the server is started with. */
+export interface ServeOptions {
+  /** The value of --config. */
+  readonly configPath: string | undefined
+}
+
+type End =
+  | { readonly kind: 'signal'; readonly name: string }
+  | { readonly kind: 'failed'; readonly error: Error }
+
+/** Runs until it is told to stop; gives the exit code. */
+export async function serve(options: ServeOptions): Promise<0 | 1> {
+  const prepared = await prepare(options.configPath)
+  if (!('config' in prepared)) return report(prepared)
+  using _lock = prepared.lock
+  const output = standardOutput()
+  const log = createLog({ level: prepared.config.log.level, output, fields: { thread: 'main' } })
+  try {
+    for (const warning of prepared.warnings) log.event('config.warning', { ...warning })
+    return await run(prepared, options.configPath, log)
+  } catch (error) {
+    if (!(error instanceof StoreError)) log.event('server.failed', { err: error })
+    return report([{ where: prepared.config.dataDir, what: (error as Error).message, hint: '' }])
+  } finally {
+    output.flushSync()
+  }
+}
+
+async function run(prepared: Prepared, configPath: string | undefined, log: Log): Promise<0 | 1> {
+  const { config } = prepared
+  log.event('server.starting', {
+    config: prepared.configPath,
+    dataDir: config.dataDir,
+    processId: process.pid,
+  })
+  const stopping = watchSignals()
+  await using host = await startStoreThread({ dataDir: config.dataDir, node: 1, nowMs: Date.now() })
+  await using lab = await startLabFor(config, log)
+  await using parts = MainParts.open(prepared, host, lab?.addresses ?? null, log)
+  const firstRun = await firstRunOf(prepared, parts)
+  parts.startThreads()
+  await parts.relays.listen()
+  if (prepared.user !== null) becomeUser(prepared.user, config.dataDir)
+  const control = await startControlServer(
+    {
+      dataDir: config.dataDir,
+      shortFolders: { runtimeDir: process.env.XDG_RUNTIME_DIR, temporaryDir: tmpdir() },
+    },
+    controlPorts(parts, lab !== null, () => stopping.stop('control')),
+  )
+  if (!control.ok)
+    return report([{ where: config.dataDir, what: control.error.message, hint: control.error.hint }])
+  await using _control = control.server
+  await using http = new OperationsServer({
+    readiness: () => parts.readiness(),
+    metrics: () => parts.scrape(),
+    metricsContentType,
+  })
+  if (config.http.address !== null) {
+    const opened = await http.open(config.http.address)
+    if (!opened.ok) return report([{ where: '[http] address', what: opened.what, hint: opened.hint }])
+  }
+  using _reload = new Reloader(parts, configPath, log)
+  parts.becomeReady()
+  if (firstRun !== null) process.stdout.write(firstRun)
+  const end = await Promise.race([stopping.ended, failure(host.failed), failure(parts.relays.failed)])
+  return await finish(parts, end, log)
+}
+
+async function finish(parts: MainParts, end: End, log: Log): Promise<0 | 1> {
+  if (end.kind === 'failed') {
+    log.event('server.failed', { err: end.error })
+    await parts.relays.terminate()
+    return report([
+      { where: 'server', what: end.error.message, hint: 'start it again: nothing accepted is lost' },
+    ])
+  }
+  log.event('server.draining', { signal: end.name })
+  parts.becomeDraining()
+  await parts.relays.close(parts.config.limits.drainMs)
+  log.event('server.stopped', { code: 0 })
+  return 0
+}
+
+async function firstRunOf(prepared: Prepared, parts: MainParts): Promise<string | null> {
+  const { config } = prepared
+  if (prepared.configPath !== null || parts.store.accounts.accounts().length > 0) return null
+  const smtp = config.listeners.find(({ kind }) => kind === 'submission')?.address ?? {
+    host: '127.0.0.1',
+    port: 2587,
+  }
+  const { address } = config.http
+  const http = address === null ? '' : `http://${address.host}:${address.port}`
+  const firstRun = await setUpFirstRun(parts.accountService, config.dataDir, smtp, http)
+  parts.store.accounts.forget()
+  parts.log.event('first-run.ready', { username: firstRun.username })
+  return [
+    '',
+    'Postrider is ready. Send a first message from another terminal:',
+    '',
+    sampleCommand(firstRun, config.dataDir),
+    '',
+    'Then: npx postrider message list   (the secret is kept in data/first-run.json)',
+    '',
+    '',
+  ].join('\n')
+}
+
+/** SIGTERM and SIGINT end gracefully; a second one is left to the system's default. */
+function watchSignals(): { readonly ended: Promise<End>; stop(name: string): void } {
+  const { promise, resolve } = Promise.withResolvers<End>()
+  for (const name of ['SIGTERM', 'SIGINT'] as const)
+    process.once(name, () => resolve({ kind: 'signal', name }))
+  return { ended: promise, stop: name => resolve({ kind: 'signal', name }) }
+}
+
+async function failure(failed: Promise<Error>): Promise<End> {
+  return { kind: 'failed', error: await failed }
+}
+
+function report(problems: readonly Problem[]): 1 {
+  for (const problem of problems) process.stderr.write(`postrider: ${formatProblem(problem)}\n`)
+  return 1
+}

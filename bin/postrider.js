@@ -1,0 +1,65 @@
+#!/usr/bin/env node
+// Finds a Node that is new enough and runs Postrider with it. Written in the JavaScript of long ago (and as CommonJS,
+// see package.json beside it), so that an old Node can read it and say in one sentence what to do.
+// biome-ignore-all lint: the language of old versions of Node is meant
+'use strict'
+
+var fs = require('fs')
+var path = require('path')
+var child = require('child_process')
+
+var root = path.join(__dirname, '..')
+
+var isNewEnough = function (version) {
+  var parts = version.split('.').map(Number)
+  return parts[0] > 26 || (parts[0] === 26 && parts[1] >= 1)
+}
+var stop = function (sentence) {
+  process.stderr.write('postrider: ' + sentence + '\n')
+  process.exitCode = 1
+}
+
+var main = function () {
+  // A checkout runs its sources; an installed package has only what was built (Node strips no types in node_modules).
+  var source = path.join(root, 'src', 'main.ts')
+  var isInstalled = root.split(path.sep).indexOf('node_modules') >= 0
+  var entry = !isInstalled && fs.existsSync(source) ? source : path.join(root, 'dist', 'main.js')
+  if (!fs.existsSync(entry)) return stop('this installation is not complete: install Postrider again.')
+
+  // The Node that npm installed for us, here or, as a dependency, beside us.
+  var own = [path.join(root, 'node_modules', '.bin', 'node'), path.join(root, '..', '.bin', 'node')].filter(
+    fs.existsSync,
+  )[0]
+  var node = isNewEnough(process.versions.node) ? process.execPath : own
+  if (!node)
+    return stop(
+      'Node ' +
+        process.versions.node +
+        ' is too old: install Node 26.1 or newer, or run "npm ci" in ' +
+        root +
+        ' to get one for Postrider alone.',
+    )
+  if (!fs.existsSync(path.join(root, 'node_modules')) && !fs.existsSync(path.join(root, '..', 'commander')))
+    return stop('the packages are not installed: run "npm ci" in ' + root + ' first.')
+
+  var started = child.spawn(node, [entry].concat(process.argv.slice(2)), { stdio: 'inherit' })
+  // A signal to us is meant for the server. Ctrl-C reaches it by itself, and must not end us first.
+  var signals = ['SIGTERM', 'SIGHUP', 'SIGINT', 'SIGUSR2']
+  signals.forEach(function (signal) {
+    process.on(signal, function () {
+      if (signal !== 'SIGINT' || !process.stdin.isTTY) started.kill(signal)
+    })
+  })
+  started.on('error', function (error) {
+    stop('Node at ' + node + ' cannot be started (' + error.message + '): run "npm ci" in ' + root + '.')
+  })
+  started.on('exit', function (code, signal) {
+    signals.forEach(function (name) {
+      process.removeAllListeners(name)
+    })
+    if (signal) process.kill(process.pid, signal)
+    else process.exitCode = code
+  })
+}
+
+main()

@@ -1,4 +1,13 @@
 // The store: the only room with SQL. SQLite behind a thread, segment files, marks, backup.
+export {
+  type BackupManifest,
+  type BackupOptions,
+  backup,
+  type DomainCount,
+  type RestoreOptions,
+  RestorePreview,
+  restore,
+} from './backup/index.ts'
 export { StoreError, type StoreErrorCode, storeErrorCodes } from './errors.ts'
 export { inlineMaxBytes } from './segments/index.ts'
 export { DataLock } from './sqlite/lock.ts'

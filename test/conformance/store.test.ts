@@ -1,6 +1,10 @@
 // Runs the store suites against each implementation.
 
 import { startStoreInProcess, startStoreThread } from '../../src/store/index.ts'
+import { accountsSuite } from './accounts-suite.ts'
+import { contentSuite } from './content-suite.ts'
+import { controlSuite } from './control-suite.ts'
+import { queueModelSuite } from './queue-model-suite.ts'
 import { queueSuite } from './queue-suite.ts'
 import type { StartStore } from './support.ts'
 
@@ -11,4 +15,8 @@ const implementations: readonly (readonly [string, StartStore])[] = [
 
 for (const [name, start] of implementations) {
   queueSuite(name, start)
+  controlSuite(name, start)
+  accountsSuite(name, start)
+  contentSuite(name, start)
+  queueModelSuite(name, start)
 }

@@ -103,9 +103,7 @@ export class SegmentSpool implements ContentSpool {
   /** For Spooled: appends parts as one stretch. */
   enqueue(content: Spooled, parts: Buffer[], sizeBytes: number): void {
     this.#jobs.push({ content, parts, sizeBytes })
-    this.#pumping ??= this.#pump().finally(() => {
-      this.#pumping = null
-    })
+    this.#pumping ??= this.#pump()
   }
 
   /** For Spooled: all its bytes are written; from now on an accept may name them. */
@@ -124,6 +122,8 @@ export class SegmentSpool implements ContentSpool {
   }
 
   async #pump(): Promise<void> {
+    // Gathers what the rest of this turn brings; also lets `enqueue` note the pump before it can end.
+    await Promise.resolve()
     while (this.#jobs.length > 0) {
       const { jobs, parts, sizeBytes } = this.#takeBatch()
       try {
@@ -140,6 +140,8 @@ export class SegmentSpool implements ContentSpool {
       this.#unwrittenBytes -= sizeBytes
       for (const job of jobs) job.content.written(job.sizeBytes)
     }
+    // In the same breath as the last look at the jobs, else one that comes now would wait for ever.
+    this.#pumping = null
   }
 
   #takeBatch(): { jobs: Job[]; parts: Buffer[]; sizeBytes: number } {

@@ -1,7 +1,8 @@
 // Appends to the event log inside the caller's transaction.
 //
 // There is one writer, so sequence numbers in order of insertion are in order of visibility too. The counter lives in
-// memory and starts above the newest row; retention never deletes the newest row, so no number is given twice.
+// memory and starts above the newest row (or above the floor that a restore has set); retention never deletes the newest
+// row, so no number is given twice.
 
 import type { NewEvent } from '../../events/index.ts'
 import { eventTypes } from '../../events/index.ts'
@@ -18,7 +19,10 @@ export class EventWriter {
   constructor(db: Database, node: number) {
     this.#node = node
     const last = db.prepare('SELECT max(seq) FROM event').get() as unknown as [number | null]
-    this.#seq = last[0] ?? 0
+    const floor = db.prepare("SELECT value FROM meta WHERE name = 'event_seq_floor'").get() as unknown as
+      | [number]
+      | undefined
+    this.#seq = Math.max(last[0] ?? 0, floor?.[0] ?? 0)
     this.#insert = db.prepare(
       'INSERT INTO event (seq, type, at_ms, account_key, stream_key, node, message_id, recipient_number, message_key, facts)' +
         ' VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',

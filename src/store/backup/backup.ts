@@ -1,0 +1,94 @@
+// Copies a data folder while a server may be writing to it: a folder that `restore` takes.
+//
+// 1. Put a hold file into segments/: from now on the store deletes no segment (a dead holder's file is ignored).
+// 2. VACUUM INTO through a read-only connection: one consistent snapshot of the database, accounts and events included.
+// 3. Copy every segment that the snapshot names: its bytes were synced before the snapshot's commits.
+// 4. Copy the other files (secret.key, certificates, …), write the manifest last, take the hold away.
+//
+// Blocks the calling thread: made for a process of its own (`postrider backup`).
+
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { StoreError } from '../errors.ts'
+import { unpackExtents } from '../format/index.ts'
+import { holdPrefix, segmentDir, segmentPath } from '../segments/index.ts'
+import { Database } from '../sqlite/database.ts'
+import { checkSchema } from '../sqlite/migrate.ts'
+import { databasePath } from '../sqlite/writer.ts'
+import { copyDurably, copyTree, emptyFolder, syncPath } from './files.ts'
+import { type BackupManifest, copiedDatabase, isLeftOut, manifestName } from './paths.ts'
+
+export interface BackupOptions {
+  readonly dataDir: string
+  /** A folder that is empty or does not exist. */
+  readonly target: string
+  readonly nowMs: number
+}
+
+/** Makes a backup. Throws StoreError; an unfinished target has no manifest and `restore` refuses it. */
+export function backup(options: BackupOptions): BackupManifest {
+  const { dataDir, target } = options
+  emptyFolder(target, 'the backup folder')
+  const segments = segmentDir(dataDir)
+  const hold = join(segments, `${holdPrefix}${process.pid}`)
+  try {
+    mkdirSync(segments, { recursive: true, mode: 0o700 })
+    writeFileSync(hold, '')
+    const manifest = snapshot(options)
+    copySegments(join(target, copiedDatabase), segments, segmentDir(target))
+    copyTree(dataDir, target, name => !isLeftOut(name), target)
+    const manifestPath = join(target, manifestName)
+    writeFileSync(manifestPath, `${JSON.stringify(manifest, null, 2)}\n`, { mode: 0o600 })
+    syncPath(manifestPath)
+    syncPath(target)
+    return manifest
+  } catch (error) {
+    if (error instanceof StoreError) throw error
+    throw new StoreError('PR_BACKUP_TARGET', `the backup into ${target} failed: ${String(error)}`, {
+      cause: error,
+    })
+  } finally {
+    rmSync(hold, { force: true })
+  }
+}
+
+function snapshot({ dataDir, target, nowMs }: BackupOptions): BackupManifest {
+  const copy = join(target, copiedDatabase)
+  using db = Database.openReader(databasePath(dataDir))
+  const schema = checkSchema(db)
+  db.exec(`VACUUM INTO '${copy.replaceAll("'", "''")}'`)
+  syncPath(copy)
+  using copied = Database.openReader(copy)
+  const count = (table: string): number =>
+    (copied.prepare(`SELECT count(*) FROM ${table}`).get() as unknown as [number])[0]
+  return {
+    format: 1,
+    createdAt: new Date(nowMs).toISOString(),
+    schema,
+    messages: count('message'),
+    recipients: count('recipient'),
+  }
+}
+
+/** The segments that a database names. */
+export function namedSegments(db: Database): Set<number> {
+  const named = new Set<number>()
+  const page = db.prepare(
+    'SELECT message_key, extents FROM segment_content WHERE message_key > ? ORDER BY message_key LIMIT 1000',
+  )
+  for (let after = Number.MIN_SAFE_INTEGER; ; ) {
+    const rows = page.all(after) as unknown as [number, Uint8Array][]
+    for (const [key, extents] of rows) {
+      after = key
+      for (const extent of unpackExtents(extents)) named.add(extent.segment)
+    }
+    if (rows.length < 1000) return named
+  }
+}
+
+function copySegments(database: string, from: string, to: string): void {
+  using db = Database.openReader(database)
+  mkdirSync(to, { recursive: true, mode: 0o700 })
+  for (const segment of namedSegments(db)) copyDurably(segmentPath(from, segment), segmentPath(to, segment))
+  syncPath(to)
+}

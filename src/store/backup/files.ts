@@ -1,0 +1,61 @@
+// File work shared by backup and restore: empty targets, copies that are on disk before anybody is told.
+
+import {
+  closeSync,
+  constants,
+  copyFileSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+} from 'node:fs'
+import { join, resolve } from 'node:path'
+import { StoreError } from '../errors.ts'
+
+/** Makes an empty folder, or takes an existing empty one; `PR_BACKUP_TARGET` when something is in it. */
+export function emptyFolder(path: string, what: string): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 })
+  } catch (error) {
+    throw new StoreError('PR_BACKUP_TARGET', `${what} ${path} cannot be made: ${String(error)}`, {
+      cause: error,
+    })
+  }
+  if (readdirSync(path).length > 0)
+    throw new StoreError('PR_BACKUP_TARGET', `${what} ${path} is not empty; name a new folder`)
+}
+
+/** Copies a file and syncs the copy. */
+export function copyDurably(from: string, to: string): void {
+  copyFileSync(from, to, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL)
+  syncPath(to)
+}
+
+/** Syncs a file or folder. */
+export function syncPath(path: string): void {
+  const descriptor = openSync(path, 'r')
+  try {
+    fsyncSync(descriptor)
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+/** Copies a folder's plain files, deeply; sockets and links are left out. @param isWanted asked for the top level only. */
+export function copyTree(
+  from: string,
+  to: string,
+  isWanted: (name: string) => boolean,
+  except: string,
+): void {
+  mkdirSync(to, { recursive: true, mode: 0o700 })
+  for (const name of readdirSync(from)) {
+    const source = join(from, name)
+    if (!isWanted(name) || resolve(source) === resolve(except)) continue
+    const status = lstatSync(source)
+    if (status.isDirectory()) copyTree(source, join(to, name), () => true, except)
+    else if (status.isFile()) copyDurably(source, join(to, name))
+  }
+  syncPath(to)
+}

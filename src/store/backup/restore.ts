@@ -1,0 +1,118 @@
+// Puts a backup into an empty data folder. What was waiting then may have been sent since: so nothing is sent before the
+// operator has looked. Every recipient starts held, with the reason `held-by-restore` and a `held` event.
+//
+// 1. Check the source: manifest, schema, no damage. Check that the target is empty.
+// 2. Copy all files; the database under a name that a server refuses to start on.
+// 3. Hold every recipient, in steps. Leave a gap in the event numbers, so that no number means two events.
+// 4. Give the database its name: only now the folder can be used.
+
+import { readFileSync, renameSync } from 'node:fs'
+import { join } from 'node:path'
+import { eventTypes, packAction } from '../../events/index.ts'
+import { StoreError } from '../errors.ts'
+import { numberOf, readHead, reasonCode, recipientsMax, stateCodes } from '../format/index.ts'
+import { segmentDir } from '../segments/index.ts'
+import { Database } from '../sqlite/database.ts'
+import { EventWriter } from '../sqlite/event-writer.ts'
+import { checkSchema, migrate } from '../sqlite/migrate.ts'
+import { databasePath, restoringPath } from '../sqlite/writer.ts'
+import { copyDurably, copyTree, emptyFolder, syncPath } from './files.ts'
+import { type BackupManifest, copiedDatabase, isLeftOut, manifestName } from './paths.ts'
+
+const stepRows = 1000
+/** More events than can have been written since the backup. */
+const eventSeqGap = 10_000_000_000
+
+export interface RestoreOptions {
+  /** A folder that `backup` made. */
+  readonly source: string
+  /** Empty or missing. */
+  readonly dataDir: string
+  readonly node: number
+  readonly nowMs: number
+}
+
+/** Reads and checks a backup's manifest. Throws `PR_BACKUP_SOURCE`. */
+export function readManifest(source: string): BackupManifest {
+  try {
+    const manifest = JSON.parse(readFileSync(join(source, manifestName), 'utf8')) as BackupManifest
+    if (manifest.format === 1) return manifest
+  } catch (error) {
+    throw new StoreError(
+      'PR_BACKUP_SOURCE',
+      `${source} is not a finished backup (no readable ${manifestName}); name the folder that "postrider backup" made`,
+      { cause: error },
+    )
+  }
+  throw new StoreError('PR_BACKUP_SOURCE', `the backup ${source} was made by a newer Postrider`)
+}
+
+/** Opens a backup's database for reading and checks it. Throws StoreError. */
+export function openBackup(source: string): Database {
+  readManifest(source)
+  const db = Database.openReader(join(source, copiedDatabase))
+  try {
+    checkSchema(db)
+    const verdict = db.pragma('quick_check(1)')
+    if (verdict !== 'ok')
+      throw new StoreError('PR_STORE_CORRUPT', `the database of the backup ${source} is damaged: ${verdict}`)
+    return db
+  } catch (error) {
+    db.close()
+    throw error
+  }
+}
+
+/** Restores. @returns how many recipients are held now. Throws StoreError; the folder is then not usable. */
+export function restore(options: RestoreOptions): number {
+  const { source, dataDir, node, nowMs } = options
+  openBackup(source).close()
+  emptyFolder(dataDir, 'the data folder')
+  const path = restoringPath(dataDir)
+  copyDurably(join(source, copiedDatabase), path)
+  copyTree(segmentDir(source), segmentDir(dataDir), () => true, dataDir)
+  copyTree(source, dataDir, name => !isLeftOut(name), dataDir)
+  let held: number
+  {
+    using db = Database.openWriter(path)
+    migrate(db)
+    db.transaction(() => {
+      const last = db.prepare('SELECT max(seq) FROM event').get() as unknown as [number | null]
+      db.prepare("INSERT OR REPLACE INTO meta (name, value) VALUES ('event_seq_floor', ?)").run(
+        (last[0] ?? 0) + eventSeqGap,
+      )
+    })
+    held = holdAll(db, node, nowMs)
+    db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
+  }
+  syncPath(path)
+  renameSync(path, databasePath(dataDir))
+  syncPath(dataDir)
+  return held
+}
+
+function holdAll(db: Database, node: number, nowMs: number): number {
+  const events = new EventWriter(db, node)
+  const page = db.prepare(
+    `SELECT r.key, r.account_key, r.head, m.id, m.stream_key FROM recipient r JOIN message m ON m.key = r.key / ${recipientsMax}` +
+      ' WHERE r.key > ? ORDER BY r.key LIMIT ?',
+  )
+  const hold = db.prepare(
+    `UPDATE recipient SET state = ${stateCodes.held}, reason = ${reasonCode('held-by-restore')}, note = 'restored' WHERE key = ?`,
+  )
+  type Row = [key: number, accountKey: number, head: Uint8Array, id: Uint8Array, streamKey: number]
+  let total = 0
+  for (let after = -1; ; ) {
+    const rows = page.all(after, stepRows) as unknown as Row[]
+    db.transaction(() => {
+      for (const [key, accountKey, head, id, streamKey] of rows) {
+        hold.run(key)
+        const facts = packAction({ forwardPath: readHead(head).forwardPath, by: 'restore', note: '' })
+        events.append(eventTypes.held, nowMs, accountKey, streamKey, id, numberOf(key), facts)
+      }
+    })
+    total += rows.length
+    if (rows.length < stepRows) return total
+    after = rows.at(-1)![0]
+  }
+}

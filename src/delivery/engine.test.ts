@@ -1,0 +1,202 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Harness, planOf } from './testing/harness.ts'
+import { startReceiver } from './testing/receiver.ts'
+
+test('a message is delivered, its outcome tells the reply, and its mark is cleared after the commit', async () => {
+  await using mx = await startReceiver()
+  const harness = new Harness(mx.port)
+  harness.plans.set('b.test', planOf('b.test', ['mx.b.test', '127.0.0.1']))
+  harness.send(['to@b.test'])
+  await harness.settledCount(1)
+  const [{ settlement, facts }] = harness.settled as [Harness['settled'][0]]
+  assert.equal(facts.outcome.kind, 'delivered')
+  assert.equal(facts.outcome.code, 250)
+  assert.equal(facts.outcome.enhancedCode, '2.0.0')
+  assert.equal(facts.outcome.text, 'taken')
+  assert.equal(facts.outcome.remoteHost, 'mx.b.test')
+  assert.equal(facts.outcome.remoteAddress, `127.0.0.1:${mx.port}`)
+  assert.equal(facts.attempt, 1)
+  assert.equal(settlement.attempts, 1)
+  assert.equal(mx.messages[0]?.content, 'Received: from here\r\nSubject: hello\r\n\r\nbody\r\n')
+  assert.equal(harness.marksWritten, 1)
+  await new Promise(resolve => setImmediate(resolve))
+  assert.equal(harness.openMarks.size, 0)
+  assert.equal(harness.room.recipients, 0)
+  assert.equal(harness.room.contentBytes, 0)
+  await harness.close()
+})
+
+test('messages that wait for the same domain share one question to DNS', async () => {
+  await using mx = await startReceiver()
+  const harness = new Harness(mx.port, {}, { planner: lateplanner(mx) })
+  for (let i = 0; i < 5; i++) harness.send(['to@b.test'])
+  await harness.settledCount(5)
+  assert.equal(calls, 1)
+  await harness.close()
+})
+
+let calls = 0
+function lateplanner(mx: { port: number }) {
+  let plan: ReturnType<typeof planOf> | undefined
+  return {
+    cached: () => plan,
+    plan: async (domain: string) => {
+      calls++
+      await new Promise(resolve => setImmediate(resolve))
+      plan = planOf(domain, ['mx.b.test', '127.0.0.1'])
+      return plan
+    },
+    cachedSmarthost: () => undefined,
+    planSmarthost: () => Promise.reject(new Error(`not asked for ${mx.port}`)),
+  }
+}
+
+test('connections are kept: a hundred messages one after another use one', async () => {
+  await using mx = await startReceiver()
+  const harness = new Harness(mx.port)
+  harness.plans.set('b.test', planOf('b.test', ['mx.b.test', '127.0.0.1']))
+  for (let i = 1; i <= 100; i++) {
+    harness.send([`to${i}@b.test`])
+    await harness.settledCount(i)
+  }
+  assert.equal(mx.connections, 1)
+  assert.equal(mx.messages.length, 100)
+  await harness.close()
+})
+
+test('three messages do not open three connections, and a backlog opens no more than allowed', async () => {
+  await using mx = await startReceiver()
+  const harness = new Harness(mx.port, { connectionsPerSite: 4 })
+  harness.plans.set('b.test', planOf('b.test', ['mx.b.test', '127.0.0.1']))
+  for (let i = 0; i < 3; i++) harness.send([`to${i}@b.test`])
+  await harness.settledCount(3)
+  assert.equal(mx.connections, 1)
+  for (let i = 0; i < 400; i++) harness.send([`to${i}@b.test`])
+  await harness.settledCount(403)
+  assert.ok(mx.connections > 1 && mx.connections <= 4, String(mx.connections))
+  assert.equal(mx.messages.length, 403)
+  await harness.close()
+})
+
+test('a connection is replaced after its share of messages', async () => {
+  await using mx = await startReceiver()
+  const harness = new Harness(mx.port, { messagesPerConnection: 10, connectionsPerSite: 1 })
+  harness.plans.set('b.test', planOf('b.test', ['mx.b.test', '127.0.0.1']))
+  for (let i = 0; i < 35; i++) harness.send([`to${i}@b.test`])
+  await harness.settledCount(35)
+  assert.equal(mx.connections, 4)
+  await harness.close()
+})
+
+test('idle connections are closed after the idle time', async () => {
+  await using mx = await startReceiver()
+  const harness = new Harness(mx.port, { idleConnectionMs: 5_000 })
+  harness.plans.set('b.test', planOf('b.test', ['mx.b.test', '127.0.0.1']))
+  harness.send(['to@b.test'])
+  await harness.settledCount(1)
+  harness.advance(4_000)
+  assert.equal(harness.engine.gauges().connections, 1)
+  harness.advance(2_000)
+  assert.equal(harness.engine.gauges().connections, 0)
+  await harness.close()
+})
+
+test('two domains on the same address share a connection', async () => {
+  await using mx = await startReceiver()
+  const harness = new Harness(mx.port)
+  harness.plans.set('b.test', planOf('b.test', ['mx.b.test', '127.0.0.1']))
+  harness.plans.set('c.test', planOf('c.test', ['mx.c.test', '127.0.0.1']))
+  harness.send(['to@b.test'])
+  await harness.settledCount(1)
+  harness.send(['to@c.test'])
+  await harness.settledCount(2)
+  assert.equal(mx.connections, 1)
+  await harness.close()
+})
+
+test('an idle connection of a full site gives way to another next hop of that site', async () => {
+  await using mx = await startReceiver()
+  const harness = new Harness(mx.port, { connectionsPerSite: 1 })
+  const site = { site: 'microsoft-365', provider: 'microsoft-365' }
+  harness.plans.set('b.test', { ...planOf('b.test', ['b.mail.test', '127.0.0.1']), ...site })
+  harness.plans.set('c.test', { ...planOf('c.test', ['c.mail.test', '127.0.0.1']), ...site })
+  harness.send(['to@b.test'])
+  await harness.settledCount(1)
+  harness.send(['to@c.test'])
+  await harness.settledCount(2)
+  assert.deepEqual(harness.kinds(), ['to@b.test delivered', 'to@c.test delivered'])
+  await harness.close()
+})
+
+test('recipients of one message on the same hosts share a transaction', async () => {
+  await using mx = await startReceiver()
+  const harness = new Harness(mx.port)
+  harness.plans.set('b.test', planOf('b.test', ['mx.b.test', '127.0.0.1']))
+  harness.plans.set('d.test', planOf('d.test', ['mx.b.test', '127.0.0.1']))
+  harness.send(['one@b.test', 'two@b.test', 'three@d.test'])
+  await harness.settledCount(3)
+  assert.equal(mx.messages.length, 1)
+  assert.deepEqual(mx.messages[0]?.recipients, ['one@b.test', 'two@b.test', 'three@d.test'])
+  assert.equal(harness.marksWritten, 1)
+  await new Promise(resolve => setImmediate(resolve))
+  assert.equal(harness.openMarks.size, 0)
+  await harness.close()
+})
+
+test('a domain without a plan gets the outcome of the resolve stage', async () => {
+  const harness = new Harness(1)
+  harness.send(['to@nowhere.test'])
+  await harness.settledCount(1)
+  const { outcome } = harness.settled[0]!.facts
+  assert.deepEqual(
+    [outcome.kind, outcome.code, outcome.enhancedCode, outcome.stage, outcome.category, outcome.source],
+    ['bounced', 550, '5.1.2', 'resolve', 'unknown-domain', 'local'],
+  )
+  await harness.close()
+})
+
+test('our own address as host ends with 5.4.6', async () => {
+  const harness = new Harness(1)
+  harness.plans.set('b.test', {
+    kind: 'failure',
+    reason: 'loop',
+    isPermanent: true,
+    code: 554,
+    enhancedCode: '5.4.6',
+    text: 'the mail would come straight back',
+    stage: 'resolve',
+    scope: 'domain',
+    domain: 'b.test',
+    ttlMs: 1_000,
+  })
+  harness.send(['to@b.test'])
+  await harness.settledCount(1)
+  const { outcome } = harness.settled[0]!.facts
+  assert.deepEqual([outcome.kind, outcome.enhancedCode, outcome.category], ['bounced', '5.4.6', 'loop'])
+  await harness.close()
+})
+
+test('a smarthost of the recipient goes before the MX', async () => {
+  await using mx = await startReceiver()
+  const harness = new Harness(1)
+  const key = `127.0.0.1:${mx.port}`
+  harness.plans.set(key, planOf(key, ['127.0.0.1', '127.0.0.1']))
+  harness.send([{ forwardPath: 'to@b.test', route: key }])
+  await harness.settledCount(1)
+  assert.deepEqual(harness.kinds(), ['to@b.test delivered'])
+  await harness.close()
+})
+
+test('a stored content is read, and a large one streamed', async () => {
+  await using mx = await startReceiver()
+  const harness = new Harness(mx.port, { wholeContentBytesMax: 1_000 })
+  harness.plans.set('b.test', planOf('b.test', ['mx.b.test', '127.0.0.1']))
+  const large = `Subject: large\r\n\r\n${'0123456789'.repeat(50).concat('\r\n').repeat(1_000)}`
+  harness.send(['small@b.test'], { isStored: true })
+  harness.send(['large@b.test'], { isStored: true, text: large })
+  await harness.settledCount(2)
+  assert.deepEqual(harness.kinds(), ['large@b.test delivered', 'small@b.test delivered'])
+  assert.ok(mx.messages.some(({ content }) => content === `Received: from here\r\n${large}`))
+  await harness.close()
+})

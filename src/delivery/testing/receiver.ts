@@ -1,0 +1,200 @@
+// A receiving server for tests: speaks SMTP from a table of replies, drops connections where told, and remembers all it saw.
+
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
+import { createSecureContext, TLSSocket } from 'node:tls'
+
+/** A reply such as `250 ok`, or `drop` to close the connection instead. */
+export type Answer = string | 'drop'
+
+export interface ReceiverOptions {
+  readonly address?: string
+  readonly port?: number
+  readonly greeting?: Answer
+  /** EHLO keywords; default PIPELINING, 8BITMIME, SIZE, ENHANCEDSTATUSCODES. */
+  readonly keywords?: readonly string[]
+  /** Answers to MAIL by its number on the connection (from 1). */
+  readonly onMail?: (count: number, line: string) => Answer
+  /** Answers to RCPT by path and number in the transaction (from 1). */
+  readonly onRcpt?: (path: string, count: number) => Answer
+  /** Answers to DATA. */
+  readonly onData?: () => Answer
+  /** Answers to the end of data; may wait. */
+  readonly onEnd?: (content: string) => Answer | Promise<Answer>
+  /** Offer STARTTLS with this certificate; `broken` answers 220 and then speaks no TLS. */
+  readonly tls?: { readonly key: string; readonly cert: string } | 'broken'
+}
+
+export interface ReceivedMessage {
+  readonly mail: string
+  readonly recipients: readonly string[]
+  readonly rcptLines: readonly string[]
+  readonly content: string
+  readonly isTls: boolean
+  readonly connection: number
+}
+
+/** A running receiver. */
+export class Receiver implements AsyncDisposable {
+  readonly options: ReceiverOptions
+  readonly server: Server
+  readonly messages: ReceivedMessage[] = []
+  /** All command lines, for counting. */
+  readonly commands: string[] = []
+  connections = 0
+  open = 0
+  readonly #sockets = new Set<Socket>()
+
+  constructor(options: ReceiverOptions) {
+    this.options = options
+    this.server = createServer({ noDelay: true }, socket => {
+      this.#sockets.add(socket)
+      socket.on('close', () => this.#sockets.delete(socket))
+      new Dialogue(this, socket)
+    })
+  }
+
+  get port(): number {
+    return (this.server.address() as AddressInfo).port
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy()
+    this.server.close()
+    await once(this.server, 'close')
+  }
+}
+
+/** Starts a receiver on 127.0.0.x. */
+export async function startReceiver(options: ReceiverOptions = {}): Promise<Receiver> {
+  const receiver = new Receiver(options)
+  receiver.server.listen(options.port ?? 0, options.address ?? '127.0.0.1')
+  await once(receiver.server, 'listening')
+  return receiver
+}
+
+const defaultKeywords = ['PIPELINING', '8BITMIME', 'SIZE', 'ENHANCEDSTATUSCODES']
+
+class Dialogue {
+  readonly #receiver: Receiver
+  readonly #number: number
+  #socket: Socket
+  #buffer = ''
+  #isInData = false
+  #isTls = false
+  #isWaiting = false
+  #mails = 0
+  #mail = ''
+  #rcpts = 0
+  #recipients: string[] = []
+  #rcptLines: string[] = []
+
+  constructor(receiver: Receiver, socket: Socket) {
+    this.#receiver = receiver
+    this.#socket = socket
+    this.#number = ++receiver.connections
+    receiver.open++
+    socket.on('close', () => receiver.open--)
+    this.#listen(socket)
+    this.#answer(receiver.options.greeting ?? '220 mx.test ESMTP')
+  }
+
+  #listen(socket: Socket): void {
+    socket.on('error', () => socket.destroy())
+    socket.on('data', chunk => {
+      this.#buffer += chunk.toString('latin1')
+      this.#read()
+    })
+  }
+
+  #answer(answer: Answer): void {
+    if (answer === 'drop') this.#socket.destroy()
+    else {
+      this.#socket.write(`${answer}\r\n`)
+      if (answer.startsWith('421')) this.#socket.end()
+    }
+  }
+
+  #read(): void {
+    while (!this.#isWaiting && !this.#socket.destroyed) {
+      const mark = this.#isInData ? '\r\n.\r\n' : '\r\n'
+      const at = this.#buffer.indexOf(mark)
+      if (at < 0) return
+      const text = this.#buffer.slice(0, at)
+      this.#buffer = this.#buffer.slice(at + mark.length)
+      if (this.#isInData) void this.#end(`${text}\r\n`)
+      else this.#command(text)
+    }
+  }
+
+  async #end(content: string): Promise<void> {
+    this.#isInData = false
+    this.#isWaiting = true
+    const answer = (await this.#receiver.options.onEnd?.(content)) ?? '250 2.0.0 taken'
+    this.#isWaiting = false
+    if (answer.startsWith('2')) {
+      this.#receiver.messages.push({
+        mail: this.#mail,
+        recipients: this.#recipients,
+        rcptLines: this.#rcptLines,
+        content: content.replace(/^\.\./gm, '.'),
+        isTls: this.#isTls,
+        connection: this.#number,
+      })
+    }
+    this.#answer(answer)
+    this.#read()
+  }
+
+  #command(line: string): void {
+    this.#receiver.commands.push(line)
+    const { options } = this.#receiver
+    const verb = line.slice(0, 4).toUpperCase()
+    if (verb === 'EHLO') this.#ehlo()
+    else if (verb === 'STAR') this.#startTls()
+    else if (verb === 'MAIL') {
+      this.#mail = line
+      this.#recipients = []
+      this.#rcptLines = []
+      this.#rcpts = 0
+      this.#answer(options.onMail?.(++this.#mails, line) ?? '250 2.1.0 ok')
+    } else if (verb === 'RCPT') {
+      const path = /<([^>]*)>/.exec(line)?.[1] ?? ''
+      const answer = options.onRcpt?.(path, ++this.#rcpts) ?? '250 2.1.5 ok'
+      if (answer.startsWith('2')) {
+        this.#recipients.push(path)
+        this.#rcptLines.push(line)
+      }
+      this.#answer(answer)
+    } else if (verb === 'DATA') {
+      const answer =
+        this.#recipients.length === 0 ? '503 5.5.1 no recipients' : (options.onData?.() ?? '354 go')
+      this.#isInData = answer.startsWith('3')
+      this.#answer(answer)
+    } else if (verb === 'QUIT') {
+      this.#socket.end('221 2.0.0 bye\r\n')
+    } else this.#answer('250 2.0.0 ok')
+  }
+
+  #ehlo(): void {
+    const { keywords = defaultKeywords, tls } = this.#receiver.options
+    const all = tls !== undefined && !this.#isTls ? [...keywords, 'STARTTLS'] : keywords
+    this.#socket.write(`250-mx.test\r\n${all.map(one => `250-${one}\r\n`).join('')}250 HELP\r\n`)
+  }
+
+  #startTls(): void {
+    const { tls } = this.#receiver.options
+    this.#answer('220 go')
+    if (tls === undefined || tls === 'broken') {
+      this.#socket.end('this is no TLS\r\n')
+      return
+    }
+    const plain = this.#socket
+    plain.removeAllListeners('data')
+    const secure = new TLSSocket(plain, { isServer: true, secureContext: createSecureContext(tls) })
+    this.#isTls = true
+    this.#socket = secure
+    this.#buffer = ''
+    this.#listen(secure)
+  }
+}

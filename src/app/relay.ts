@@ -266,7 +266,7 @@ export class Relay {
     for (const session of this.#sessions) session.drain()
     while (this.#sessions.size > 0 && clock.monotonicMs() - startedMs < deadlineMs) await sleep(20)
     for (const session of this.#sessions) session.destroy()
-    const leftMs = Math.max(0, deadlineMs - (clock.monotonicMs() - startedMs))
+    const leftMs = Math.max(0, Math.ceil(deadlineMs - (clock.monotonicMs() - startedMs)))
     this.#settler.giveBack(await this.#engine.drain(AbortSignal.timeout(leftMs)))
     await this.#settler.flush()
   }

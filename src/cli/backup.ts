@@ -14,12 +14,11 @@ export function backupCommand(program: Command, cli: Cli): void {
     .argument('<target>', 'a folder that is empty or does not exist')
     .action(async (target: string) => {
       const { dataDir } = await cli.config()
-      const { backup } = await import('../store/backup/index.ts')
       const folder = resolve(cli.io.cwd, target)
       try {
-        const manifest = backup({ dataDir, target: folder, nowMs: Date.now() })
+        const made = await cli.application.backup({ dataDir, target: folder, nowMs: Date.now() })
         await cli.print(
-          { target: folder, ...manifest },
+          { target: folder, ...made },
           ({ messages, recipients }) =>
             `${counted(messages, 'message')} with ${counted(recipients, 'waiting recipient')} copied to ${folder}\n` +
             `${cli.paint('careful', 'it holds the keys of your domains: keep it as safe as the data folder')}\n`,

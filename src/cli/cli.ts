@@ -1,8 +1,12 @@
 // What every command uses: the global options, output in two forms, the configuration, the running server.
+//
+// Results go to standard output, everything else (questions, progress, errors) to standard error, so that a pipe gets
+// results only. Everything heavy is loaded when it is first needed: help and usage errors must be quick.
 
 import { createInterface } from 'node:readline/promises'
 import type { ControlClient } from '../api/control/index.ts'
 import type { Config } from '../config/index.ts'
+import type { Application } from './application.ts'
 import { CliError, cliError } from './error.ts'
 import { hasColours, type Io, write } from './io.ts'
 import { type Paint, painter } from './text.ts'
@@ -16,6 +20,7 @@ export interface GlobalOptions {
 /** One run of the program. */
 export class Cli {
   readonly io: Io
+  readonly application: Application
   /** Colours for stdout. */
   readonly paint: Paint
   /** Set by commands that print their result and yet have failed. */
@@ -23,8 +28,9 @@ export class Cli {
   readonly #options: () => GlobalOptions
 
   /** @param options read when asked, since they are known only after parsing */
-  constructor(io: Io, options: () => GlobalOptions) {
+  constructor(io: Io, application: Application, options: () => GlobalOptions) {
     this.io = io
+    this.application = application
     this.#options = options
     this.paint = painter(hasColours(io.stdout, io.env))
   }

@@ -1,4 +1,6 @@
 // `postrider domain add|verify|list|show`: the domains that accounts send as, with their DKIM keys and DNS records.
+//
+// Adding makes the keys at once; with --trust the operator vouches and the domain may send, signed, from that moment.
 
 import type { Command } from 'commander'
 import type { DomainJson } from '../accounts/index.ts'

@@ -1,3 +1,4 @@
 // The command line program.
+export type { Application, BackupPreview, BackupSummary } from './application.ts'
 export { type Io, processIo } from './io.ts'
 export { runCli } from './run.ts'

@@ -1,4 +1,6 @@
 // `postrider message show|list`: what became of a message, as a story or as JSON.
+//
+// The server sends recipients and events one by one; the object of the contract is put together here.
 
 import type { Command } from 'commander'
 import type { MessageListRow, RecipientJson } from '../api/control/index.ts'

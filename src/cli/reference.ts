@@ -1,4 +1,6 @@
 // The reference page of the command line, made from the definitions of the commands: docs/reference/cli.md.
+//
+// The one file that loads all commands; only scripts/reference.ts and tests use it.
 
 import { PassThrough } from 'node:stream'
 import type { Argument, Command, Option } from 'commander'
@@ -39,7 +41,6 @@ const modules: readonly CommandModule[] = [
 /** The page. */
 export function cliReference(): string {
   const program = makeProgram('')
-  // The definitions only: no command is run.
   const output = { stream: new PassThrough(), isTerminal: false }
   const io = {
     stdin: new PassThrough(),
@@ -51,7 +52,11 @@ export function cliReference(): string {
     machineName: '',
     closed: new AbortController().signal,
   }
-  const cli = new Cli(io, () => ({}))
+  const never = (): never => {
+    throw new Error('the reference page runs no command')
+  }
+  const application = { serve: never, backup: never, restore: never, openBackup: never }
+  const cli = new Cli(io, application, () => ({}))
   for (const add of modules) add(program, cli)
   return [
     '# The postrider command\n',

@@ -1,4 +1,6 @@
-// `postrider restore SOURCE`: a data folder out of a backup. The queue starts held, since the world has gone on since.
+// `postrider restore SOURCE`: a data folder out of a backup.
+//
+// The queue starts held: much of it may have been delivered after the backup was made, and only a person can tell.
 
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
@@ -6,9 +8,6 @@ import type { Cli } from './cli.ts'
 import { storeFailure } from './store-failure.ts'
 import { formatTable } from './table.ts'
 import { counted } from './text.ts'
-
-/** With SQLite there is one node. */
-const sqliteNode = 1
 
 interface Preview {
   readonly source: string
@@ -39,8 +38,7 @@ export function restoreCommand(program: Command, cli: Cli): void {
 
 async function restoreAll(cli: Cli, source: string): Promise<void> {
   const { dataDir } = await cli.config()
-  const { restore } = await import('../store/backup/index.ts')
-  const held = restore({ source, dataDir, node: sqliteNode, nowMs: Date.now() })
+  const held = await cli.application.restore({ source, dataDir, nowMs: Date.now() })
   await cli.print(
     { dataDir, held },
     () =>
@@ -50,8 +48,7 @@ async function restoreAll(cli: Cli, source: string): Promise<void> {
 }
 
 async function preview(cli: Cli, source: string): Promise<void> {
-  const { RestorePreview } = await import('../store/backup/index.ts')
-  using opened = RestorePreview.open(source)
+  using opened = await cli.application.openBackup(source)
   const { createdAt, messages, recipients, oldestAcceptedAtMs, newestAcceptedAtMs } = opened
   const shown: Preview = {
     source,

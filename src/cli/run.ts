@@ -4,6 +4,7 @@
 
 import { readFileSync } from 'node:fs'
 import { type Command, CommanderError } from 'commander'
+import type { Application } from './application.ts'
 import { Cli } from './cli.ts'
 import { CliError, cliError } from './error.ts'
 import { hasColours, type Io, write } from './io.ts'
@@ -11,9 +12,9 @@ import { askedCommand, commandModules, globalOptions, makeProgram } from './prog
 import { painter, plain } from './text.ts'
 
 /** Runs one command line; never rejects. */
-export async function runCli(argv: readonly string[], io: Io): Promise<number> {
+export async function runCli(argv: readonly string[], io: Io, application: Application): Promise<number> {
   const program = makeProgram(readVersion())
-  const cli = new Cli(io, () => globalOptions(program))
+  const cli = new Cli(io, application, () => globalOptions(program))
   const wantsJson = isJsonAsked(argv)
   program.configureOutput({
     writeOut: text => void io.stdout.stream.write(text),

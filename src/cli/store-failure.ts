@@ -1,9 +1,10 @@
 // Errors of the store as errors of the command line: the same code, with a next step.
+//
+// They are known by their code, since they may have crossed a thread or the control socket.
 
-import type { StoreErrorCode } from '../store/index.ts'
 import { cliError } from './error.ts'
 
-const hints: Readonly<Partial<Record<StoreErrorCode, string>>> = {
+const hints: Readonly<Record<string, string>> = {
   PR_STORE_LOCKED: 'stop that server first',
   PR_STORE_UNWRITABLE: 'run this as the user of the server, or choose another folder',
   PR_STORE_FULL: 'make room, then run the command again',
@@ -17,9 +18,5 @@ const hints: Readonly<Partial<Record<StoreErrorCode, string>>> = {
 export function storeFailure(error: unknown): unknown {
   const { code, message } = error as { code?: unknown; message?: unknown }
   if (typeof code !== 'string' || !code.startsWith('PR_')) return error
-  return cliError(
-    code,
-    String(message),
-    hints[code as StoreErrorCode] ?? 'postrider doctor looks at the data folder',
-  )
+  return cliError(code, String(message), hints[code] ?? 'postrider doctor looks at the data folder')
 }

@@ -1,4 +1,7 @@
 // Submits one message over SMTP with our own client.
+//
+// Never without TLS, since a secret goes over the wire; the certificate is checked unless the server is on this machine
+// and shows one that we cannot know.
 
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'

@@ -1,4 +1,6 @@
 // The reference page of events, made from the tables of the code: docs/reference/events.md.
+//
+// Only scripts/reference.ts and tests use it. A type without a meaning, or a meaning without a type, does not compile.
 
 import { type EventType, eventTypes } from './event.ts'
 import { eventJsonVersion, factsOfType } from './json.ts'

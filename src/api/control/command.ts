@@ -1,4 +1,7 @@
 // A control command: a function from checked arguments to an outcome, in a table by name.
+//
+// Place on the path: off it. Arguments come from outside: each is checked when it is read, and one that no command has
+// read is an error, so that a misspelt filter never means "everything".
 
 import type { ControlOutcome } from './wire.ts'
 import { failed } from './wire.ts'

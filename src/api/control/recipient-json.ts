@@ -1,4 +1,6 @@
-// The JSON forms of waiting recipients: rows of `queue list` and of `message show`.
+// The JSON forms of waiting recipients: rows of `queue list` and of `message show` (DESIGN section 9, "JSON shapes").
+//
+// Invariant: every waiting recipient says why it waits, in the closed set of the queue and in a sentence.
 
 import { formatMessageId } from '../../base/index.ts'
 import { instant, type OutcomeJson, outcomeJson, unpackOutcome } from '../../events/index.ts'

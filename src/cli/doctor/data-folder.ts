@@ -1,4 +1,6 @@
 // Checks of the data folder: there, ours, private, on a disk that has room and keeps its word.
+//
+// Nothing is changed but one small file, written, synced and removed to time the disk.
 
 import {
   accessSync,

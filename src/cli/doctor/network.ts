@@ -1,4 +1,6 @@
 // Checks of what the server needs of the network: its ports and a DNS server.
+//
+// A port is tried by binding it for a moment, which also finds missing rights and foreign addresses.
 
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'

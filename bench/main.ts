@@ -17,6 +17,7 @@ import type { Peer } from './peers/index.ts'
 import { writePerformancePage } from './performance-page.ts'
 import { endToEndRate, find, judge, median, type RunResult, type Series } from './results.ts'
 import type { Scenario } from './scenarios.ts'
+import { checkSigned } from './signed-check.ts'
 import { textTable, verdictLines } from './table.ts'
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`)
@@ -89,7 +90,9 @@ async function measure(options: BenchOptions, directory: string): Promise<readon
 
 /** Servers that cannot sign are left out of signed loads; the ceiling has no queue to be late. */
 function isAsked(scenario: Scenario, peer: Peer): boolean {
-  return (!scenario.isSigned || peer.canSign) && !(scenario.kind === 'latency' && peer.name === 'ceiling')
+  return (
+    (!scenario.isSigned || peer.signs.length > 0) && !(scenario.kind === 'latency' && peer.name === 'ceiling')
+  )
 }
 
 async function runOnce(run: {
@@ -101,6 +104,7 @@ async function runOnce(run: {
 }): Promise<RunResult> {
   const { scenario, peer, series, options, directory } = run
   if (scenario.kind === 'load') {
+    if (scenario.isSigned) await checkSigned(peer, directory)
     const messages = options.messages ?? scenario.messages
     return { kind: 'load', ...(await runLoad(peer, scenario, { messages, parent: directory })) }
   }

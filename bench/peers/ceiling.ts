@@ -8,7 +8,7 @@ import type { Peer } from './peer.ts'
 export const ceiling: Peer = {
   name: 'ceiling',
   title: () => 'smtp-source into smtp-sink',
-  canSign: false,
+  signs: [],
   prepare: async () => undefined,
   start: async ({ sinkPort }) => {
     if (!(await isListening('127.0.0.1', sinkPort))) throw new Error('the sink does not listen')

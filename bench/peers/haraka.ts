@@ -24,7 +24,7 @@ exports.hook_lookup_rdns = (next, connection) => next(OK, 'localhost')
 export const haraka: Peer = {
   name: 'haraka',
   title: () => 'Haraka',
-  canSign: false,
+  signs: [],
   prepare: async log => {
     const there = await installedVersion()
     if (there === harakaVersion) return undefined

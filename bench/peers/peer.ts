@@ -25,7 +25,8 @@ export interface Peer {
   readonly name: string
   /** Shown in the table; differs when it signs. */
   title(isSigned: boolean): string
-  readonly canSign: boolean
+  /** The DKIM algorithms a signed message carries; empty: it cannot sign. */
+  readonly signs: readonly string[]
   /** Why it cannot run here, or undefined. May install itself (once) with `log` for progress. */
   prepare(log: (line: string) => void): Promise<string | undefined>
   start(options: PeerStartOptions): Promise<RunningPeer>

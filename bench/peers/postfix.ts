@@ -28,7 +28,7 @@ const tuned = [
 export const postfix: Peer = {
   name: 'postfix',
   title: isSigned => (isSigned ? 'Postfix with OpenDKIM' : 'Postfix'),
-  canSign: true,
+  signs: ['rsa-sha256'],
   prepare: async () => (process.getuid?.() === 0 ? undefined : 'Postfix needs root'),
   start: async options => {
     await using owned = new AsyncDisposableStack()
@@ -98,6 +98,8 @@ async function startOpendkim(options: PeerStartOptions): Promise<Milter> {
       'InternalHosts 127.0.0.0/8',
       'Background no',
       'Syslog no',
+      // It refuses a key below a folder that others may write to, such as /tmp.
+      'RequireSafeKeys no',
       '',
     ].join('\n'),
   )

@@ -13,7 +13,7 @@ const command = join(root, 'src/main.ts')
 export const postrider: Peer = {
   name: 'postrider',
   title: isSigned => (isSigned ? 'Postrider, RSA and Ed25519' : 'Postrider'),
-  canSign: true,
+  signs: ['rsa-sha256', 'ed25519-sha256'],
   prepare: async () =>
     await access(command).then(
       () => undefined,

@@ -10,9 +10,9 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { StoreError } from '../errors.ts'
-import { unpackExtents } from '../format/index.ts'
 import { holdPrefix, segmentDir, segmentPath } from '../segments/index.ts'
 import { Database } from '../sqlite/database.ts'
+import { liveExtents } from '../sqlite/live-extents.ts'
 import { checkSchema } from '../sqlite/migrate.ts'
 import { databasePath } from '../sqlite/writer.ts'
 import { copyDurably, copyTree, emptyFolder, syncPath } from './files.ts'
@@ -70,25 +70,11 @@ function snapshot({ dataDir, target, nowMs }: BackupOptions): BackupManifest {
   }
 }
 
-/** The segments that a database names. */
-export function namedSegments(db: Database): Set<number> {
-  const named = new Set<number>()
-  const page = db.prepare(
-    'SELECT message_key, extents FROM segment_content WHERE message_key > ? ORDER BY message_key LIMIT 1000',
-  )
-  for (let after = Number.MIN_SAFE_INTEGER; ; ) {
-    const rows = page.all(after) as unknown as [number, Uint8Array][]
-    for (const [key, extents] of rows) {
-      after = key
-      for (const extent of unpackExtents(extents)) named.add(extent.segment)
-    }
-    if (rows.length < 1000) return named
-  }
-}
-
 function copySegments(database: string, from: string, to: string): void {
   using db = Database.openReader(database)
   mkdirSync(to, { recursive: true, mode: 0o700 })
-  for (const segment of namedSegments(db)) copyDurably(segmentPath(from, segment), segmentPath(to, segment))
+  const named = new Set<number>()
+  for (const extents of liveExtents(db)) for (const extent of extents) named.add(extent.segment)
+  for (const segment of named) copyDurably(segmentPath(from, segment), segmentPath(to, segment))
   syncPath(to)
 }

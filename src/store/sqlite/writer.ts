@@ -7,7 +7,6 @@ import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { LeasedMessage } from '../../queue/index.ts'
 import { StoreError } from '../errors.ts'
-import { unpackExtents } from '../format/index.ts'
 import { markDir, readMarks, removeMarks } from '../marks/index.ts'
 import { SegmentLedger, type SyncFile, segmentDir } from '../segments/index.ts'
 import { AccountWriter } from './account-writer.ts'
@@ -16,6 +15,7 @@ import { Database, type Statement } from './database.ts'
 import { DueHints } from './due-hints.ts'
 import { EventWriter } from './event-writer.ts'
 import { Leaser } from './leaser.ts'
+import { liveExtents } from './live-extents.ts'
 import { MessageWriter } from './message-writer.ts'
 import { migrate } from './migrate.ts'
 import { recoverLeases } from './recovery.ts'
@@ -132,20 +132,5 @@ export class StoreWriter implements Disposable {
 
   [Symbol.dispose](): void {
     this.close()
-  }
-}
-
-function* liveExtents(db: Database): Generator<ReturnType<typeof unpackExtents>> {
-  const page = db.prepare(
-    'SELECT message_key, extents FROM segment_content WHERE message_key > ? ORDER BY message_key LIMIT 1000',
-  )
-  let after = Number.MIN_SAFE_INTEGER
-  for (;;) {
-    const rows = page.all(after) as unknown as [number, Uint8Array][]
-    for (const [key, extents] of rows) {
-      after = key
-      yield unpackExtents(extents)
-    }
-    if (rows.length < 1000) return
   }
 }

@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict'
+import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { MarkFiles, readMarks, removeMarks } from './index.ts'
+
+function folder(t: TestContext): string {
+  const dir = mkdtempSync(join(tmpdir(), 'postrider-marks-'))
+  t.after(() => rmSync(dir, { recursive: true, force: true }))
+  return dir
+}
+
+const id = (n: number): Buffer => Buffer.alloc(16, n)
+
+test('a mark can be read at once, and not any more after it was cleared and another written', t => {
+  const dir = folder(t)
+  const marks = new MarkFiles(dir, 0)
+  const first = marks.mark(id(1), [0, 5])
+  assert.deepEqual(readMarks(dir), [{ messageId: id(1), recipientNumbers: [0, 5] }])
+  marks.clear(first)
+  marks.mark(id(2), [1])
+  assert.deepEqual(readMarks(dir), [{ messageId: id(2), recipientNumbers: [1] }])
+})
+
+test('marks of several threads do not disturb each other', t => {
+  const dir = folder(t)
+  const [a, b] = [new MarkFiles(dir, 0), new MarkFiles(dir, 1)]
+  const token = a.mark(id(1), [0])
+  b.mark(id(2), [0])
+  a.clear(token)
+  a.mark(id(3), [0])
+  assert.deepEqual(
+    readMarks(dir)
+      .map(mark => mark.messageId[0])
+      .toSorted(),
+    [2, 3],
+  )
+})
+
+test('a torn last record is ignored, what is before it counts', t => {
+  const dir = folder(t)
+  new MarkFiles(dir, 0).mark(id(1), [0])
+  const path = join(dir, readdirSync(dir)[0]!)
+  const whole = readFileSync(path)
+  for (let cut = 1; cut < whole.length; cut++) {
+    writeFileSync(path, whole)
+    appendFileSync(path, whole.subarray(0, cut))
+    assert.equal(readMarks(dir).length, 1)
+  }
+  writeFileSync(path, whole.subarray(0, whole.length - 1))
+  assert.deepEqual(readMarks(dir), [])
+})
+
+test('the files stay small while marks come and go, and an old open mark is kept', t => {
+  const dir = folder(t)
+  const marks = new MarkFiles(dir, 0)
+  marks.mark(id(9), [0])
+  for (let i = 0; i < 100_000; i++) marks.clear(marks.mark(id(1), [0]))
+  assert.ok(readdirSync(dir).length <= 3)
+  assert.ok(readMarks(dir).some(mark => mark.messageId.equals(id(9))))
+})
+
+test('an orderly end without open marks leaves no file', t => {
+  const dir = folder(t)
+  const marks = new MarkFiles(dir, 0)
+  marks.clear(marks.mark(id(1), [0]))
+  marks[Symbol.dispose]()
+  assert.deepEqual(readdirSync(dir), [])
+  removeMarks(dir)
+  assert.deepEqual(readMarks(join(dir, 'missing')), [])
+})

@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict'
+import { closeSync, mkdtempSync, openSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import type { RawMessage } from '../format/index.ts'
+import { packExtents, stateCodes } from '../format/index.ts'
+import { segmentDir, segmentPath } from '../segments/index.ts'
+import { databasePath, StoreWriter, type WriterOptions } from '../sqlite/writer.ts'
+import { GroupCommitter } from './group.ts'
+import type { Reply } from './reply-codec.ts'
+import type { Request } from './request-codec.ts'
+
+function open(t: TestContext, options: Partial<WriterOptions> = {}): StoreWriter {
+  const dataDir = mkdtempSync(join(tmpdir(), 'postrider-group-'))
+  const writer = StoreWriter.open({ dataDir, node: 1, nowMs: 1, ...options })
+  t.after(() => {
+    writer.close()
+    rmSync(dataDir, { recursive: true, force: true })
+  })
+  return writer
+}
+
+let made = 0
+function message(content: Buffer | null, extents: Buffer | null = null): RawMessage {
+  return {
+    id: Buffer.alloc(16, ++made),
+    accountKey: 1,
+    streamKey: 1,
+    acceptedAtMs: 1,
+    expiresAtMs: 2,
+    firstAttemptAtMs: 1,
+    priority: 5,
+    sizeBytes: 1,
+    startState: stateCodes.leased,
+    envelope: Buffer.from([1]),
+    prefix: Buffer.alloc(0),
+    content,
+    extents,
+    acceptedFacts: Buffer.from([1]),
+    recipients: [{ number: 0, domain: 'example.net', head: Buffer.from([1]) }],
+  }
+}
+
+const accept = (id: number, one: RawMessage): Request => ({ kind: 'accept', id, message: one })
+const kinds = (replies: readonly (Reply | null)[]): (string | undefined)[] =>
+  replies.map(reply => reply?.kind)
+
+function delivered(id: number, messageKey: number): Request {
+  const settlement = {
+    messageKey,
+    messageId: Buffer.alloc(16, 1),
+    recipientNumber: 0,
+    recipientCount: 1,
+    accountKey: 1,
+    streamKey: 1,
+    attempts: 1,
+    eventType: 3,
+    isFinal: true,
+    isDelayNotified: false,
+    atMs: 1,
+    nextAttemptAtMs: 0,
+    facts: Buffer.from([1]),
+    lastOutcome: Buffer.alloc(0),
+  }
+  return { kind: 'settle', id, batch: { settlements: [settlement], giveBacks: [], messages: [], events: [] } }
+}
+
+test('on a full disk only what does not fit fails, and the store goes on when there is room again', t => {
+  const writer = open(t)
+  const group = new GroupCommitter(writer, () => assert.fail('a full disk is not the end'))
+  const pages = Number(writer.db.pragma('page_count'))
+  writer.db.exec(`PRAGMA max_page_count = ${pages + 20}`)
+  const replies = group.run([
+    accept(1, message(Buffer.alloc(10_000))),
+    accept(2, message(Buffer.alloc(200_000))),
+    accept(3, message(Buffer.alloc(10_000))),
+  ])
+  assert.deepEqual(kinds(replies), ['stored', 'failed', 'stored'])
+  assert.match((replies[1] as { why: string }).why, /no space left/)
+  const first = replies[0] as { key: number }
+  assert.deepEqual(kinds(group.run([delivered(4, first.key)])), ['settled'])
+  assert.deepEqual(kinds(group.run([accept(5, message(Buffer.alloc(10_000)))])), ['stored'])
+})
+
+test('when syncing a segment fails, messages in it fail from then on and others do not', t => {
+  let isBroken = true
+  const writer = open(t, {
+    syncSegment: () => {
+      if (isBroken) throw new Error('EIO')
+    },
+  })
+  const dir = segmentDir(join(writer.db.path, '..'))
+  for (const segment of [1, 2]) writeFileSync(segmentPath(dir, segment), 'content')
+  const extents = (segment: number): Buffer => packExtents([{ segment, offsetBytes: 0, sizeBytes: 7 }])
+  const group = new GroupCommitter(writer, () => assert.fail('the database is well'))
+  const replies = group.run([accept(1, message(null, extents(1))), accept(2, message(Buffer.from('x')))])
+  assert.deepEqual(kinds(replies), ['failed', 'stored'])
+  isBroken = false
+  const later = group.run([accept(3, message(null, extents(1))), accept(4, message(null, extents(2)))])
+  assert.deepEqual(kinds(later), ['failed', 'stored'])
+})
+
+test('after a damaged page the store is not used again: it says so once, and everything fails at once', t => {
+  const told: string[] = []
+  const writer = open(t)
+  const group = new GroupCommitter(writer, error => told.push(error.code))
+  writer.db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
+  const path = databasePath(join(writer.db.path, '..'))
+  const sizeBytes = statSync(path).size
+  const descriptor = openSync(path, 'r+')
+  writeSync(descriptor, Buffer.alloc(sizeBytes - 4096, 0xaa), 0, sizeBytes - 4096, 4096)
+  closeSync(descriptor)
+  writer.db.exec('PRAGMA shrink_memory')
+  const replies = group.run([accept(1, message(Buffer.from('x'))), delivered(2, 1)])
+  assert.deepEqual(kinds(replies), ['failed', 'broken'])
+  assert.deepEqual(kinds(group.run([accept(3, message(Buffer.from('y')))])), ['failed'])
+  assert.deepEqual(told, ['PR_STORE_CORRUPT'])
+})

@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import {
+  backup,
+  openThreadStore,
+  RestorePreview,
+  restore,
+  startStoreInProcess,
+} from '../../src/store/index.ts'
+import {
+  accepted,
+  batch,
+  newMessage,
+  recipient,
+  type StartStore,
+  settlement,
+  startMs,
+  TestStore,
+} from './support.ts'
+
+const start: StartStore = async options => startStoreInProcess(options)
+
+function folder(t: TestContext): string {
+  const dir = mkdtempSync(join(tmpdir(), 'postrider-backup-'))
+  t.after(() => rmSync(dir, { recursive: true, force: true }))
+  return dir
+}
+
+async function fill(opened: TestStore): Promise<{ small: Buffer; large: Buffer; bytes: Buffer }> {
+  const store = opened.line
+  const recipients = [recipient(0, 'a.example'), recipient(1, 'b.example')]
+  const small = newMessage({ startState: 'scheduled', recipients })
+  await accepted(store, small)
+  const bytes = randomBytes(200_000)
+  const content = store.spool.begin()
+  await content.write(bytes)
+  const large = newMessage({
+    content: { kind: 'segments', ...(await content.finish()) },
+    recipients: [recipient(0, 'b.example')],
+    acceptedAtMs: startMs + 5000,
+  })
+  await accepted(store, large)
+  writeFileSync(join(opened.dataDir, 'secret.key'), 'secret')
+  mkdirSync(join(opened.dataDir, 'tls'))
+  writeFileSync(join(opened.dataDir, 'tls', 'certificate.pem'), 'pem')
+  return { small: small.id, large: large.id, bytes }
+}
+
+test('a backup of a running store restores with everything held, its contents and its keys', async t => {
+  const dir = folder(t)
+  await using opened = await TestStore.open(start)
+  const { small, large, bytes } = await fill(opened)
+  const target = join(dir, 'copy')
+  const manifest = backup({ dataDir: opened.dataDir, target, nowMs: startMs })
+  assert.deepEqual([manifest.messages, manifest.recipients], [2, 3])
+  // What happens after the backup is not in it.
+  await accepted(opened.line, newMessage())
+  {
+    using preview = RestorePreview.open(target)
+    assert.deepEqual([preview.messages, preview.recipients], [2, 3])
+    assert.deepEqual(preview.domains(10), [
+      { domain: 'b.example', recipients: 2 },
+      { domain: 'a.example', recipients: 1 },
+    ])
+    assert.deepEqual([preview.oldestAcceptedAtMs, preview.newestAcceptedAtMs], [startMs, startMs + 5000])
+    assert.equal((await preview.list('', 2)).rows.length, 2)
+  }
+  const dataDir = join(dir, 'restored')
+  const seqBefore = opened.line.events.lastSeq()
+  assert.equal(restore({ source: target, dataDir, node: 1, nowMs: startMs + 9000 }), 3)
+  assert.equal(readFileSync(join(dataDir, 'secret.key'), 'utf8'), 'secret')
+  assert.equal(readFileSync(join(dataDir, 'tls', 'certificate.pem'), 'utf8'), 'pem')
+  await using host = startStoreInProcess({ dataDir, node: 1, nowMs: startMs })
+  await using line = openThreadStore({ dataDir, port: host.connect(), thread: 0, nowMs: () => startMs })
+  assert.deepEqual(await line.control.count({}), { scheduled: 0, leased: 0, held: 3 })
+  const { rows } = await line.control.list({}, '', 10)
+  assert.ok(rows.every(row => row.reason === 'held-by-restore'))
+  assert.deepEqual(await line.queue.lease({ recipientsMax: 10, nowMs: startMs + 1e9 }), [])
+  const held = line.events.ofMessage(small, 10).filter(event => event.type === 'held')
+  assert.equal(held.length, 2)
+  assert.ok(held.every(event => event.seq > seqBefore + 1_000_000))
+  await line.control.act({ messageId: large }, { kind: 'release' }, startMs, 10)
+  const [leased] = await line.queue.lease({ recipientsMax: 10, nowMs: startMs })
+  assert.ok((await line.queue.readContent(leased!.key, leased!.content))?.equals(bytes))
+})
+
+test('a segment that dies while a backup holds the folder stays until the backup is over', async () => {
+  await using opened = await TestStore.open(start)
+  const content = opened.line.spool.begin()
+  await content.write(randomBytes(100_000))
+  const message = newMessage({ content: { kind: 'segments', ...(await content.finish()) } })
+  await accepted(opened.line, message)
+  await opened.restart(startMs)
+  const segments = join(opened.dataDir, 'segments')
+  const hold = join(segments, `hold-${process.pid}`)
+  writeFileSync(hold, '')
+  const [leased] = await opened.line.queue.lease({ recipientsMax: 1, nowMs: startMs })
+  await opened.line.queue.settle(
+    batch({ settlements: [settlement(message, leased!.key, 0, 1, 'delivered')] }),
+  )
+  const files = (): string[] => readdirSync(segments).filter(name => name.endsWith('.seg'))
+  assert.equal(files().length, 1)
+  rmSync(hold)
+  await opened.line.control.sweepSegments()
+  for (let i = 0; i < 100 && files().length > 0; i++) await new Promise(resolve => setTimeout(resolve, 10))
+  assert.equal(files().length, 0)
+})
+
+test('neither backup nor restore writes into a folder that has something in it', async t => {
+  const dir = folder(t)
+  await using opened = await TestStore.open(start)
+  const target = join(dir, 'copy')
+  backup({ dataDir: opened.dataDir, target, nowMs: startMs })
+  assert.throws(() => backup({ dataDir: opened.dataDir, target, nowMs: startMs }), {
+    code: 'PR_BACKUP_TARGET',
+  })
+  assert.throws(() => restore({ source: target, dataDir: opened.dataDir, node: 1, nowMs: startMs }), {
+    code: 'PR_BACKUP_TARGET',
+  })
+})
+
+test('a folder that is no finished backup is refused before anything is written', t => {
+  const dir = folder(t)
+  const dataDir = join(dir, 'data')
+  assert.throws(() => restore({ source: dir, dataDir, node: 1, nowMs: startMs }), {
+    code: 'PR_BACKUP_SOURCE',
+  })
+  assert.equal(existsSync(dataDir), false)
+})

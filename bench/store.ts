@@ -1,6 +1,7 @@
 // How fast is the store alone? Messages of 4 KiB through the threaded client, 200 in flight, accept then settle.
 //
-// Prints the rate and the store thread's CPU a message. Run by hand: node bench/store.ts [messages] [in flight] [bytes].
+// Prints the rate and the store thread's CPU a message. Contents above `inlineMaxBytes` go through segment files; the last
+// argument forces either way. Run by hand: node bench/store.ts [messages] [in flight] [bytes] [inline|segments].
 
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync, statSync } from 'node:fs'
@@ -8,19 +9,28 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { IdGenerator } from '../src/base/index.ts'
 import { packAccepted, packOutcomeFacts } from '../src/events/index.ts'
-import type { NewMessage, Settlement } from '../src/queue/index.ts'
-import { openThreadStore, startStoreThread } from '../src/store/index.ts'
+import type { NewContent, NewMessage, Settlement } from '../src/queue/index.ts'
+import { inlineMaxBytes, openThreadStore, startStoreThread } from '../src/store/index.ts'
 
 const total = Number(process.argv[2] ?? 100_000)
 const inFlight = Number(process.argv[3] ?? 200)
 const contentBytes = Number(process.argv[4] ?? 4096)
 
+const isInline = (process.argv[5] ?? (contentBytes <= inlineMaxBytes ? 'inline' : 'segments')) === 'inline'
+
 const dataDir = mkdtempSync(join(tmpdir(), 'postrider-bench-store-'))
 const ids = new IdGenerator(() => Date.now(), randomBytes)
 const body = Buffer.alloc(contentBytes, 'x')
+const inline: NewContent = { kind: 'inline', parts: [body], sizeBytes: body.length }
 const prefix = Buffer.alloc(600, 'p')
 
-function newMessage(): NewMessage {
+async function spooled(): Promise<NewContent> {
+  const content = store.spool.begin()
+  for (let at = 0; at < body.length; at += 65_536) await content.write(body.subarray(at, at + 65_536))
+  return { kind: 'segments', ...(await content.finish()) }
+}
+
+function newMessage(content: NewContent): NewMessage {
   const nowMs = Date.now()
   return {
     id: ids.next(),
@@ -38,7 +48,7 @@ function newMessage(): NewMessage {
     sendsDsn: false,
     prefix,
     sizeBytes: prefix.length + body.length,
-    content: { kind: 'inline', parts: [body], sizeBytes: body.length },
+    content,
     recipients: [
       { number: 0, forwardPath: 'user@example.net', domain: 'example.net', notify: 8, originalRecipient: '' },
     ],
@@ -130,7 +140,8 @@ function settleSoon(settlement: Settlement): Promise<void> {
 const acceptMs: number[] = []
 async function client(): Promise<void> {
   while (left-- > 0) {
-    const message = newMessage()
+    const content = isInline ? inline : await spooled()
+    const message = newMessage(content)
     const at = performance.now()
     const result = await store.queue.accept(message)
     acceptMs.push(performance.now() - at)
@@ -147,7 +158,7 @@ acceptMs.sort((a, b) => a - b)
 const user = cpuAfter.user - cpuBefore.user
 const system = cpuAfter.system - cpuBefore.system
 console.log(
-  `${total} messages of ${contentBytes} bytes, ${inFlight} in flight: ${Math.round(total / seconds)} a second; ` +
+  `${total} messages of ${contentBytes} bytes ${isInline ? 'inline' : 'in segments'}, ${inFlight} in flight: ${Math.round(total / seconds)} a second; ` +
     `store thread ${us(user + system)} µs a message (user ${us(user)}, system ${us(system)}); ` +
     `client thread ${us(own.user + own.system)} µs; accept p50 ${acceptMs[Math.floor(total / 2)]!.toFixed(1)} ms, ` +
     `p99 ${acceptMs[Math.floor(total * 0.99)]!.toFixed(1)} ms; ` +

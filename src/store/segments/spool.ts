@@ -15,9 +15,9 @@ import type { ContentSpool, Extent, SpooledContent } from '../../queue/index.ts'
 import { segmentPath } from './paths.ts'
 
 /**
- * Contents up to this size go inline into the database, larger ones into segments. Up to 16 KiB a content is a few pages
- * of the WAL that the commit syncs anyway; above, writing each byte twice (WAL, then main file) costs more than the
- * second fdatasync of the group.
+ * Contents up to this size go inline into the database, larger ones into segments. Measured in one run each, store thread
+ * a message: 16 KiB 42 µs inline and 35 µs in segments at about the same rate, 32 KiB 89 and 48, 100 KB 197 and 74.
+ * Below, a second fdatasync a group and two file operations more a content are not worth it.
  */
 export const inlineMaxBytes: number = 16 * 1024
 

@@ -1,7 +1,7 @@
 // The one module that knows node:sqlite (a release candidate that will be renamed): open, pragmas, transactions, errors.
 //
 // Durability: WAL with synchronous=FULL, so a COMMIT that returned is on disk. Pages of 4 KiB were measured cheapest for
-// 4 KiB messages (8 and 16 KiB: 5 to 15 % more CPU). The WAL is checkpointed by the writer at about 16 MiB: small enough
+// 4 KiB messages (8 and 16 KiB: up to 15 % more CPU a message). The WAL is checkpointed by the writer at about 16 MiB: small enough
 // that the copy stays in the processor's cache and no commit waits long for it, large enough that pages freed by finished
 // messages are written to the main file once, not once a message.
 

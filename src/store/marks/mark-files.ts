@@ -10,7 +10,7 @@
 import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
-import type { EndOfDataMarks } from '../../delivery/port.ts'
+import type { EndOfDataMarks } from '../../delivery/index.ts'
 
 /** Sizes in a record. */
 export const markFormat = { mark: 1, clear: 2, headBytes: 9, idBytes: 16, crcBytes: 4 } as const

@@ -3,7 +3,7 @@
 // A host that this thread has not met is looked up once in the table, so that one thread's success binds the others after
 // at most ten minutes; memory is bounded by forgetting the hosts met first.
 
-import type { HostMemory } from '../../delivery/port.ts'
+import type { HostMemory } from '../../delivery/index.ts'
 import type { Database, Statement } from './database.ts'
 
 const hostsMax = 50_000

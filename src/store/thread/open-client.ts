@@ -2,7 +2,7 @@
 
 import type { MessagePort } from 'node:worker_threads'
 import type { AccountReader, AccountStore } from '../../accounts/index.ts'
-import type { EndOfDataMarks, HostMemory } from '../../delivery/port.ts'
+import type { EndOfDataMarks, HostMemory } from '../../delivery/index.ts'
 import type { EventReader } from '../../events/index.ts'
 import type { ContentSpool } from '../../queue/index.ts'
 import { MarkFiles, markDir } from '../marks/index.ts'

@@ -1,8 +1,10 @@
 // The lab's inbox: what its hosts took, as it came, bounded in messages and bytes.
 //
-// The last thing on a message's path in the lab. In memory; the oldest go when a bound is reached.
+// The last thing on a message's path in the lab. In memory, with copies in a folder when there is one; the oldest
+// entries go when a bound is reached, and their copies with them.
 
 import type { MailParameters, RcptParameters } from '../protocol/smtp/index.ts'
+import type { InboxFiles } from './inbox-files.ts'
 
 /** A message that arrived. */
 export interface InboxEntry {
@@ -22,6 +24,7 @@ export interface InboxEntry {
   readonly content: Buffer
 }
 
+/** One accepted RCPT of it. */
 export interface InboxRecipient {
   readonly forwardPath: string
   readonly parameters: RcptParameters
@@ -35,40 +38,53 @@ export interface InboxLimits {
 
 export const defaultInboxLimits: InboxLimits = { messagesMax: 10_000, bytesMax: 64 * 1024 * 1024 }
 
-interface Waiter {
-  readonly check: () => boolean
-}
+const defaultTimeoutMs = 30_000
 
 /** What arrived, newest last. */
 export class Inbox {
   readonly #limits: InboxLimits
+  readonly #files: InboxFiles | null
   readonly #entries = new Map<string, InboxEntry>()
-  readonly #waiters = new Set<Waiter>()
-  #count = 0
+  readonly #listeners = new Set<(entry: InboxEntry) => void>()
+  #number = 0
+  #received = 0
   #bytes = 0
 
-  constructor(limits: InboxLimits = defaultInboxLimits) {
+  /** With `files`, what is in the folder already is there from the start. */
+  constructor(limits: InboxLimits = defaultInboxLimits, files: InboxFiles | null = null) {
     this.#limits = limits
-  }
-
-  /** Messages that ever arrived, also those that had to go. */
-  get received(): number {
-    return this.#count
-  }
-
-  add(message: Omit<InboxEntry, 'id'>): InboxEntry {
-    this.#count++
-    const entry: InboxEntry = { id: `lab_${this.#count}`, ...message }
-    this.#entries.set(entry.id, entry)
-    this.#bytes += entry.content.length
-    for (const oldest of this.#entries.values()) {
-      const isFull = this.#entries.size > this.#limits.messagesMax || this.#bytes > this.#limits.bytesMax
-      // The newest stays, however large it is.
-      if (!isFull || oldest === entry) break
-      this.#remove(oldest)
+    this.#files = files
+    for (const entry of files?.load() ?? []) {
+      this.#number = Number(entry.id.slice(entry.id.indexOf('_') + 1))
+      this.#keep(entry)
     }
-    for (const waiter of this.#waiters) if (waiter.check()) this.#waiters.delete(waiter)
+  }
+
+  /** Messages that arrived since the start, also those that had to go. */
+  get received(): number {
+    return this.#received
+  }
+
+  /** Why the last copy on disk failed; null when all is well or no folder was named. */
+  get fault(): string | null {
+    return this.#files?.fault ?? null
+  }
+
+  /** Takes a message in and tells the listeners. */
+  add(message: Omit<InboxEntry, 'id'>): InboxEntry {
+    this.#number++
+    this.#received++
+    const entry: InboxEntry = { id: `lab_${this.#number}`, ...message }
+    this.#files?.save(entry)
+    this.#keep(entry)
+    for (const listener of this.#listeners) listener(entry)
     return entry
+  }
+
+  /** Calls `listener` with each new entry until the returned function is called. */
+  subscribe(listener: (entry: InboxEntry) => void): () => void {
+    this.#listeners.add(listener)
+    return () => void this.#listeners.delete(listener)
   }
 
   /** All entries, oldest first. */
@@ -82,57 +98,75 @@ export class Inbox {
 
   /** Forgets everything that is there; returns how many it was. */
   clear(): number {
-    const count = this.#entries.size
-    this.#entries.clear()
-    this.#bytes = 0
-    return count
+    const all = this.list()
+    for (const entry of all) this.#remove(entry)
+    return all.length
   }
 
-  /** Resolves with the first entry that matches, there already or still to come; rejects after `timeoutMs` (default 30 s). */
-  async waitFor(predicate: (entry: InboxEntry) => boolean, timeoutMs = 30_000): Promise<InboxEntry> {
-    let found: InboxEntry | undefined
-    await this.#until(
-      () => {
-        found = this.list().find(predicate)
-        return found !== undefined
-      },
-      timeoutMs,
-      () => `no matching message arrived in the lab’s inbox (${this.#entries.size} others are there)`,
-    )
+  /** Resolves with the first entry that matches, there already or still to come; rejects after `timeoutMs` (30 s). */
+  async waitFor(
+    predicate: (entry: InboxEntry) => boolean,
+    timeoutMs: number = defaultTimeoutMs,
+  ): Promise<InboxEntry> {
+    let found = this.list().find(predicate)
+    const isThere = (entry?: InboxEntry): boolean => {
+      if (found === undefined && entry !== undefined && predicate(entry)) found = entry
+      return found !== undefined
+    }
+    const others = (): string =>
+      `no matching message arrived in the lab’s inbox, which has ${this.#entries.size}`
+    await this.#until(isThere, timeoutMs, others)
     return found!
   }
 
-  /** Resolves when so many messages have ever arrived. */
-  async waitForCount(count: number, timeoutMs = 30_000): Promise<void> {
+  /** Resolves when so many messages have arrived since the start; rejects after `timeoutMs` (30 s). */
+  async waitForCount(count: number, timeoutMs: number = defaultTimeoutMs): Promise<void> {
+    const isThere = (): boolean => this.#received >= count
     await this.#until(
-      () => this.#count >= count,
+      isThere,
       timeoutMs,
-      () => `${this.#count} of ${count} messages arrived in the lab’s inbox`,
+      () => `${this.#received} of ${count} messages arrived in the lab’s inbox`,
     )
   }
 
-  async #until(check: () => boolean, timeoutMs: number, failure: () => string): Promise<void> {
-    if (check()) return
+  /** Resolves when the copies on disk are written. */
+  settled(): Promise<void> {
+    return this.#files?.settled() ?? Promise.resolve()
+  }
+
+  async #until(
+    isThere: (entry?: InboxEntry) => boolean,
+    timeoutMs: number,
+    failure: () => string,
+  ): Promise<void> {
+    if (isThere()) return
     const { promise, resolve, reject } = Promise.withResolvers<void>()
-    const waiter: Waiter = {
-      check: () => {
-        const isDone = check()
-        if (isDone) resolve()
-        return isDone
-      },
-    }
-    this.#waiters.add(waiter)
+    const unsubscribe = this.subscribe(entry => {
+      if (isThere(entry)) resolve()
+    })
     const timer = setTimeout(() => reject(new Error(`${failure()} within ${timeoutMs} ms`)), timeoutMs)
     try {
       await promise
     } finally {
       clearTimeout(timer)
-      this.#waiters.delete(waiter)
+      unsubscribe()
+    }
+  }
+
+  #keep(entry: InboxEntry): void {
+    this.#entries.set(entry.id, entry)
+    this.#bytes += entry.content.length
+    for (const oldest of this.#entries.values()) {
+      const isFull = this.#entries.size > this.#limits.messagesMax || this.#bytes > this.#limits.bytesMax
+      // The newest stays, however large it is.
+      if (!isFull || oldest === entry) return
+      this.#remove(oldest)
     }
   }
 
   #remove(entry: InboxEntry): void {
     this.#entries.delete(entry.id)
     this.#bytes -= entry.content.length
+    this.#files?.remove(entry.id)
   }
 }

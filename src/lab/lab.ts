@@ -23,6 +23,7 @@ import {
   labTtlSeconds,
 } from './hosts.ts'
 import { defaultInboxLimits, Inbox, type InboxLimits } from './inbox.ts'
+import { InboxFiles } from './inbox-files.ts'
 import type { LabCounters } from './receiver.ts'
 
 /** How a lab is started. */
@@ -37,6 +38,8 @@ export interface LabOptions {
   readonly zones?: readonly LabZone[]
   /** Default: the machine's clock. */
   readonly clock?: LabClock
+  /** Also keeps the inbox in this folder, and begins with what is there. */
+  readonly directory?: string | null
   readonly inboxLimits?: InboxLimits
 }
 
@@ -73,14 +76,18 @@ export function isLabAddress(address: string): boolean {
   return address.startsWith(firstOctets)
 }
 
-/** Starts a lab; rejects with the system's error when a wanted port is taken. */
+/** Starts a lab; rejects with the system's error when a wanted port is taken or the folder cannot be made. */
 export async function startLab(options: LabOptions = {}): Promise<Lab> {
   const clock = options.clock ?? systemLabClock
-  const ticker = startTicker()
   const certificates = new LabCertificates(clock.nowMs())
-  const inbox = new Inbox(options.inboxLimits ?? defaultInboxLimits)
+  const files = typeof options.directory === 'string' ? new InboxFiles(options.directory) : null
+  const inbox = new Inbox(options.inboxLimits ?? defaultInboxLimits, files)
+  const ticker = startTicker()
   const parts: HostParts = { clock, ticker, certificates, inbox, attempts: new Attempts() }
-  const bound = await bindHosts(options.mxPort ?? 0, parts)
+  const bound = await bindHosts(options.mxPort ?? 0, parts).catch((error: unknown) => {
+    ticker[Symbol.dispose]()
+    throw error
+  })
   try {
     const addresses = (spec: LabHostSpec): string => (bound.isWhole ? addressOf(spec) : '127.0.0.1')
     const dns = await startLabDns({
@@ -214,6 +221,7 @@ class RunningLab implements Lab {
   async #close(): Promise<void> {
     await Promise.all([this.dns.close(), ...this.#hosts.map(host => host.close())])
     this.#stopTicker()
+    await this.inbox.settled()
   }
 
   [Symbol.asyncDispose](): Promise<void> {

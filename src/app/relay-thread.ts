@@ -22,6 +22,10 @@ async function run(port: MessagePort, data: RelayData): Promise<void> {
     reload: change => relay.reload(change),
     metrics: () => relay.metrics(),
     drain: (deadlineMs: number) => relay.drain(deadlineMs),
-    close: () => relay.close().then(() => setImmediate(() => port.close())),
+    close: async () => {
+      await relay.close()
+      // The answer leaves first.
+      setImmediate(() => port.close())
+    },
   })
 }

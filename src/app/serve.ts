@@ -18,6 +18,7 @@ import { StoreError, startStoreThread } from '../store/index.ts'
 import { createLog, type Log, metricsContentType, standardOutput } from '../telemetry/index.ts'
 import { controlPorts } from './control-ports.ts'
 import { sampleCommand, setUpFirstRun } from './first-run.ts'
+import { Housekeeping } from './housekeeping.ts'
 import { startLabFor } from './lab-host.ts'
 import { MainParts } from './main-parts.ts'
 import { type Prepared, prepare } from './prepare.ts'
@@ -70,7 +71,7 @@ async function run(prepared: Prepared, configPath: string | undefined, log: Log)
   const control = await startControlServer(
     {
       dataDir: config.dataDir,
-      shortFolders: { runtimeDir: process.env.XDG_RUNTIME_DIR, temporaryDir: tmpdir() },
+      shortFolders: { runtimeDir: process.env['XDG_RUNTIME_DIR'], temporaryDir: tmpdir() },
     },
     controlPorts(parts, lab !== null, () => stopping.stop('control')),
   )
@@ -86,6 +87,7 @@ async function run(prepared: Prepared, configPath: string | undefined, log: Log)
     const opened = await http.open(config.http.address)
     if (!opened.ok) return report([{ where: '[http] address', what: opened.what, hint: opened.hint }])
   }
+  using _housekeeping = new Housekeeping(parts, log)
   using _reload = new Reloader(parts, configPath, log)
   parts.becomeReady()
   if (firstRun !== null) process.stdout.write(firstRun)

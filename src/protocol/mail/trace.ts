@@ -27,6 +27,7 @@ export interface ReceivedFacts {
 }
 
 const helloNameMax = 255
+const isHostText = /^[A-Za-z0-9._:[\]-]{0,255}$/
 const identifierMax = 900
 const lineMax = 78
 
@@ -79,10 +80,9 @@ function forClause(facts: ReceivedFacts): string {
 
 /** Keeps what host names, address literals and ids are made of; anything else becomes `?`. */
 function hostText(text: string): string {
+  if (isHostText.test(text)) return text
   let kept = ''
-  for (const char of text.slice(0, helloNameMax)) {
-    kept += /^[A-Za-z0-9._:[\]-]$/.test(char) ? char : '?'
-  }
+  for (const char of text.slice(0, helloNameMax)) kept += isHostText.test(char) ? char : '?'
   return kept
 }
 

@@ -1,7 +1,8 @@
 // Reads who may send as whom, from memory: each answer is cached until `forget()`, which every thread calls before a
 // change is reported done.
 //
-// What was not found is not cached: guessed user names must not fill memory, and a new account is visible at once.
+// What was not found is not cached (guessed user names must not fill memory), but for domains: those are asked for by
+// identified clients only, and a relay network that sends for foreign domains asks with every message.
 
 import type { Account, AccountReader, Credential, Domain, DomainKey, Stream } from '../../accounts/index.ts'
 import {
@@ -27,11 +28,18 @@ type Parameter = string | number | Uint8Array
 class Lookup<T> {
   readonly #statement: Statement
   readonly #read: (row: readonly unknown[]) => T
-  readonly #cache = new Map<string, T>()
+  readonly #cache = new Map<string, T | null>()
+  readonly #remembersMissing: boolean
 
-  constructor(db: Database, sql: string, read: (row: readonly unknown[]) => T) {
+  constructor(
+    db: Database,
+    sql: string,
+    read: (row: readonly unknown[]) => T,
+    remembersMissing: boolean = false,
+  ) {
     this.#statement = db.prepare(sql)
     this.#read = read
+    this.#remembersMissing = remembersMissing
   }
 
   /** The one row. @param name what identifies the parameters. */
@@ -39,9 +47,9 @@ class Lookup<T> {
     const known = this.#cache.get(name)
     if (known !== undefined) return known
     const row = this.#statement.get(...parameters) as unknown as unknown[] | undefined
-    if (row === undefined) return null
+    if (row === undefined && !this.#remembersMissing) return null
     if (this.#cache.size >= cachedMax) this.#cache.clear()
-    const value = this.#read(row)
+    const value = row === undefined ? null : this.#read(row)
     this.#cache.set(name, value)
     return value
   }
@@ -96,7 +104,7 @@ export class SqliteAccountReader implements AccountReader {
     this.#stream = new Lookup(db, `${stream} WHERE key = ?`, toStream)
     this.#defaultStream = new Lookup(db, `${stream} WHERE account_key = ? AND name = 'default'`, toStream)
     this.#streams = new Lookup(db, `${stream} WHERE account_key = ? ORDER BY key`, toStream)
-    this.#domain = new Lookup(db, `${domain} WHERE account_key = ? AND name = ?`, toDomain)
+    this.#domain = new Lookup(db, `${domain} WHERE account_key = ? AND name = ?`, toDomain, true)
     this.#domains = new Lookup(db, `${domain} WHERE account_key = ? ORDER BY key`, toDomain)
     this.#keys = new Lookup(
       db,

@@ -1,0 +1,38 @@
+// Idle work of the main thread: old events leave the log, segments without live content leave the disk.
+//
+// Runs once an hour and soon after the start, in steps of the store's own, so that no message waits for it.
+
+import type { Log } from '../telemetry/index.ts'
+import type { MainParts } from './main-parts.ts'
+
+const everyMs = 3_600_000
+const firstAfterMs = 60_000
+
+/** Works until it is disposed. */
+export class Housekeeping implements Disposable {
+  readonly #parts: MainParts
+  readonly #log: Log
+  readonly #timers: NodeJS.Timeout[]
+
+  constructor(parts: MainParts, log: Log) {
+    this.#parts = parts
+    this.#log = log
+    const work = (): void => void this.#work()
+    this.#timers = [setTimeout(work, firstAfterMs), setInterval(work, everyMs)]
+    for (const timer of this.#timers) timer.unref()
+  }
+
+  async #work(): Promise<void> {
+    const { store, config } = this.#parts
+    try {
+      await store.control.pruneEvents(Date.now() - config.retention.eventsMs)
+      await store.control.sweepSegments()
+    } catch (error) {
+      this.#log.event('store.failed', { err: error, during: 'housekeeping' })
+    }
+  }
+
+  [Symbol.dispose](): void {
+    for (const timer of this.#timers) clearTimeout(timer)
+  }
+}

@@ -35,8 +35,10 @@ export class EgressPath {
   /** Takes a slot; without one the waiter is called once when one is free. */
   acquire(waiter: SlotWaiter): boolean {
     if (this.#taken >= this.#connectionsMax) {
-      this.#waiters.add(waiter)
-      this.#closeIdle()
+      if (!this.#waiters.has(waiter)) {
+        this.#waiters.add(waiter)
+        this.#closeIdle()
+      }
       return false
     }
     this.#taken++
@@ -51,6 +53,11 @@ export class EgressPath {
       this.#waiters.delete(waiter)
       waiter.pump()
     }
+  }
+
+  /** Does somebody else wait for a slot? */
+  isWantedBeside(waiter: SlotWaiter): boolean {
+    return this.#waiters.size > (this.#waiters.has(waiter) ? 1 : 0)
   }
 
   /** A waiter that is going out of use. */

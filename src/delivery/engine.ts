@@ -305,7 +305,9 @@ export class DeliveryEngine implements SmtpTicking {
   #ran(batch: DeliveryBatch, connection: Connection, hop: NextHop, result: AttemptResult): void {
     const { outcomes, again, markToken } = result
     const { marks } = this.#ports
-    if (outcomes[0]?.outcome.source === 'reply') connection.answered++
+    if (outcomes[0]?.outcome.source === 'reply' && connection.answered++ === 0) {
+      this.#health.succeeded(connection.remoteAddress)
+    }
     if (outcomes.length > 0) {
       const clear = markToken < 0 ? null : () => marks.clear(markToken)
       this.#settling.settle(batch, outcomes, connection.session.facts.capabilities.hasDsn, clear)

@@ -4,7 +4,7 @@
 //
 // State                     what pump() does
 // connections with room     hands out batches, first to connections without load
-// backlog outgrows them     opens one more, at most as many at once as are open (one while none is)
+// backlog outgrows them     opens more, at most as many at once as have been answered something; one while there is none
 // hosts just failed         ends all that wait with that failure, in steps; after the back-off one opening probes again
 // empty                     nothing; connections go by idle time
 //
@@ -108,6 +108,7 @@ export class NextHop implements ConnectionOwner, SlotWaiter {
       if (!connection.isOpen) this.lostConnection(connection)
     } else if (connection.session.end !== null) this.#forget(connection)
     this.pump()
+    if (connection.load === 0 && this.target.path.isWantedBeside(this)) this.lostConnection(connection)
   }
 
   /** Once a second: a head that waits although nothing grew may get one connection more. */
@@ -167,9 +168,12 @@ export class NextHop implements ConnectionOwner, SlotWaiter {
       }
     }
     const open = this.connections.length
-    const wanted =
-      open === 0 ? 1 : open + Math.ceil(this.queue.size / this.#ports.options.backlogPerConnection) - 1
-    while (this.#openings < Math.max(1, open) && open + this.#openings < Math.max(wanted, 1)) {
+    const proven = this.connections.reduce((count, one) => count + (one.answered > 0 ? 1 : 0), 0)
+    // Until a first connection has been answered something, more of them tell us nothing.
+    if (open > 0 && proven === 0) return
+    const surplus = Math.ceil(this.queue.size / this.#ports.options.backlogPerConnection) - 1
+    const wanted = open === 0 ? 1 : open + surplus
+    while (this.#openings < Math.max(1, proven) && open + this.#openings < wanted) {
       if (!this.#open()) return
     }
   }

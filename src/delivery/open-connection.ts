@@ -152,7 +152,8 @@ export class ConnectionOpener {
       health.failed(remoteAddress, failure, clock.monotonicMs())
       return failure
     }
-    health.succeeded(remoteAddress)
+    // Not yet well: a host that greets and then drops us is no better than a dead one. The first answer counts.
+    health.undecided(remoteAddress)
     const messagesMax = Math.min(
       this.#options.messagesPerConnection,
       session.facts.capabilities.mailMax ?? Number.POSITIVE_INFINITY,

@@ -184,6 +184,11 @@ export class Harness {
     })
   }
 
+  /** Looks at the conditions that are waited for. */
+  poke(): void {
+    this.#look()
+  }
+
   /** Moves time and ticks everything. */
   advance(ms: number): void {
     this.nowMs += ms

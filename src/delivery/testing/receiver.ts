@@ -85,6 +85,7 @@ class Dialogue {
   #isWaiting = false
   #mails = 0
   #mail = ''
+  #hasMail = false
   #rcpts = 0
   #recipients: string[] = []
   #rcptLines: string[] = []
@@ -122,7 +123,7 @@ class Dialogue {
       if (at < 0) return
       const text = this.#buffer.slice(0, at)
       this.#buffer = this.#buffer.slice(at + mark.length)
-      if (this.#isInData) void this.#end(`${text}\r\n`)
+      if (this.#isInData) void this.#end(`${text}\r\n`.slice(2))
       else this.#command(text)
     }
   }
@@ -157,10 +158,14 @@ class Dialogue {
       this.#recipients = []
       this.#rcptLines = []
       this.#rcpts = 0
-      this.#answer(options.onMail?.(++this.#mails, line) ?? '250 2.1.0 ok')
+      const answer = options.onMail?.(++this.#mails, line) ?? '250 2.1.0 ok'
+      this.#hasMail = answer.startsWith('2')
+      this.#answer(answer)
     } else if (verb === 'RCPT') {
       const path = /<([^>]*)>/.exec(line)?.[1] ?? ''
-      const answer = options.onRcpt?.(path, ++this.#rcpts) ?? '250 2.1.5 ok'
+      const answer = this.#hasMail
+        ? (options.onRcpt?.(path, ++this.#rcpts) ?? '250 2.1.5 ok')
+        : '503 5.5.1 MAIL first'
       if (answer.startsWith('2')) {
         this.#recipients.push(path)
         this.#rcptLines.push(line)
@@ -170,6 +175,8 @@ class Dialogue {
       const answer =
         this.#recipients.length === 0 ? '503 5.5.1 no recipients' : (options.onData?.() ?? '354 go')
       this.#isInData = answer.startsWith('3')
+      // A lone dot ends the content too.
+      if (this.#isInData) this.#buffer = `\r\n${this.#buffer}`
       this.#answer(answer)
     } else if (verb === 'QUIT') {
       this.#socket.end('221 2.0.0 bye\r\n')

@@ -1,0 +1,142 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { notifyBits } from '../queue/index.ts'
+import { Harness, planOf } from './testing/harness.ts'
+import { startReceiver } from './testing/receiver.ts'
+
+const plan = planOf('b.test', ['mx.b.test', '127.0.0.1'])
+const refusing = {
+  onRcpt: (path: string) =>
+    path.startsWith('no') ? '550 5.1.1 no such user' : path.startsWith('late') ? '450 4.2.1 later' : '250 ok',
+}
+
+function reportsOf(harness: Harness): string[] {
+  return harness.settled.flatMap(({ messages }) =>
+    messages.map(message =>
+      message.content.kind === 'inline' ? Buffer.concat(message.content.parts).toString() : '',
+    ),
+  )
+}
+
+test('a stream that wants DSN mail gets one report a batch, in the commit of its outcomes', async () => {
+  await using mx = await startReceiver(refusing)
+  const harness = new Harness(mx.port)
+  harness.plans.set('b.test', plan)
+  harness.send(['no1@b.test', 'yes@b.test', 'no2@b.test'], { sendsDsn: true, envelopeId: 'env-1' })
+  await harness.settledCount(3)
+  const reports = reportsOf(harness)
+  assert.equal(reports.length, 1)
+  assert.match(reports[0]!, /^To: <sender@example.test>\r$/m)
+  assert.match(reports[0]!, /Original-Envelope-Id: env-1/)
+  assert.equal(reports[0]!.match(/Action: failed/g)?.length, 2)
+  assert.match(reports[0]!, /Diagnostic-Code: smtp; 550 5\.1\.1 no such user/)
+  assert.match(reports[0]!, /Remote-MTA: dns; mx\.b\.test/)
+  const message = harness.settled.flatMap(one => one.messages)[0]!
+  assert.equal(message.reversePath, '')
+  assert.equal(message.sendsDsn, false)
+  assert.equal(message.recipients[0]?.forwardPath, 'sender@example.test')
+  assert.equal(message.recipients[0]?.domain, 'example.test')
+  await harness.close()
+})
+
+test('no report: events only, the null reverse-path, NOTIFY=NEVER, NOTIFY without FAILURE', async () => {
+  await using mx = await startReceiver(refusing)
+  const harness = new Harness(mx.port)
+  harness.plans.set('b.test', plan)
+  harness.send(['no1@b.test'], { sendsDsn: false })
+  harness.send(['no2@b.test'], { sendsDsn: true, reversePath: '', sentReversePath: '' })
+  harness.send([{ forwardPath: 'no3@b.test', notify: notifyBits.never }], { sendsDsn: true })
+  harness.send([{ forwardPath: 'no4@b.test', notify: notifyBits.success }], { sendsDsn: true })
+  harness.send([{ forwardPath: 'no5@b.test', notify: notifyBits.failure }], { sendsDsn: false })
+  await harness.settledCount(5)
+  assert.deepEqual(reportsOf(harness), [])
+  await harness.close()
+})
+
+test('RET decides whether the message or its header comes back', async () => {
+  await using mx = await startReceiver(refusing)
+  const harness = new Harness(mx.port)
+  harness.plans.set('b.test', plan)
+  for (const ret of ['FULL', 'HDRS'] as const) harness.send([`no-${ret}@b.test`], { sendsDsn: true, ret })
+  await harness.settledCount(2)
+  const [full, headers] = reportsOf(harness).sort((a, b) => b.length - a.length) as [string, string]
+  assert.match(full, /Content-Type: message\/rfc822\r\n\r\nReceived: from here\r\nSubject: hello\r\n\r\nbody/)
+  assert.match(headers, /Content-Type: text\/rfc822-headers/)
+  assert.ok(!headers.includes('\r\nbody\r\n'))
+  await harness.close()
+})
+
+test('DSN parameters go on to a peer with DSN, which then reports itself', async () => {
+  await using mx = await startReceiver({ keywords: ['PIPELINING', 'DSN'] })
+  const harness = new Harness(mx.port)
+  harness.plans.set('b.test', plan)
+  const recipient = {
+    forwardPath: 'to@b.test',
+    notify: notifyBits.success | notifyBits.failure,
+    originalRecipient: 'rfc822;first@b.test',
+  }
+  harness.send([recipient], { sendsDsn: true, ret: 'HDRS', envelopeId: 'e+1' })
+  await harness.settledCount(1)
+  assert.match(mx.messages[0]!.mail, / RET=HDRS/)
+  assert.match(mx.messages[0]!.mail, / ENVID=e\+2B1/)
+  assert.match(mx.messages[0]!.rcptLines[0]!, / NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;first@b\.test/)
+  assert.deepEqual(reportsOf(harness), [])
+  await harness.close()
+})
+
+test('NOTIFY=SUCCESS to a peer without DSN makes a report that says relayed', async () => {
+  await using mx = await startReceiver()
+  const harness = new Harness(mx.port)
+  harness.plans.set('b.test', plan)
+  harness.send([{ forwardPath: 'to@b.test', notify: notifyBits.success }], { sendsDsn: true })
+  await harness.settledCount(1)
+  assert.match(reportsOf(harness)[0]!, /Action: relayed/)
+  assert.match(reportsOf(harness)[0]!, /Status: 2\.0\.0/)
+  assert.ok(!mx.messages[0]!.rcptLines[0]!.includes('NOTIFY'))
+  await harness.close()
+})
+
+test('delay notices are off by default, and with the option come once', async () => {
+  await using mx = await startReceiver(refusing)
+  for (const { delayNoticeAfterMs, notified, count } of [
+    { delayNoticeAfterMs: null, notified: false, count: 0 },
+    { delayNoticeAfterMs: 3_600_000, notified: false, count: 1 },
+    { delayNoticeAfterMs: 3_600_000, notified: true, count: 0 },
+  ]) {
+    const harness = new Harness(mx.port, { delayNoticeAfterMs })
+    harness.plans.set('b.test', plan)
+    harness.send([{ forwardPath: 'late@b.test', isDelayNotified: notified }], {
+      sendsDsn: true,
+      acceptedAtMs: harness.nowMs - 7_200_000,
+    })
+    await harness.settledCount(1)
+    assert.equal(reportsOf(harness).length, count)
+    if (count > 0) assert.match(reportsOf(harness)[0]!, /Action: delayed/)
+    assert.equal(harness.settled[0]!.settlement.isDelayNotified, count > 0 || notified)
+    await harness.close()
+  }
+})
+
+test('an expired recipient is reported as failed with the last reply', async () => {
+  await using mx = await startReceiver(refusing)
+  const harness = new Harness(mx.port)
+  harness.plans.set('b.test', plan)
+  harness.send(['late@b.test'], { sendsDsn: true, expiresAtMs: harness.nowMs })
+  await harness.settledCount(1)
+  const [report] = reportsOf(harness)
+  assert.match(report!, /Action: failed/)
+  assert.match(report!, /Status: 5\.4\.7/)
+  assert.match(report!, /Diagnostic-Code: smtp; 450 4\.2\.1 later/)
+  await harness.close()
+})
+
+test('a report that cannot be made costs no outcome', async () => {
+  await using mx = await startReceiver(refusing)
+  const harness = new Harness(mx.port, {}, { makeReport: () => Promise.reject(new Error('no keys')) })
+  harness.plans.set('b.test', plan)
+  harness.send(['no@b.test'], { sendsDsn: true })
+  await harness.settledCount(1)
+  assert.deepEqual(harness.kinds(), ['no@b.test bounced'])
+  await harness.close()
+  assert.equal(harness.settled.length, 1)
+})

@@ -1,0 +1,153 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { loadConfig } from '../config/index.ts'
+import { commandModules } from './program.ts'
+import { cliReference } from './reference.ts'
+import { type Ran, run } from './test-kit.ts'
+
+const main = join(import.meta.dirname, '..', 'main.ts')
+
+function temporaryFolder(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'postrider-cli-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** Runs the real program. */
+function spawn(cwd: string, ...argv: string[]): Promise<Ran> {
+  return new Promise(resolve => {
+    execFile(process.execPath, [main, ...argv], { cwd }, (error, stdout, stderr) => {
+      resolve({ code: Number(error?.code ?? 0), stdout, stderr })
+    })
+  })
+}
+
+test('the program exits 0 when done, 1 for an error and 2 for usage, with errors as JSON when asked', async t => {
+  const cwd = temporaryFolder(t)
+  const version = await spawn(cwd, '--version')
+  assert.equal(version.code, 0)
+  assert.match(version.stdout, /^\d+\.\d+\.\d+\n$/)
+  const noServer = await spawn(cwd, '--json', 'account', 'list')
+  assert.equal(noServer.code, 1)
+  const { error } = JSON.parse(noServer.stderr) as { error: Record<'code' | 'message' | 'hint', string> }
+  assert.equal(error.code, 'server-not-running')
+  assert.match(error.hint, /postrider serve/)
+  assert.equal(noServer.stdout, '')
+  const usage = await spawn(cwd, 'account', 'list', '--nonsense', '--json')
+  assert.equal(usage.code, 2)
+  assert.equal((JSON.parse(usage.stderr) as { error: { code: string } }).error.code, 'usage')
+})
+
+test('usage errors name what is wrong and exit 2, wherever they are', async t => {
+  const cwd = temporaryFolder(t)
+  for (const [line, what] of [
+    ['acount', /unknown command 'acount'/],
+    ['account', /subcommand is missing/],
+    ['account create', /missing required argument 'name'/],
+    ['domain add example.test', /--account/],
+    ['credential create --account a --kind telnet', /telnet/],
+    ['queue list --limit 0', /from 1 to 1000/],
+    ['queue hold', /which recipients/],
+    ['queue reroute --all', /--smarthost/],
+    ['stream update default --account a', /nothing to change/],
+    ['events --after x', /whole number/],
+    ['send --from a@example.test', /--to/],
+    ['--config', /argument missing/],
+  ] as const) {
+    const { code, stderr, stdout } = await run(line.split(' '), { cwd })
+    assert.equal(code, 2, line)
+    assert.match(stderr, what, line)
+    assert.equal(stderr.trimEnd().split('\n').length, 2, `${line}: what, and what next`)
+    assert.equal(stdout, '')
+  }
+})
+
+test('help exits 0 for the program and for each command; no arguments exit 2', async t => {
+  const cwd = temporaryFolder(t)
+  const all = await run(['--help'], { cwd })
+  assert.equal(all.code, 0)
+  for (const name of Object.keys(commandModules)) {
+    assert.match(all.stdout, new RegExp(`^ {2}${name} `, 'm'))
+    const help = await run([name, '--help'], { cwd })
+    assert.equal(help.code, 0, name)
+    assert.match(help.stdout, /--json/, `${name} shows the global options`)
+  }
+  assert.equal((await run([], { cwd })).code, 2)
+})
+
+test('commands that need a server say how to start it, with the configuration that was given', async t => {
+  const cwd = temporaryFolder(t)
+  await run(['init'], { cwd })
+  for (const line of ['account list', 'message list', 'queue list', 'events', 'domain list']) {
+    const { code, stderr } = await run([...line.split(' '), '--config', 'postrider.toml'], { cwd })
+    assert.equal(code, 1, line)
+    assert.match(stderr, /no server is running/)
+    assert.match(stderr, /postrider serve --config postrider.toml/)
+  }
+})
+
+test('a configuration with problems is an error that names them', async t => {
+  const cwd = temporaryFolder(t)
+  const { code, stderr } = await run(['account', 'list', '--config', 'missing.toml'], { cwd })
+  assert.equal(code, 1)
+  assert.match(stderr, /missing\.toml: this configuration file does not exist/)
+})
+
+test('init writes a configuration that loads, and never overwrites one', async t => {
+  const cwd = temporaryFolder(t)
+  assert.equal((await run(['init', '--hostname', 'mx.example.test'], { cwd })).code, 0)
+  const path = join(cwd, 'postrider.toml')
+  const text = readFileSync(path, 'utf8')
+  const loaded = loadConfig({ cwd, env: {}, machineName: 'box' })
+  assert.ok(loaded.ok)
+  assert.equal(loaded.config.hostname, 'mx.example.test')
+  assert.deepEqual(
+    loaded.config.listeners.map(one => [one.kind, one.address.port]),
+    [
+      ['relay', 2525],
+      ['submission', 2587],
+      ['submissions', 2465],
+    ],
+  )
+  const again = await run(['init', '--json'], { cwd })
+  assert.equal(again.code, 1)
+  assert.match(again.stderr, /"code":"exists"/)
+  assert.equal(readFileSync(path, 'utf8'), text)
+})
+
+test('bounce classify works without a server', async t => {
+  const cwd = temporaryFolder(t)
+  const { code, stdout } = await run(['bounce', 'classify', '550', '5.1.1', 'no such user', '--json'], {
+    cwd,
+  })
+  assert.equal(code, 0)
+  const means = JSON.parse(stdout) as Record<'category' | 'scope' | 'kind', string>
+  assert.deepEqual([means.kind, means.category, means.scope], ['bounced', 'unknown-recipient', 'recipient'])
+  assert.equal((await run(['bounce', 'classify', 'hello'], { cwd })).code, 1)
+})
+
+test('serve hands the configuration on and exits as the server did', async t => {
+  const cwd = temporaryFolder(t)
+  const asked: unknown[] = []
+  const { code } = await run(['serve', '--config', 'x.toml'], {
+    cwd,
+    application: {
+      serve: async options => {
+        asked.push(options)
+        return 1
+      },
+    },
+  })
+  assert.equal(code, 1)
+  assert.deepEqual(asked, [{ configPath: 'x.toml' }])
+})
+
+test('the reference page has every command', () => {
+  const page = cliReference()
+  for (const name of Object.keys(commandModules))
+    assert.match(page, new RegExp(`^## postrider ${name}$`, 'm'))
+})

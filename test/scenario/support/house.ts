@@ -1,0 +1,116 @@
+// What most scenarios begin with: a running Postrider with an account, its domain and a credential, and its doors.
+
+import { type CommandResult, freePort, Postrider, type PostriderOptions } from '../../support/postrider.ts'
+import { SmtpClient } from './client.ts'
+
+/** A credential as it is shown once. */
+export interface Login {
+  readonly id: string
+  readonly username: string
+  readonly secret: string
+}
+
+/** Ports of the doors that {@link doors} writes. */
+export interface Ports {
+  readonly relay: number
+  readonly submission: number
+  readonly submissions: number
+}
+
+/** TOML of one listener of each kind on free ports. `relay` and `submission` are added to these sections. */
+export async function doors(
+  more: { relay?: string; submission?: string } = {},
+): Promise<{ readonly ports: Ports; readonly toml: string }> {
+  const ports = { relay: await freePort(), submission: await freePort(), submissions: await freePort() }
+  const section = (kind: keyof Ports, text: string): string =>
+    `[[listener]]\naddress = "127.0.0.1:${ports[kind]}"\nkind = "${kind}"\n${text}\n`
+  const toml = [
+    section('relay', more.relay ?? ''),
+    section('submission', more.submission ?? ''),
+    section('submissions', more.submission ?? ''),
+  ].join('')
+  return { ports, toml }
+}
+
+/** A Postrider that is ready to send for `acme.example`. */
+export class House implements AsyncDisposable {
+  readonly server: Postrider
+  readonly ports: Ports
+  readonly login: Login
+
+  private constructor(server: Postrider, ports: Ports, login: Login) {
+    this.server = server
+    this.ports = ports
+    this.login = login
+  }
+
+  /** Starts with all doors; account `acme` sends as `acme.example`, unsigned. */
+  static async open(
+    toml: string,
+    more: { relay?: string; submission?: string } & Partial<Omit<PostriderOptions, 'toml'>> = {},
+  ): Promise<House> {
+    const { relay, submission, ...options } = more
+    const made = await doors({
+      ...(relay === undefined ? {} : { relay }),
+      ...(submission === undefined ? {} : { submission }),
+    })
+    const server = await Postrider.start({ ...options, toml: `${toml}\n${made.toml}` })
+    const login = await makeAccount(server, 'acme', 'acme.example')
+    return new House(server, made.ports, login)
+  }
+
+  /** A client that is logged in at the submission door. */
+  async client(login: Login = this.login): Promise<SmtpClient> {
+    const client = await SmtpClient.connect(this.ports.submission)
+    await client.login(login.username, login.secret)
+    return client
+  }
+
+  command(...args: readonly string[]): Promise<CommandResult> {
+    return this.server.command(...args)
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.server[Symbol.asyncDispose]()
+  }
+}
+
+/** An account with a trusted, unsigned domain and an SMTP login. */
+export async function makeAccount(server: Postrider, name: string, domain: string): Promise<Login> {
+  await server.json('account', 'create', name)
+  await server.json('domain', 'add', '--account', name, '--trust', '--no-dkim', domain)
+  return await server.json<Login & Record<string, never>>('credential', 'create', '--account', name)
+}
+
+/** A small message; `fields` come before the blank line. */
+export function message(fields: readonly string[] = [], body: string = 'Hello.'): string {
+  return [
+    'From: Ann <ann@acme.example>',
+    'To: bob@there.example',
+    'Subject: a scenario',
+    ...fields,
+    '',
+    body,
+  ].join('\r\n')
+}
+
+/** An event with the fields that scenarios look at. */
+export type ShownEvent = Record<string, unknown> & {
+  readonly seq: number
+  readonly type: string
+  readonly messageId: string | null
+}
+
+/** Events of one message. */
+export function eventsOf(events: readonly Record<string, unknown>[], messageId: string): ShownEvent[] {
+  return events.filter(event => event.messageId === messageId) as ShownEvent[]
+}
+
+/** True when each of these messages has an event of this type. */
+export function haveAll(
+  events: readonly Record<string, unknown>[],
+  ids: readonly string[],
+  type: string,
+): boolean {
+  return ids.every(id => events.some(event => event.messageId === id && event.type === type))
+}

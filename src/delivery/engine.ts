@@ -17,7 +17,7 @@ import type { ContentReader } from './content.ts'
 import type { DeliveryBatch, InHand } from './delivery-batch.ts'
 import { type Destination, Destinations, type PlanSource } from './destinations.ts'
 import { giveBacksOf } from './give-back.ts'
-import type { HostFailure } from './host-failure.ts'
+import { dropFailure, type HostFailure } from './host-failure.ts'
 import { HostHealth } from './host-health.ts'
 import { localFailures } from './local-failure.ts'
 import type { NextHop } from './next-hop.ts'
@@ -69,6 +69,8 @@ export interface DeliveryGauges {
 /** Batches that waited for a plan are placed so many at a time. */
 const placedPerStep = 100
 const sweepEveryMs = 60_000
+/** Below the retry interval with its jitter. */
+const backoffShare = 0.8
 
 /** One per relay thread. */
 export class DeliveryEngine implements SmtpTicking {
@@ -92,7 +94,12 @@ export class DeliveryEngine implements SmtpTicking {
     this.#options = options
     this.#routes = ports.routes
     this.#destinations = new Destinations(ports.planner, ports.clock)
-    this.#health = new HostHealth(options.hostBackoffMs, options.hostBackoffMsMax)
+    // A retry that falls due should find its host open to a probe: the back-off stays below the shortest interval.
+    const shortestMs = Math.min(...options.retry.intervalsMs) * backoffShare
+    this.#health = new HostHealth(
+      Math.min(options.hostBackoffMs, shortestMs),
+      Math.min(options.hostBackoffMsMax, shortestMs),
+    )
     const { memory, ticker, clock, connect } = ports
     const opener = new ConnectionOpener(
       {
@@ -112,6 +119,7 @@ export class DeliveryEngine implements SmtpTicking {
       pool: this.#pool,
       clock,
       options,
+      signal: this.#stopping.signal,
       run: (batch, connection, hop) => this.#run(batch, connection, hop),
       failed: (batch, failures) => this.#noHost(batch, failures),
     })
@@ -143,6 +151,12 @@ export class DeliveryEngine implements SmtpTicking {
   /** Routes as reloaded: for recipients that come from now on. */
   setRoutes(routes: RouteTable): void {
     this.#routes = routes
+  }
+
+  /** Forgets which hosts failed: for an operator who asks for a retry now. */
+  forgetFailures(): void {
+    this.#health.clear()
+    this.#hops.forgetFailures()
   }
 
   /** Takes responsibility for the leased recipients. `content` is the content without prefix, or null to read it when needed. */
@@ -320,7 +334,11 @@ export class DeliveryEngine implements SmtpTicking {
 
   #again(batch: DeliveryBatch, connection: Connection, hop: NextHop, result: AttemptResult): void {
     const isLost = result.why === 'connection-lost'
-    if (isLost && connection.answered === 0) this.#dropped(connection)
+    if (isLost && connection.answered === 0) {
+      const why = connection.session.end?.message ?? 'the connection was lost'
+      const failure = dropFailure(connection, connection.tls, why)
+      this.#health.failed(connection.remoteAddress, failure, this.#ports.clock.monotonicMs())
+    }
     if (result.why === 'too-many-recipients') {
       const taken = batch.recipients.length - result.again.length
       if (taken > 0) hop.recipientsMax = Math.min(hop.recipientsMax, taken)
@@ -328,27 +346,6 @@ export class DeliveryEngine implements SmtpTicking {
     const rest = { ...batch, recipients: result.again, reruns: batch.reruns + (isLost ? 1 : 0) }
     if (this.#isDraining) this.#giveBack(rest)
     else hop.putBack(rest)
-  }
-
-  /** A host that drops us before it answered anything is as bad as one that does not answer: leave it alone for a while. */
-  #dropped(connection: Connection): void {
-    const text = connection.session.end?.message ?? 'the connection was lost'
-    const { enhanced, category, scope } = localFailures.connectionLost(text, false, 'mail')
-    const failure: HostFailure = {
-      stage: 'mail',
-      code: 451,
-      enhanced,
-      text,
-      isPermanent: false,
-      isTls: false,
-      remoteHost: connection.host,
-      remoteAddress: connection.remoteAddress,
-      tls: connection.tls,
-      category,
-      scope,
-      source: 'local',
-    }
-    this.#health.failed(connection.remoteAddress, failure, this.#ports.clock.monotonicMs())
   }
 
   #noHost(batch: DeliveryBatch, failures: readonly HostFailure[]): void {

@@ -23,6 +23,8 @@ export interface HostFailure {
   readonly category: Category
   readonly scope: OutcomeScope
   readonly source: 'reply' | 'local'
+  /** It stands for a host that was not tried again so soon after. */
+  readonly isRemembered?: true
 }
 
 /** A host and address as tried. */
@@ -108,6 +110,22 @@ export function tlsRefusal(tried: TriedHost, why: string): HostFailure {
     remoteHost: tried.host,
     remoteAddress: tried.remoteAddress,
     tls: '',
+    source: 'local',
+  }
+}
+
+/** A host that drops us before it answered anything is as bad as one that does not answer. */
+export function dropFailure(tried: TriedHost, tls: string, why: string): HostFailure {
+  return {
+    ...lost,
+    stage: 'mail',
+    code: 451,
+    text: why,
+    isPermanent: false,
+    isTls: false,
+    remoteHost: tried.host,
+    remoteAddress: tried.remoteAddress,
+    tls,
     source: 'local',
   }
 }

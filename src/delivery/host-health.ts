@@ -44,6 +44,10 @@ export class HostHealth {
     if (entry !== undefined) entry.isProbing = true
   }
 
+  clear(): void {
+    this.#entries.clear()
+  }
+
   succeeded(address: string): void {
     this.#entries.delete(address)
   }

@@ -133,6 +133,54 @@ test('a host that refuses connections is told as it is', async () => {
   await harness.close()
 })
 
+test('an operator who asks for a retry now need not wait for the back-off', async () => {
+  let isDead = true
+  await using mx = await startReceiver({
+    address: '127.0.0.2',
+    get greeting() {
+      return isDead ? ('drop' as const) : '220 hello'
+    },
+  })
+  const harness = new Harness(mx.port)
+  harness.plans.set('b.test', only)
+  harness.send(['first@b.test'])
+  await harness.settledCount(1)
+  isDead = false
+  harness.send(['second@b.test'])
+  await harness.settledCount(2)
+  assert.equal(mx.connections, 1)
+  assert.match(harness.settled[1]!.facts.conversation[0]!, /^mx1\.b\.test /)
+  harness.engine.forgetFailures()
+  harness.send(['third@b.test'])
+  await harness.settledCount(3)
+  assert.deepEqual(harness.kinds(), [
+    'first@b.test deferred',
+    'second@b.test deferred',
+    'third@b.test delivered',
+  ])
+  await harness.close()
+})
+
+test('the back-off stays below the shortest retry interval, so that a due retry finds the host open', async () => {
+  let isDead = true
+  await using mx = await startReceiver({
+    address: '127.0.0.2',
+    get greeting() {
+      return isDead ? ('drop' as const) : '220 hello'
+    },
+  })
+  const harness = new Harness(mx.port, { retry: { intervalsMs: [1_000] }, hostBackoffMs: 60_000 })
+  harness.plans.set('b.test', only)
+  for (let i = 1; i <= 4; i++) {
+    isDead = i < 4
+    harness.send([`to${i}@b.test`])
+    await harness.settledCount(i)
+    harness.advance(900)
+  }
+  assert.equal(mx.messages.length, 1)
+  await harness.close()
+})
+
 const certificate = makeCertificate('mx1.b.test')
 
 test('STARTTLS is used where it is offered, whatever the certificate says, and the outcome names it', async () => {

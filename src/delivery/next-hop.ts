@@ -43,6 +43,8 @@ export interface HopPorts {
   readonly pool: ConnectionPool
   readonly clock: Clock
   readonly options: DeliveryOptions
+  /** Aborted when the engine stops: a connection that opens then is of no use. */
+  readonly signal: AbortSignal
   /** Runs a batch on a connection; the engine calls `ran` when it is over. */
   run(batch: DeliveryBatch, connection: Connection, hop: NextHop): void
   /** No host could be reached for this batch. */
@@ -131,6 +133,12 @@ export class NextHop implements ConnectionOwner, SlotWaiter {
     connection.session.onIdleEnd = () => this.lostConnection(connection)
   }
 
+  /** The hosts may be tried again at once. */
+  forgetFailures(): void {
+    this.#failures = null
+    this.pump()
+  }
+
   /** Gives an idle connection away: the slot moves with it. */
   giveAway(connection: Connection): void {
     const at = this.connections.indexOf(connection)
@@ -198,6 +206,11 @@ export class NextHop implements ConnectionOwner, SlotWaiter {
       return
     }
     const { connection, isTakenOver } = result
+    if (this.#ports.signal.aborted) {
+      if (!isTakenOver) connection.session.destroy()
+      this.target.path.release()
+      return
+    }
     this.#failures = null
     if (isTakenOver && !this.#takeOver(connection)) this.target.path.release()
     if (!isTakenOver) {

@@ -48,6 +48,10 @@ export class NextHops {
     return result?.kind === 'plan' ? hostsKey(result, smarthost) : null
   }
 
+  forgetFailures(): void {
+    for (const hop of this.#hops.values()) hop.forgetFailures()
+  }
+
   tick(nowMs: number): void {
     for (const hop of this.#hops.values()) hop.tick(nowMs)
   }

@@ -93,7 +93,7 @@ export class ConnectionOpener {
       if (failure === null) dialled++
       const result = failure ?? (await this.#dial(candidate, target, key, false))
       if (result instanceof Connection) return { kind: 'open', connection: result, isTakenOver: false }
-      failures.push(result)
+      failures.push(failure === null ? result : { ...failure, isRemembered: true })
       untilMs = Math.min(untilMs, this.#ports.health.blockedUntilMs(candidate.remoteAddress))
       if (result.isTls && this.#mayGoClear(candidate, target)) withoutTls.push(candidate)
     }

@@ -55,7 +55,7 @@ export interface DeliveryOptions {
   readonly rerunsMax: number
   /** A host that failed is left alone this long, doubled with each failure, milliseconds. Default 5,000. */
   readonly hostBackoffMs: number
-  /** Upper bound of the above. Default 10 minutes. */
+  /** Upper bound of the above. Default 10 minutes; never above the shortest retry interval, so that a due retry may probe. */
   readonly hostBackoffMsMax: number
   /** Recipients ready or in an attempt. Default 20,000. */
   readonly readyRecipientsMax: number

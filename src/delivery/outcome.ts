@@ -163,9 +163,10 @@ export function noHost(
     atMs,
     isUncertain: recipient.isUncertain,
   }
-  const conversation = failures
-    .slice(0, linesMax)
-    .map(one => line(`${one.remoteHost} ${one.remoteAddress} ${one.stage}: ${one.code} ${one.text}`))
+  const conversation = failures.slice(0, linesMax).map(one => {
+    const note = one.isRemembered === true ? ' (not tried again so soon)' : ''
+    return line(`${one.remoteHost} ${one.remoteAddress} ${one.stage}${note}: ${one.code} ${one.text}`)
+  })
   return { recipient, outcome, conversation }
 }
 

@@ -1,4 +1,6 @@
 // What Google says: Gmail and Workspace. One number is used for several things there, so the text decides.
+//
+// Place: asked before the common texts (table.ts). Every rule has samples that must win it, tested with the table.
 
 import type { Rule } from '../types.ts'
 

@@ -1,4 +1,6 @@
 // What Microsoft says: 365 (business) and Outlook.com (consumers). Codes in brackets or after "S" name the rule there.
+//
+// Place: asked before the common texts (table.ts). Every rule has samples that must win it, tested with the table.
 
 import type { Rule } from '../types.ts'
 

@@ -1,4 +1,6 @@
 // What Yahoo (with AOL and Verizon) and iCloud say. Their bracketed words name the rule.
+//
+// Place: asked before the common texts (table.ts). Every rule has samples that must win it, tested with the table.
 
 import type { Rule } from '../types.ts'
 

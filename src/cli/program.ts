@@ -22,6 +22,7 @@ export const commandModules: Readonly<Record<string, () => Promise<CommandModule
   queue: async () => (await import('./queue.ts')).queueCommand,
   events: async () => (await import('./events.ts')).eventsCommand,
   bounce: async () => (await import('./bounce.ts')).bounceCommand,
+  lab: async () => (await import('./lab.ts')).labCommand,
   backup: async () => (await import('./backup.ts')).backupCommand,
   restore: async () => (await import('./restore.ts')).restoreCommand,
 }

@@ -13,6 +13,7 @@ import { doctorCommand } from './doctor.ts'
 import { domainCommand } from './domain.ts'
 import { eventsCommand } from './events.ts'
 import { initCommand } from './init.ts'
+import { labCommand } from './lab.ts'
 import { messageCommand } from './message.ts'
 import { type CommandModule, makeProgram } from './program.ts'
 import { queueCommand } from './queue.ts'
@@ -34,6 +35,7 @@ const modules: readonly CommandModule[] = [
   queueCommand,
   eventsCommand,
   bounceCommand,
+  labCommand,
   backupCommand,
   restoreCommand,
 ]

@@ -125,7 +125,7 @@ function accepted(event: ToldEvent): string[] {
 function outcomeLines(event: ToldEvent, outcome: OutcomeJson): string[] {
   const { remoteHost, remoteAddress, tls, stage, code, enhancedCode, text, category, scope, isUncertain } =
     outcome
-  const attempt = event.attempt ? `attempt ${event.attempt}` : 'no attempt'
+  const attempt = attemptText(event.attempt ?? 0, stage)
   const host = remoteHost === '' && remoteAddress === '' ? '' : ` ${remoteHost} [${remoteAddress}]`
   const reached = host === '' ? '' : `${outcome.kind === 'delivered' ? ' to' : ' at'}${host}`
   const security = host === '' ? '' : tls === '' ? ' in the clear' : ` over ${tls}`
@@ -144,4 +144,10 @@ function outcomeLines(event: ToldEvent, outcome: OutcomeJson): string[] {
     ...next,
     ...said,
   ]
+}
+
+/** A decision of ours comes after attempts, not in one. */
+function attemptText(attempt: number, stage: OutcomeJson['stage']): string {
+  if (attempt === 0) return 'without an attempt'
+  return stage === 'queue' ? `after ${counted(attempt, 'attempt')}` : `attempt ${attempt}`
 }

@@ -6,6 +6,7 @@
 //   4. start the DNS server with the hosts' addresses.
 // Invariant: everything is on loopback.
 
+import { systemClock } from '../base/index.ts'
 import { startTicker } from '../protocol/smtp/index.ts'
 import { Attempts } from './attempts.ts'
 import { type LabBehaviour, ordinaryBehaviour } from './behaviour.ts'
@@ -79,7 +80,8 @@ export function isLabAddress(address: string): boolean {
 /** Starts a lab; rejects with the system's error when a wanted port is taken or the folder cannot be made. */
 export async function startLab(options: LabOptions = {}): Promise<Lab> {
   const clock = options.clock ?? systemLabClock
-  const certificates = new LabCertificates(clock.nowMs())
+  // By the machine's clock: clients judge certificates by theirs, whatever the lab's clock says.
+  const certificates = new LabCertificates(systemClock.nowMs())
   const files = typeof options.directory === 'string' ? new InboxFiles(options.directory) : null
   const inbox = new Inbox(options.inboxLimits ?? defaultInboxLimits, files)
   const ticker = startTicker()

@@ -59,11 +59,24 @@ const always = (at: ReplyStage, code: number, enhanced: string, text: string): R
   times: null,
 })
 
-/** `[code, enhanced code, text]` of a match with these three groups. */
-function chosenReply(match: RegExpExecArray): SmtpReply {
-  const code = Number(match[1])
-  const enhanced = match[2] ?? enhancedOf[code] ?? `${Math.floor(code / 100)}.0.0`
-  return smtpReply(code, enhanced, match[3]?.replaceAll('_', ' ') ?? 'The address asks for this reply')
+/** `WORD-CODE`, `WORD-CODE-ENHANCED` of the same class, each with `+TEXT` or without. */
+function replyPattern(word: string): RegExp {
+  const code = '(?<code>(?<class>[45])\\d\\d)'
+  const enhanced = '(?<enhanced>\\k<class>\\.\\d{1,3}\\.\\d{1,3})'
+  return new RegExp(`^${word}-${code}(?:-${enhanced})?(?:\\+(?<text>.*))?$`)
+}
+
+const mailPattern = replyPattern('mail')
+
+/** The reply that a match of such a pattern asks for. */
+function chosenReply({ groups = {} }: RegExpExecArray): SmtpReply {
+  const { enhanced, text = 'The address asks for this reply' } = groups
+  const code = Number(groups['code'])
+  return smtpReply(
+    code,
+    enhanced ?? enhancedOf[code] ?? `${Math.floor(code / 100)}.0.0`,
+    text.replaceAll('_', ' '),
+  )
 }
 
 const row = (
@@ -98,21 +111,21 @@ export const magicAddresses: readonly MagicAddress[] = [
   row(
     'bounce-CODE, bounce-CODE-ENHANCED, with +TEXT',
     'bounce-550-5.7.1+not_wanted_here',
-    /^bounce-([45]\d\d)(?:-([45]\.\d{1,3}\.\d{1,3}))?(?:\+(.*))?$/,
+    replyPattern('bounce'),
     'RCPT gets this reply; underscores in the text become spaces',
     match => ({ kind: 'reply', at: 'rcpt', reply: chosenReply(match), times: null }),
   ),
   row(
     'data-CODE, data-CODE-ENHANCED, with +TEXT',
     'data-451',
-    /^data-([45]\d\d)(?:-([45]\.\d{1,3}\.\d{1,3}))?(?:\+(.*))?$/,
+    replyPattern('data'),
     'RCPT is accepted, DATA gets this reply',
     match => ({ kind: 'reply', at: 'data', reply: chosenReply(match), times: null }),
   ),
   row(
     'content-CODE, content-CODE-ENHANCED, with +TEXT',
     'content-554-5.6.0',
-    /^content-([45]\d\d)(?:-([45]\.\d{1,3}\.\d{1,3}))?(?:\+(.*))?$/,
+    replyPattern('content'),
     'this reply after the content, for every recipient of the transaction',
     match => ({ kind: 'reply', at: 'content', reply: chosenReply(match), times: null }),
   ),
@@ -228,6 +241,6 @@ export function recipientPlan(localPart: string): RecipientPlan {
 
 /** `mail-CODE` and `mail-CODE-ENHANCED` as the local part of the reverse-path: the reply to MAIL; else null. */
 export function senderReply(localPart: string): SmtpReply | null {
-  const match = /^mail-([45]\d\d)(?:-([45]\.\d{1,3}\.\d{1,3}))?(?:\+(.*))?$/.exec(localPart.toLowerCase())
+  const match = mailPattern.exec(localPart.toLowerCase())
   return match === null ? null : chosenReply(match)
 }

@@ -9,6 +9,12 @@ import type { CollectedMetric } from '../telemetry/index.ts'
 import type { RelayData, RelayReload } from './relay-data.ts'
 import { ThreadLink } from './thread-link.ts'
 
+/**
+ * Room for new objects of a thread: nearly everything of a message is garbage milliseconds later, and a small nursery
+ * would copy what is in flight again and again. Costs this much memory a thread at most.
+ */
+const youngGenerationMb = 64
+
 interface RunningThread {
   readonly worker: Worker
   readonly link: ThreadLink
@@ -26,6 +32,7 @@ export class RelayHost implements ControlThreads {
       workerData: data,
       transferList: [data.storePort],
       name: `relay-${data.index}`,
+      resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb },
     })
     const link = new ThreadLink(worker, {})
     const ended = (error: Error): void => {

@@ -8,9 +8,15 @@ export class PackWriter {
   #buffer: Buffer
   #at = 0
 
-  /** @param capacityBytes first size; it doubles when needed. */
-  constructor(capacityBytes: number = 4096) {
-    this.#buffer = Buffer.from(new ArrayBuffer(capacityBytes))
+  /**
+   * @param capacityBytes first size; it doubles when needed.
+   * @param isTransferable false takes memory from Node's pool, which is much cheaper for small values that stay in
+   * their thread; the bytes of {@link finish} may then be kept, and the buffer must not be transferred.
+   */
+  constructor(capacityBytes: number = 4096, isTransferable: boolean = true) {
+    this.#buffer = isTransferable
+      ? Buffer.from(new ArrayBuffer(capacityBytes))
+      : Buffer.allocUnsafe(capacityBytes)
   }
 
   /** Bytes written so far. */
@@ -77,17 +83,9 @@ export class PackWriter {
     return this.#buffer.subarray(0, this.#at)
   }
 
-  /** A copy of its own, for keeping. */
-  copy(): Buffer {
-    return Buffer.from(this.view())
-  }
-
-  /** Gives the whole ArrayBuffer away (to transfer it) and starts anew. The receiver needs `sizeBytes` from before. */
-  take(): ArrayBuffer {
-    const taken = this.#buffer.buffer as ArrayBuffer
-    this.#buffer = Buffer.from(new ArrayBuffer(this.#buffer.length))
-    this.#at = 0
-    return taken
+  /** The bytes, for keeping: the writer must not be used any more. */
+  finish(): Buffer {
+    return this.view()
   }
 
   /** Forgets what was written and keeps the memory. */

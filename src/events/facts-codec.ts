@@ -37,7 +37,7 @@ const scopes: readonly OutcomeScope[] = [
 ]
 const sources: readonly Outcome['source'][] = ['reply', 'report', 'local']
 
-const scratch = (): PackWriter => new PackWriter(512)
+const scratch = (): PackWriter => new PackWriter(512, false)
 
 function writeStrings(to: PackWriter, texts: readonly string[]): void {
   to.u32(texts.length)
@@ -101,7 +101,7 @@ export function readOutcome(from: PackReader): Outcome {
 export function packOutcome(outcome: Outcome): Buffer {
   const to = scratch()
   writeOutcome(to, outcome)
-  return to.copy()
+  return to.finish()
 }
 
 /** The reverse of {@link packOutcome}. */
@@ -123,7 +123,7 @@ export function packAccepted(facts: AcceptedFacts): Buffer {
   to.string(facts.headerMessageId)
   writeStrings(to, facts.signedBy)
   to.string(facts.tls)
-  return to.copy()
+  return to.finish()
 }
 
 /** The reverse of {@link packAccepted}. */
@@ -154,7 +154,7 @@ export function packRejected(facts: RejectedFacts): Buffer {
   to.string(facts.text)
   to.string(facts.clientAddress)
   to.string(facts.username)
-  return to.copy()
+  return to.finish()
 }
 
 /** The reverse of {@link packRejected}. */
@@ -180,7 +180,7 @@ export function packOutcomeFacts(facts: OutcomeFacts): Buffer {
   writeOutcome(to, facts.outcome)
   to.number(facts.nextAttemptAtMs)
   writeStrings(to, facts.conversation)
-  return to.copy()
+  return to.finish()
 }
 
 /** The reverse of {@link packOutcomeFacts}. */
@@ -202,7 +202,7 @@ export function packAction(facts: ActionFacts): Buffer {
   to.string(facts.forwardPath)
   to.string(facts.by)
   to.string(facts.note)
-  return to.copy()
+  return to.finish()
 }
 
 /** The reverse of {@link packAction}. */

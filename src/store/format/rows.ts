@@ -83,7 +83,7 @@ export function packExtents(extents: readonly Extent[]): Buffer {
     to.number(extent.offsetBytes)
     to.number(extent.sizeBytes)
   }
-  return to.copy()
+  return to.finish()
 }
 
 /** The reverse of {@link packExtents}. */

@@ -15,6 +15,11 @@ import { requestKinds } from './request-codec.ts'
 /** Bytes of accepts under way to the store thread; beyond them accepts wait in their own thread. */
 const inFlightBytesMax = 32 * 1024 * 1024
 const packetBytesMin = 16 * 1024
+/**
+ * Packets that may be without an answer; what comes meanwhile is gathered. Two keep the store thread busy while one is on
+ * its way back; more would only make smaller groups, and each packet costs a wake-up on both sides.
+ */
+const packetsUnderWayMax = 2
 
 /** What waits for an answer. */
 interface Pending {
@@ -41,6 +46,10 @@ export class StoreConnection {
   #inFlightBytes = 0
   #lastId = 0
   #isClosed = false
+  /** The last request of each packet under way, oldest first. */
+  readonly #underWay: number[] = []
+  /** The last request of the open packet that has an answer; 0 for none. */
+  #lastAsked = 0
 
   constructor(port: MessagePort) {
     this.#port = port
@@ -59,6 +68,7 @@ export class StoreConnection {
   request(write: WriteRequest, onReply: (reply: Reply) => void, sizeBytes: number = 0): void {
     if (this.#isClosed) throw new StoreError('PR_STORE_CLOSED', 'the store is closed')
     const id = this.#nextId()
+    this.#lastAsked = id
     this.#pending.set(id, { sizeBytes, onReply })
     this.#inFlightBytes += sizeBytes
     write(this.#open(), this.#scratch, id)
@@ -93,6 +103,8 @@ export class StoreConnection {
     if (packet === null || this.#isClosed) return
     this.#packet = null
     packet.u8(requestKinds.end)
+    if (this.#lastAsked !== 0) this.#underWay.push(this.#lastAsked)
+    this.#lastAsked = 0
     // Follows the load: a quiet thread sends small buffers, a busy one does not grow each anew.
     this.#packetBytes = Math.max(packetBytesMin, Math.ceil((this.#packetBytes + packet.sizeBytes * 1.5) / 2))
     const bytes = packet.view().buffer as ArrayBuffer
@@ -120,9 +132,13 @@ export class StoreConnection {
   #open(): PackWriter {
     if (this.#packet === null) {
       this.#packet = new PackWriter(this.#packetBytes)
-      setImmediate(() => this.flush())
+      setImmediate(() => this.#flushInTurn())
     }
     return this.#packet
+  }
+
+  #flushInTurn(): void {
+    if (this.#underWay.length < packetsUnderWayMax) this.flush()
   }
 
   #onPacket(packet: ArrayBuffer): void {
@@ -133,7 +149,10 @@ export class StoreConnection {
       this.#inFlightBytes -= pending.sizeBytes
       pending.onReply(reply)
     }
+    while (this.#underWay.length > 0 && !this.#pending.has(this.#underWay[0]!)) this.#underWay.shift()
     while (this.#waiting.length > 0 && this.#inFlightBytes < inFlightBytesMax) this.#waiting.shift()!.start()
+    // What the answers made (settlements, next messages) is still to come in this turn: it goes along.
+    if (this.#packet !== null) setImmediate(() => this.#flushInTurn())
   }
 
   #onAnswer(answer: ControlAnswer): void {

@@ -6,6 +6,8 @@
 import type { Socket } from 'node:net'
 import { type SecureContext, TLSSocket } from 'node:tls'
 
+const isAscii = /^[\x00-\x7f]*$/
+
 /** What the wire tells its session. */
 export interface WireEvents {
   bytes(chunk: Buffer): void
@@ -56,7 +58,9 @@ export class Wire {
     if (this.#output === '' || this.#isClosed) return
     const text = this.#output
     this.#output = ''
-    if (this.#socket.writable && !this.#socket.write(text)) this.isFull = true
+    // Replies are ASCII but for a few UTF-8 texts; one octet a character is the cheaper way out.
+    const encoding = isAscii.test(text) ? 'latin1' : 'utf8'
+    if (this.#socket.writable && !this.#socket.write(text, encoding)) this.isFull = true
   }
 
   pause(): void {

@@ -2,11 +2,12 @@
 
 import type { ControlPorts } from '../api/control/index.ts'
 import { systemClock } from '../base/index.ts'
+import type { LabHost } from './lab-host.ts'
 import type { MainParts } from './main-parts.ts'
 import { version } from './version.ts'
 
 /** Builds the ports of the control server. `shutdown` starts the graceful end. */
-export function controlPorts(parts: MainParts, isLabOn: boolean, shutdown: () => void): ControlPorts {
+export function controlPorts(parts: MainParts, lab: LabHost | null, shutdown: () => void): ControlPorts {
   const { config, store, relays, accountService, startedAtMs } = parts
   const { address } = config.http
   return {
@@ -35,8 +36,9 @@ export function controlPorts(parts: MainParts, isLabOn: boolean, shutdown: () =>
         port: listener.address.port,
       })),
       http: address === null ? null : `http://${address.host}:${address.port}`,
-      isLabOn,
+      isLabOn: lab !== null,
     },
+    lab: lab === null ? null : lab.commands,
     shutdown,
   }
 }

@@ -237,7 +237,9 @@ export class Relay {
     return giveBacks.length
   }
 
+  /** Something may be due, and hosts that failed may be tried again: an operator asked for it. */
   wake(): void {
+    this.#engine.forgetFailures()
     this.#leases.wake()
   }
 

@@ -44,7 +44,7 @@ export async function serve(options: ServeOptions): Promise<0 | 1> {
   const log = createLog({ level: prepared.config.log.level, output, fields: { thread: 'main' } })
   try {
     for (const warning of prepared.warnings) log.event('config.warning', { ...warning })
-    return await run(prepared, options.configPath, log)
+    return await run(prepared, options.configPath, log, output)
   } catch (error) {
     if (!(error instanceof StoreError)) log.event('server.failed', { err: error })
     return report([{ where: prepared.config.dataDir, what: (error as Error).message, hint: '' }])
@@ -53,7 +53,12 @@ export async function serve(options: ServeOptions): Promise<0 | 1> {
   }
 }
 
-async function run(prepared: Prepared, configPath: string | undefined, log: Log): Promise<0 | 1> {
+async function run(
+  prepared: Prepared,
+  configPath: string | undefined,
+  log: Log,
+  output: { flushSync(): void },
+): Promise<0 | 1> {
   const { config } = prepared
   log.event('server.starting', {
     config: prepared.configPath,
@@ -73,7 +78,7 @@ async function run(prepared: Prepared, configPath: string | undefined, log: Log)
       dataDir: config.dataDir,
       shortFolders: { runtimeDir: process.env['XDG_RUNTIME_DIR'], temporaryDir: tmpdir() },
     },
-    controlPorts(parts, lab !== null, () => stopping.stop('control')),
+    controlPorts(parts, lab, () => stopping.stop('control')),
   )
   if (!control.ok)
     return report([{ where: config.dataDir, what: control.error.message, hint: control.error.hint }])
@@ -90,7 +95,11 @@ async function run(prepared: Prepared, configPath: string | undefined, log: Log)
   using _housekeeping = new Housekeeping(parts, log)
   using _reload = new Reloader(parts, configPath, log)
   parts.becomeReady()
-  if (firstRun !== null) process.stdout.write(firstRun)
+  if (firstRun !== null) {
+    // The log goes out first: people read the last thing on the screen.
+    output.flushSync()
+    process.stdout.write(firstRun)
+  }
   const end = await Promise.race([stopping.ended, failure(host.failed), failure(parts.relays.failed)])
   return await finish(parts, end, log)
 }

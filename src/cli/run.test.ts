@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
+import { execFile, spawn as spawnProcess } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,7 +8,7 @@ import { type TestContext, test } from 'node:test'
 import { loadConfig } from '../config/index.ts'
 import { commandModules } from './program.ts'
 import { cliReference } from './reference.ts'
-import { type Ran, run } from './test-kit.ts'
+import { openBed, type Ran, run } from './test-kit.ts'
 
 const main = join(import.meta.dirname, '..', 'main.ts')
 
@@ -150,4 +151,43 @@ test('the reference page has every command', () => {
   const page = cliReference()
   for (const name of Object.keys(commandModules))
     assert.match(page, new RegExp(`^## postrider ${name}$`, 'm'))
+})
+
+test('a backup of a running server is previewed and restored, with everything in it held', async t => {
+  const cwd = temporaryFolder(t)
+  await using bed = await openBed()
+  await bed.accept({ to: ['a@one.test', 'b@two.test'] })
+  const config = join(bed.dataDir, 'postrider.toml')
+  const made = await spawn(cwd, 'backup', 'copy', '--config', config, '--json')
+  assert.deepEqual([made.code, made.stderr], [0, ''])
+  assert.equal((JSON.parse(made.stdout) as { recipients: number }).recipients, 2)
+  const again = await spawn(cwd, 'backup', 'copy', '--config', config)
+  assert.equal(again.code, 1)
+  assert.match(again.stderr, /^error: .*copy.*\n.*empty or does not exist\n$/)
+  const preview = await spawn(cwd, 'restore', 'copy', '--preview', '--json')
+  assert.equal(preview.code, 0)
+  assert.deepEqual((JSON.parse(preview.stdout) as { domains: unknown }).domains, [
+    { domain: 'one.test', recipients: 1 },
+    { domain: 'two.test', recipients: 1 },
+  ])
+  const restored = await spawn(cwd, 'restore', 'copy', '--json')
+  assert.deepEqual(JSON.parse(restored.stdout), { dataDir: join(cwd, 'data'), held: 2 })
+  const occupied = await spawn(cwd, 'restore', 'copy', '--json')
+  assert.equal(occupied.code, 1)
+})
+
+test('a reader that has seen enough ends the command quietly', async () => {
+  await using bed = await openBed()
+  for (let i = 0; i < 600; i++) await bed.accept({ to: ['a@one.test'] })
+  const child = spawnProcess(process.execPath, [main, 'events', '--follow'], { cwd: bed.dataDir })
+  await once(child.stdout, 'data')
+  child.stdout.destroy()
+  let complaints = ''
+  child.stderr.on('data', chunk => {
+    complaints += String(chunk)
+  })
+  // Its next write finds nobody.
+  await bed.accept({ to: ['b@one.test'] })
+  const [code] = (await once(child, 'exit')) as [number]
+  assert.deepEqual([code, complaints], [0, ''])
 })

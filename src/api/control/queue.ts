@@ -24,6 +24,8 @@ const actions = ['hold', 'release', 'retry', 'expire', 'reroute'] as const
 /** `queue.list`, `queue.count`, `queue.act`. */
 export function queueCommands(ports: Ports): ControlCommands {
   const { accountService, queue } = ports
+  // One action at a time: the end of one lets leasing go on, which would take recipients from another.
+  let turn: Promise<unknown> = Promise.resolve()
   return {
     'queue.list': async given => {
       const filter = readFilter(given, accountService)
@@ -51,7 +53,10 @@ export function queueCommands(ports: Ports): ControlCommands {
           'recipients in flight cannot be acted upon',
           'leave the state out: ready ones are called back first, those in flight end as they will',
         )
-      return 'ok' in action ? action : await act(ports, filter.filter, action, call)
+      if ('ok' in action) return action
+      const acted = turn.then(async () => await act(ports, filter.filter, action, call))
+      turn = acted.catch(() => undefined)
+      return await acted
     },
   }
 }
@@ -96,8 +101,8 @@ async function act(
   { item, signal }: ControlCall,
 ): Promise<ControlOutcome> {
   const { queue, threads, clock } = ports
-  const recalled = await threads.recall()
   try {
+    const recalled = await threads.recall()
     const count = await queue.count(filter)
     const total = reach(action, count)
     const nowMs = clock.nowMs()

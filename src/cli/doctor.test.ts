@@ -1,0 +1,138 @@
+import assert from 'node:assert/strict'
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { startLabDns } from '../lab/index.ts'
+import type { Check } from './doctor/check.ts'
+import { checkNode } from './doctor/examine.ts'
+import { openBed, run } from './test-kit.ts'
+
+interface Report {
+  readonly isHealthy: boolean
+  readonly checks: readonly Check[]
+}
+
+/** A folder with a configuration whose ports are free and whose DNS server is on loopback. */
+async function folder(t: TestContext, more: string = ''): Promise<string> {
+  const path = mkdtempSync(join(tmpdir(), 'postrider-doctor-'))
+  t.after(() => rmSync(path, { recursive: true, force: true }))
+  writeFileSync(
+    join(path, 'postrider.toml'),
+    `hostname = "mx.example.test"
+${more}
+[[listener]]
+address = "127.0.0.1:0"
+kind = "submission"
+[http]
+address = "off"
+[dns]
+servers = ["127.0.0.1:${await dnsPort(t)}"]
+`,
+  )
+  return path
+}
+
+async function dnsPort(t: TestContext): Promise<number> {
+  const dns = await startLabDns({ zones: [{ name: 'test', records: [] }] })
+  t.after(() => dns[Symbol.asyncDispose]())
+  return dns.port
+}
+
+async function examine(cwd: string): Promise<Report & { readonly code: number }> {
+  const { code, stdout } = await run(['doctor', '--json'], { cwd })
+  return { code, ...(JSON.parse(stdout) as Report) }
+}
+
+function stateOf({ checks }: Report, name: string): string | undefined {
+  return checks.find(check => check.name === name)?.state
+}
+
+test('a machine where all is well exits 0, and nothing has been made', async t => {
+  const cwd = await folder(t)
+  const report = await examine(cwd)
+  assert.deepEqual(
+    report.checks.filter(check => check.state === 'fail'),
+    [],
+  )
+  assert.equal(report.code, 0)
+  assert.equal(stateOf(report, 'certificate'), 'warn')
+  assert.match(report.checks.find(check => check.name === 'data folder')?.text ?? '', /does not exist yet/)
+  const human = await run(['doctor'], { cwd })
+  assert.match(human.stdout, /^ok {4}node: Node 26/m)
+})
+
+test('a configuration with an unknown key fails and names the nearest one', async t => {
+  const cwd = await folder(t, 'hostnme = "x"')
+  const report = await examine(cwd)
+  assert.equal(report.code, 1)
+  assert.equal(stateOf(report, 'configuration'), 'fail')
+  assert.match(report.checks.at(-1)?.text ?? '', /did you mean "hostname"/)
+})
+
+test('a data folder that is a file, or open to others, is told with what to do', async t => {
+  const cwd = await folder(t)
+  const dataDir = join(cwd, 'data')
+  writeFileSync(dataDir, '')
+  assert.equal(stateOf(await examine(cwd), 'data folder'), 'fail')
+  rmSync(dataDir)
+  mkdirSync(dataDir)
+  chmodSync(dataDir, 0o755)
+  const open = await examine(cwd)
+  const found = open.checks.find(check => check.name === 'data folder')
+  assert.deepEqual([found?.state, found?.hint], ['warn', `chmod 700 ${dataDir}`])
+  assert.equal(stateOf(open, 'fsync') === 'fail', false)
+  chmodSync(dataDir, 0o700)
+  writeFileSync(join(dataDir, 'secret.key'), Buffer.alloc(32), { mode: 0o644 })
+  assert.equal(stateOf(await examine(cwd), 'secret key'), 'fail')
+})
+
+test('a port of another program fails; the ports of our own server are in order', async t => {
+  const other = createServer()
+  await new Promise<void>(resolve => other.listen(0, '127.0.0.1', resolve))
+  t.after(() => other.close())
+  const address = other.address()
+  assert.ok(typeof address === 'object' && address !== null)
+  const cwd = await folder(t, `[[listener]]\naddress = "127.0.0.1:${address.port}"\nkind = "relay"`)
+  const report = await examine(cwd)
+  assert.equal(stateOf(report, 'port relay'), 'fail')
+  assert.equal(stateOf(report, 'port submission'), 'ok')
+  assert.equal(report.code, 1)
+})
+
+test('a running server is found through its control socket', async t => {
+  await using bed = await openBed()
+  writeFileSync(
+    join(bed.dataDir, 'postrider.toml'),
+    `hostname = "mx.example.test"\ndata_dir = "."\n[dns]\nservers = ["127.0.0.1:${await dnsPort(t)}"]\n`,
+  )
+  const { stdout } = await bed.run('doctor --json')
+  const report = JSON.parse(stdout) as Report
+  assert.match(
+    report.checks.find(check => check.name === 'server')?.text ?? '',
+    /version 0\.0\.1, process 4711/,
+  )
+})
+
+test('a DNS server that does not answer fails', async t => {
+  const cwd = await folder(t)
+  const silent = createServer()
+  await new Promise<void>(resolve => silent.listen(0, '127.0.0.1', resolve))
+  t.after(() => silent.close())
+  const address = silent.address()
+  assert.ok(typeof address === 'object' && address !== null)
+  writeFileSync(
+    join(cwd, 'postrider.toml'),
+    `hostname = "mx.example.test"\n[[listener]]\naddress = "127.0.0.1:0"\nkind = "submission"\n[http]\naddress = "off"\n[dns]\nservers = ["127.0.0.1:${address.port}"]\n`,
+  )
+  const report = await examine(cwd)
+  assert.equal(stateOf(report, 'dns 127.0.0.1'), 'fail')
+})
+
+test('the version of Node is compared by its numbers', () => {
+  assert.deepEqual(
+    ['20.20.2', '26.0.9', '26.1.0', '26.10.0', '27.0.0'].map(version => checkNode(version).state),
+    ['fail', 'fail', 'ok', 'ok', 'ok'],
+  )
+})

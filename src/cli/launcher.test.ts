@@ -1,0 +1,85 @@
+// Tests of bin/postrider.js: what runs before anything of ours can be relied on.
+
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+
+const root = join(import.meta.dirname, '..', '..')
+
+interface Ran {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+}
+
+function launch(path: string, argv: readonly string[]): Promise<Ran> {
+  return new Promise(resolve => {
+    execFile(process.execPath, [path, ...argv], { cwd: tmpdir() }, (error, stdout, stderr) => {
+      resolve({ code: Number(error?.code ?? 0), stdout, stderr })
+    })
+  })
+}
+
+/** A copy of bin/ in a folder where nothing has been installed. */
+function bareCopy(t: TestContext): string {
+  const folder = mkdtempSync(join(tmpdir(), 'postrider-bin-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  cpSync(join(root, 'bin'), join(folder, 'bin'), { recursive: true })
+  mkdirSync(join(folder, 'src'))
+  return folder
+}
+
+test('the launcher hands arguments, output and exit code through', async () => {
+  const launcher = join(root, 'bin', 'postrider.js')
+  const version = await launch(launcher, ['--version'])
+  assert.deepEqual([version.code, version.stderr], [0, ''])
+  assert.match(version.stdout, /^\d+\.\d+\.\d+\n$/)
+  const usage = await launch(launcher, ['queue', 'hold', '--json'])
+  assert.equal(usage.code, 2)
+  assert.match(usage.stderr, /"code":"usage"/)
+})
+
+test('before npm ci, and in a broken installation, one sentence says what to do', async t => {
+  const folder = bareCopy(t)
+  const launcher = join(folder, 'bin', 'postrider.js')
+  const broken = await launch(launcher, [])
+  assert.deepEqual([broken.code, broken.stdout], [1, ''])
+  assert.match(broken.stderr, /^postrider: this installation is not complete: .*\n$/)
+  writeFileSync(join(folder, 'src', 'main.ts'), '')
+  const empty = await launch(launcher, [])
+  assert.equal(empty.code, 1)
+  assert.match(empty.stderr, /^postrider: the packages are not installed: run "npm ci" .*\n$/)
+})
+
+test('on an old Node one sentence says what to do', async t => {
+  const folder = bareCopy(t)
+  writeFileSync(join(folder, 'src', 'main.ts'), '')
+  // The version is asked of `process.versions`: a preloaded file makes it an old one.
+  const preload = join(folder, 'old.cjs')
+  writeFileSync(preload, "Object.defineProperty(process, 'versions', { value: { node: '20.20.2' } })\n")
+  const old = await new Promise<Ran>(resolve => {
+    execFile(
+      process.execPath,
+      ['-r', preload, join(folder, 'bin', 'postrider.js')],
+      (error, stdout, stderr) => {
+        resolve({ code: Number(error?.code ?? 0), stdout, stderr })
+      },
+    )
+  })
+  assert.equal(old.code, 1)
+  assert.match(
+    old.stderr,
+    /^postrider: Node 20\.20\.2 is too old: install Node 26\.1 or newer, .*npm ci.*\n$/,
+  )
+})
+
+test('the launcher is written so that Node 12 can read it', () => {
+  const text = readFileSync(join(root, 'bin', 'postrider.js'), 'utf8').replace(/\/\/.*$/gm, '')
+  assert.doesNotMatch(
+    text,
+    /=>|`|\?\?|\?\.|\b(?:const|let|class|async|await|import|export)\b|\.\.\.|['"]node:/,
+  )
+})

@@ -1,0 +1,149 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import type { AddressInfo, Server } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { SMTPServer } from 'smtp-server'
+import { loadTlsMaterial } from '../config/index.ts'
+import { run } from './test-kit.ts'
+
+interface Received {
+  readonly from: string
+  readonly to: readonly string[]
+  readonly content: string
+  readonly isSecure: boolean
+  readonly user: string
+}
+
+interface Bench {
+  readonly cwd: string
+  readonly received: Received[]
+}
+
+/** A submission server that knows one credential, a configuration and a first-run.json that lead to it. */
+async function open(t: TestContext, secret: string = 'pr_right'): Promise<Bench> {
+  const cwd = mkdtempSync(join(tmpdir(), 'postrider-send-'))
+  const dataDir = join(cwd, 'data')
+  mkdirSync(dataDir)
+  const made = loadTlsMaterial({
+    tls: null,
+    dataDir,
+    hostname: 'mx.example.test',
+    nowMs: Date.now(),
+    randomBytes: sizeBytes => Buffer.alloc(sizeBytes, 7),
+  })
+  assert.ok(made.ok)
+  const received: Received[] = []
+  const server = new SMTPServer({
+    cert: made.material.certificatePem,
+    key: made.material.keyPem,
+    disableReverseLookup: true,
+    onAuth: ({ username = '', password }, _session, done) => {
+      if (password === 'pr_right') done(null, { user: username })
+      else done(new Error('authentication failed'))
+    },
+    onRcptTo: ({ address }, _session, done) => {
+      if (address.startsWith('refused')) done(Object.assign(new Error('not here'), { responseCode: 550 }))
+      else done()
+    },
+    onData: (stream, session, done) => {
+      const chunks: Buffer[] = []
+      stream.on('data', (chunk: Buffer) => chunks.push(chunk))
+      stream.on('end', () => {
+        const { mailFrom, rcptTo } = session.envelope
+        received.push({
+          from: mailFrom === false ? '' : mailFrom.address,
+          to: rcptTo.map(one => one.address),
+          content: Buffer.concat(chunks).toString('utf8'),
+          isSecure: session.secure,
+          user: String(session.user),
+        })
+        done(null, 'Queued as msg_test')
+      })
+    },
+  })
+  server.on('error', () => undefined)
+  const listening: Server = server.listen(0, '127.0.0.1')
+  await once(listening, 'listening')
+  const { port } = listening.address() as AddressInfo
+  writeFileSync(join(cwd, 'postrider.toml'), 'hostname = "mx.example.test"\n')
+  writeFileSync(
+    join(dataDir, 'first-run.json'),
+    JSON.stringify({ username: 'apikey', secret, smtp: { host: '127.0.0.1', port } }),
+  )
+  t.after(async () => {
+    await new Promise<void>(resolve => server.close(() => resolve()))
+    rmSync(cwd, { recursive: true, force: true })
+  })
+  return { cwd, received }
+}
+
+test('a message goes to the submission listener with the credential of the first run; its id is printed', async t => {
+  const { cwd, received } = await open(t)
+  const argv = ['send', '--from', 'Ann <ann@example.test>', '--to', 'bob@x.test', '--to', 'eve@x.test']
+  const { code, stdout, stderr } = await run([...argv, '--subject', 'Grüße', '--text', 'Es geht.'], { cwd })
+  assert.deepEqual([code, stdout, stderr], [0, 'msg_test\n', ''])
+  const [message] = received
+  assert.deepEqual([message?.from, message?.to], ['ann@example.test', ['bob@x.test', 'eve@x.test']])
+  assert.equal(message?.isSecure, true)
+  assert.equal(message?.user, 'apikey')
+  assert.match(message?.content ?? '', /^From: Ann <ann@example\.test>\r\n/m)
+  assert.match(message?.content ?? '', /^Subject: =\?UTF-8\?/m)
+  assert.match(message?.content ?? '', /Es geht\./)
+})
+
+test('a finished message is sent as it is, with the line ends of mail', async t => {
+  const { cwd, received } = await open(t)
+  const raw = 'From: a@example.test\nSubject: x\n\nline one\n.two\n'
+  const { code, stdout } = await run(
+    ['send', '--from', 'a@example.test', '--to', 'b@x.test', '--raw', '-', '--json'],
+    { cwd, input: raw },
+  )
+  assert.equal(code, 0)
+  assert.deepEqual(JSON.parse(stdout), { id: 'msg_test', accepted: ['b@x.test'], refused: [] })
+  assert.equal(received[0]?.content, raw.replaceAll('\n', '\r\n'))
+})
+
+test('a recipient that is refused makes the command fail although the others were taken', async t => {
+  const { cwd } = await open(t)
+  const argv = ['send', '--from', 'a@example.test', '--to', 'refused@x.test', '--to', 'b@x.test']
+  const { code, stdout, stderr } = await run(argv, { cwd })
+  assert.equal(code, 1)
+  assert.equal(stdout, 'msg_test\n')
+  assert.match(stderr, /not to 1 of 2 recipients: refused@x\.test: 550 .*not here/)
+  const none = await run(argv.slice(0, 5), { cwd })
+  assert.equal(none.code, 1)
+  assert.match(none.stderr, /did not take the message: 550 .*not here/)
+})
+
+test('a wrong credential, a server that is not there and a credential that is missing have their own errors', async t => {
+  const { cwd } = await open(t, 'pr_wrong')
+  const argv = ['send', '--from', 'a@example.test', '--to', 'b@x.test', '--json']
+  assert.match((await run(argv, { cwd })).stderr, /"code":"smtp-auth"/)
+  const nobody = await run([...argv, '--smtp', '127.0.0.1:1'], { cwd })
+  assert.match(nobody.stderr, /"code":"smtp-connect"/)
+  rmSync(join(cwd, 'data', 'first-run.json'))
+  assert.match((await run(argv, { cwd })).stderr, /"code":"no-credential"/)
+  assert.equal((await run([...argv, '--username', 'x'], { cwd })).code, 2)
+})
+
+test('a server with another certificate than ours is not given the secret', async t => {
+  const { cwd, received } = await open(t)
+  rmSync(join(cwd, 'data', 'tls'), { recursive: true })
+  const other = loadTlsMaterial({
+    tls: null,
+    dataDir: join(cwd, 'data'),
+    hostname: 'mx.example.test',
+    nowMs: Date.now(),
+    randomBytes: sizeBytes => Buffer.alloc(sizeBytes, 9),
+  })
+  assert.ok(other.ok)
+  const { code, stderr } = await run(['send', '--from', 'a@example.test', '--to', 'b@x.test', '--json'], {
+    cwd,
+  })
+  assert.equal(code, 1)
+  assert.match(stderr, /"code":"smtp-(starttls|tls)"/)
+  assert.deepEqual(received, [])
+})

@@ -43,7 +43,7 @@ export function labCommand(program: Command, cli: Cli): void {
     .command('hosts')
     .description('the receiving servers and what they have seen')
     .action(async () => {
-      const rows = await call<LabHostJson[]>(cli, 'lab.hosts')
+      const rows = await cli.call<LabHostJson[]>('lab.hosts')
       await cli.print(rows, all => describeHosts(all, cli))
     })
 
@@ -53,7 +53,7 @@ export function labCommand(program: Command, cli: Cli): void {
     .argument('<target>', 'a host, its address, a domain, or * for all')
     .argument('<behaviour>', 'for instance dead, slow, no-tls, ordinary')
     .action(async (target: string, as: string) => {
-      const done = await call<{ target: string; as: string }>(cli, 'lab.behave', { target, as })
+      const done = await cli.call<{ target: string; as: string }>('lab.behave', { target, as })
       await cli.print(done, () => `${plain(target)} is ${plain(as)} now\n`)
     })
 
@@ -89,7 +89,7 @@ function addInbox(inbox: Command, cli: Cli): void {
     .description('list what arrived, the newest last')
     .option('--limit <count>', 'at most so many (default: 100)', whole(1, 1000))
     .action(async ({ limit }: { limit?: number }) => {
-      const rows = await call<InboxRowJson[]>(cli, 'lab.inbox.list', said({ limit }))
+      const rows = await cli.call<InboxRowJson[]>('lab.inbox.list', said({ limit }))
       await cli.print(rows, all => describeRows(all, cli))
     })
 
@@ -99,7 +99,7 @@ function addInbox(inbox: Command, cli: Cli): void {
     .argument('<id>', 'its id (lab_1), or only the number')
     .option('--raw', 'the content alone, byte for byte')
     .action(async (id: string, { raw }: { raw?: boolean }) => {
-      const message = await call<InboxMessageJson>(cli, 'lab.inbox.show', { id })
+      const message = await cli.call<InboxMessageJson>('lab.inbox.show', { id })
       const content = Buffer.from(message.contentBase64, 'base64')
       if (raw === true) cli.io.stdout.stream.write(content)
       else await cli.print(message, shown => describeMessage(shown, content))
@@ -110,23 +110,9 @@ function addInbox(inbox: Command, cli: Cli): void {
     .command('clear')
     .description('forget everything that arrived')
     .action(async () => {
-      const done = await call<{ cleared: number }>(cli, 'lab.inbox.clear')
+      const done = await cli.call<{ cleared: number }>('lab.inbox.clear')
       await cli.print(done, ({ cleared }) => `${counted(cleared, 'message')} forgotten\n`)
     })
-}
-
-/** Calls the server; a server without a lab does not know the command. */
-async function call<T>(cli: Cli, name: string, given: Readonly<Record<string, unknown>> = {}): Promise<T> {
-  try {
-    return await cli.call<T>(name, given)
-  } catch (error) {
-    if ((error as { code?: unknown }).code !== 'unknown-command') throw error
-    throw cliError(
-      'lab-off',
-      'the running server has no lab',
-      'set [lab] enabled = true and start it again, or run one by itself: postrider lab run',
-    )
-  }
 }
 
 async function runLab(cli: Cli, { dnsPort, mxPort, directory }: RunOptions): Promise<void> {

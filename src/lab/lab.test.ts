@@ -162,3 +162,16 @@ test('two labs run side by side, and a wanted port that is taken is an error', a
   await assert.rejects(startLab({ mxPort: first.mxPort }), { code: 'EADDRINUSE' })
   await assert.rejects(startLab({ dnsPort: first.dnsPort }), { code: 'EADDRINUSE' })
 })
+
+test('where only 127.0.0.1 can be bound, one host stands for all, and says so when asked for another', async () => {
+  await using lab = await startLab({ hosts: 'one' })
+  const dns = new Resolver({ timeout: 5000 })
+  dns.setServers([`127.0.0.1:${lab.dnsPort}`])
+  for (const name of ['mx1.lab.test', 'no-tls.lab.test', 'no-mx.test'])
+    assert.deepEqual(await dns.resolve4(name), ['127.0.0.1'])
+  assert.deepEqual([lab.network, lab.isLabAddress('127.0.0.1')], ['127.0.0.1/32', true])
+  assert.equal(lab.isLabAddress(mx1), false)
+  assert.deepEqual(await deliver(lab, 'a@x.test', '127.0.0.1'), ['250', '354', '250'])
+  assert.deepEqual(await deliver(lab, 'bounce@x.test', '127.0.0.1'), ['550'])
+  await assert.rejects(lab.setBehaviour('shop.test', {}), /one host only: mx1\.lab\.test/)
+})

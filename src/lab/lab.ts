@@ -35,6 +35,8 @@ export interface LabOptions {
   readonly dnsPort?: number
   /** One port for all hosts; 0 (default): any that is free on all their addresses. */
   readonly mxPort?: number
+  /** `one`: a single host on 127.0.0.1, as where no other address can be bound. Default `all`. */
+  readonly hosts?: 'all' | 'one'
   /** Zones beside `test`. */
   readonly zones?: readonly LabZone[]
   /** Default: the machine's clock. */
@@ -86,7 +88,8 @@ export async function startLab(options: LabOptions = {}): Promise<Lab> {
   const inbox = new Inbox(options.inboxLimits ?? defaultInboxLimits, files)
   const ticker = startTicker()
   const parts: HostParts = { clock, ticker, certificates, inbox, attempts: new Attempts() }
-  const bound = await bindHosts(options.mxPort ?? 0, parts).catch((error: unknown) => {
+  const bind = options.hosts === 'one' ? bindOne : bindHosts
+  const bound = await bind(options.mxPort ?? 0, parts).catch((error: unknown) => {
     ticker[Symbol.dispose]()
     throw error
   })

@@ -3,7 +3,7 @@
 // The engine in protocol/smtp speaks; this handler decides. One instance a connection. Phases of a transaction:
 // mail (reverse-path checked) → rcpt+ (forward-paths checked) → content (a Submission) → reset.
 
-import type { AccountReader } from '../accounts/index.ts'
+import type { Account, AccountReader, Credential, Stream } from '../accounts/index.ts'
 import type {
   ContentAcceptance,
   ContentFacts,
@@ -68,6 +68,8 @@ export class SubmissionSession implements SmtpSessionHandler {
   readonly #door: Door
   #facts: SmtpSessionFacts | null = null
   #principal: Principal | null = null
+  /** Who logged in, as the last message saw them. */
+  #login: { readonly credential: Credential; readonly stream: Stream } | null = null
   #doorFacts: DoorFacts | null = null
   #reversePath = ''
   #parameters: MailParameters | null = null
@@ -90,20 +92,14 @@ export class SubmissionSession implements SmtpSessionHandler {
       return refusalReply(result)
     }
     const { account, stream, credential } = result
-    this.#principal = {
-      account,
-      stream,
-      username: credential.username === 'apikey' ? credential.id : credential.username,
-      senders: 'own',
-      longLines: credential.longLines === 'encode' ? 'encode' : this.#door.longLines,
-      bareLf: credential.bareLf === 'mend' ? 'mend' : this.#door.bareLf,
-    }
+    this.#login = { credential, stream }
+    this.#principal = this.#principalOf(account, stream, credential)
     this.#doorFacts = null
     return smtpReply(235, '2.7.0', `Authenticated for account ${account.name}`)
   }
 
   mail(path: SmtpPath, parameters: MailParameters): SmtpReply {
-    const principal = this.#facts!.authenticatedAs === null ? this.#relayPrincipal() : this.#principal
+    const principal = this.#facts!.authenticatedAs === null ? this.#relayPrincipal() : this.#loggedIn()
     if (principal === null || 'code' in principal) return this.#refuseMail(principal, path)
     this.#principal = principal
     const reversePath = formatPath(path)
@@ -149,6 +145,7 @@ export class SubmissionSession implements SmtpSessionHandler {
     // STARTTLS forgets who authenticated; a relay network is found anew at the next MAIL.
     if (this.#facts?.authenticatedAs === null) {
       this.#principal = null
+      this.#login = null
       this.#doorFacts = null
     }
   }
@@ -177,6 +174,37 @@ export class SubmissionSession implements SmtpSessionHandler {
     }
     this.#ports.observer.refused(result, principal, door, reversePath, recipients[0]?.forwardPath ?? '')
     return refusalReply(result)
+  }
+
+  /** Looked up for each message (in memory): what a command changed counts in open sessions too. */
+  #loggedIn(): Principal | Refusal | null {
+    const { accounts } = this.#ports
+    const login = this.#login
+    if (login === null) return null
+    const credential = accounts.credentialBySecretHash(login.credential.secretHash)
+    const stream = credential === null ? null : accounts.stream(credential.streamKey)
+    const account = credential === null ? null : accounts.accountByKey(credential.accountKey)
+    if (credential === null || stream === null || account === null)
+      return refuse(
+        'authentication-required',
+        `the credential ${login.credential.id} was revoked; connect again and log in with another`,
+      )
+    if (credential !== login.credential || stream !== login.stream) {
+      this.#login = { credential, stream }
+      return this.#principalOf(account, stream, credential)
+    }
+    return this.#principal ?? this.#principalOf(account, stream, credential)
+  }
+
+  #principalOf(account: Account, stream: Stream, credential: Credential): Principal {
+    return {
+      account,
+      stream,
+      username: credential.username === 'apikey' ? credential.id : credential.username,
+      senders: 'own',
+      longLines: credential.longLines === 'encode' ? 'encode' : this.#door.longLines,
+      bareLf: credential.bareLf === 'mend' ? 'mend' : this.#door.bareLf,
+    }
   }
 
   /** Without AUTH: only the networks that a relay listener names, for the account that it names. */

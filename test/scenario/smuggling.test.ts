@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { type ClientReply, queuedId, type SmtpClient } from './support/client.ts'
-import { House, haveAll, message } from './support/house.ts'
+import { House, message, waitForAll } from './support/house.ts'
 import { Receiver } from './support/receiver.ts'
 
 const falseEnds = [
@@ -146,7 +146,7 @@ test('a stuffed dot is kept through us, and a weak receiver gets exactly one mes
   await using client = await house.client()
   const dotted = message([], '..\r\n..dots\r\nmiddle . dot')
   accepted.push(queuedId(await client.send('ann@acme.example', 'dots@there.example', dotted)))
-  await house.server.waitForEvents(events => haveAll(events, accepted, 'delivered'))
+  await waitForAll(house.server, accepted, 'delivered')
   assert.equal(receiver.messages.length, accepted.length)
   assert.deepEqual(
     receiver.messages.filter(one => one.to.includes('smuggled@there.example')),

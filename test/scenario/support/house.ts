@@ -95,22 +95,96 @@ export function message(fields: readonly string[] = [], body: string = 'Hello.')
 }
 
 /** An event with the fields that scenarios look at. */
-export type ShownEvent = Record<string, unknown> & {
+export interface ShownEvent {
   readonly seq: number
+  readonly id: string
+  readonly at: string
   readonly type: string
   readonly messageId: string | null
+  readonly recipientId: string | null
+  readonly account: string | null
+  readonly forwardPath?: string
+  readonly attempt?: number
+  readonly nextAttemptAt?: string | null
+  readonly outcome?: ShownOutcome
+  readonly conversation?: readonly string[]
+  readonly clientAddress?: string
+  readonly code?: number
+  readonly text?: string
+  readonly door?: string
+  readonly by?: string
+  readonly note?: string
 }
 
-/** Events of one message. */
-export function eventsOf(events: readonly Record<string, unknown>[], messageId: string): ShownEvent[] {
-  return events.filter(event => event.messageId === messageId) as ShownEvent[]
+/** An outcome in events and in `message show`. */
+export interface ShownOutcome {
+  readonly kind: string
+  readonly code: number
+  readonly enhancedCode: string
+  readonly text: string
+  readonly remoteHost: string
+  readonly remoteAddress: string
+  readonly stage: string
+  readonly tls: unknown
+  readonly category: string
+  readonly scope: string
+  readonly source: string
+  readonly isUncertain?: boolean
+  readonly at: string
 }
 
-/** True when each of these messages has an event of this type. */
-export function haveAll(
-  events: readonly Record<string, unknown>[],
+/** What `message show --json` gives. */
+export interface ShownMessage {
+  readonly id: string
+  readonly account: string
+  readonly reversePath: string
+  readonly recipients: readonly ShownRecipient[]
+  readonly events: readonly ShownEvent[]
+}
+
+export interface ShownRecipient {
+  readonly id: string
+  readonly forwardPath: string
+  readonly state: string
+  readonly attempts: number
+  readonly nextAttemptAt: string | null
+  readonly waitReasons: readonly { readonly reason: string; readonly detail: string }[]
+  readonly outcome: ShownOutcome | null
+}
+
+/** All events of a server so far. */
+export async function eventsOf(server: Postrider): Promise<ShownEvent[]> {
+  return (await server.events()) as unknown as ShownEvent[]
+}
+
+/** Waits until the events satisfy a condition, and gives them. */
+export async function waitForEvents(
+  server: Postrider,
+  isEnough: (events: readonly ShownEvent[]) => boolean,
+  timeoutMs: number = 20_000,
+): Promise<ShownEvent[]> {
+  const found = await server.waitForEvents(events => isEnough(events as unknown as ShownEvent[]), timeoutMs)
+  return found as unknown as ShownEvent[]
+}
+
+/** Waits until each of these messages has an event of this type; gives all events. */
+export function waitForAll(
+  server: Postrider,
   ids: readonly string[],
   type: string,
-): boolean {
-  return ids.every(id => events.some(event => event.messageId === id && event.type === type))
+  timeoutMs: number = 20_000,
+): Promise<ShownEvent[]> {
+  return waitForEvents(
+    server,
+    events => {
+      const having = new Set(events.filter(event => event.type === type).map(event => event.messageId))
+      return ids.every(id => having.has(id))
+    },
+    timeoutMs,
+  )
+}
+
+/** The types of the events of one message, in order. */
+export function typesOf(events: readonly ShownEvent[], messageId: string): string[] {
+  return events.filter(event => event.messageId === messageId).map(event => event.type)
 }

@@ -1,0 +1,156 @@
+// Situation: a stranger, on loopback too, tries every known way to have mail relayed to a domain that is not ours.
+//
+// The recipient forms are the classic list of open relay tests. At every door, in the clear and under TLS, the answer is
+// 530 or another 5xx, and nothing is ever delivered.
+
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { plainToken, SmtpClient } from './support/client.ts'
+import { eventsOf, House } from './support/house.ts'
+import { Receiver } from './support/receiver.ts'
+
+const us = 'relay.example'
+const foreign = 'foreign.example'
+const ourAddress = '127.0.0.1'
+
+/** Number and name of a form, its MAIL and RCPT arguments. */
+const forms: readonly (readonly [name: string, mail: string, rcpt: string])[] = [
+  ['1 a null sender', '<>', `<u@${foreign}>`],
+  ['2 a foreign sender', `<u@${foreign}>`, `<u@${foreign}>`],
+  ['3 a sender at our host', `<u@${us}>`, `<u@${foreign}>`],
+  ['3 a sender of a hosted domain', '<ann@acme.example>', `<u@${foreign}>`],
+  ['4 a sender at our address', `<u@[${ourAddress}]>`, `<u@${foreign}>`],
+  ['5 a percent hack at our host', '<>', `<u%${foreign}@${us}>`],
+  ['6 a percent hack at our address', '<>', `<u%${foreign}@[${ourAddress}]>`],
+  ['7 an address in quotes', '<>', `<"u@${foreign}">`],
+  ['8 a percent hack in quotes', '<>', `<"u%${foreign}">`],
+  ['9 two at-signs', '<>', `<u@${foreign}@${us}>`],
+  ['10 two at-signs with our address', '<>', `<u@${foreign}@[${ourAddress}]>`],
+  ['11 a quoted address at our host', '<>', `<"u@${foreign}"@${us}>`],
+  ['12 a quoted address at our address', '<>', `<"u@${foreign}"@[${ourAddress}]>`],
+  ['13 a source route', '<>', `<@${us}:u@${foreign}>`],
+  ['14 a source route over our address', '<>', `<@[${ourAddress}]:u@${foreign}>`],
+  ['15 a source route of two hops', '<>', `<@${us},@x.example:u@${foreign}>`],
+  ['16 a bang path', '<>', `<${foreign}!u>`],
+  ['17 a bang path at our host', '<>', `<${foreign}!u@${us}>`],
+  ['18 a bang path at our address', '<>', `<${foreign}!u@[${ourAddress}]>`],
+  ['19 a percent hack without a domain', '<>', `<u%${foreign}>`],
+  ['20 no angle brackets', `u@${us}`, `u@${foreign}`],
+  ['21 a trailing dot', '<>', `<u@${foreign}.>`],
+  ['21 upper case', '<>', `<U@${foreign.toUpperCase()}>`],
+  ['22 an address literal', '<>', '<u@[192.0.2.1]>'],
+  ['22 an IPv6 literal', '<>', '<u@[IPv6:2001:db8::1]>'],
+  ['23 a sub-domain of a hosted domain', '<>', '<u@sub.acme.example>'],
+  ['24 a fullwidth at-sign', '<>', `<u＠${foreign}>`],
+  ['24 fullwidth dots', '<>', '<u@foreign。example>'],
+  ['24 letters that IDNA maps', '<>', '<u@ｆｏｒｅｉｇｎ.example>'],
+  ['25 a foreign ORCPT', '<>', `<ann@acme.example> ORCPT=rfc822;u@${foreign}`],
+  ['29 a forged bounce address', '<>', `<bounces+u=${foreign}@${us}>`],
+]
+
+let receiver: Receiver
+let house: House
+/** Each connection comes from an address of its own, so that no limit answers in place of the rule. */
+let strangers = 0
+
+before(async () => {
+  receiver = await Receiver.start()
+  house = await House.open(receiver.route)
+})
+after(async () => {
+  await house[Symbol.asyncDispose]()
+  await receiver[Symbol.asyncDispose]()
+})
+
+type Door = 'relay' | 'submission' | 'submissions'
+
+async function stranger(door: Door, isSecure: boolean): Promise<SmtpClient> {
+  strangers++
+  const localAddress = `127.1.${Math.floor(strangers / 200)}.${(strangers % 200) + 1}`
+  const client = await SmtpClient.connect(house.ports[door], { isTls: door === 'submissions', localAddress })
+  await client.hello('stranger.example')
+  if (isSecure && door !== 'submissions') await client.startTls()
+  return client
+}
+
+/** Every step of a transaction is refused for good, and the first one says why. */
+async function refusedAll(client: SmtpClient, mail: string, rcpt: string): Promise<void> {
+  const first = await client.command(`MAIL FROM:${mail}`)
+  assert.match(first.text, /^5\d\d 5\./)
+  for (const line of [`RCPT TO:${rcpt}`, 'DATA']) {
+    const { code, text } = await client.command(line)
+    assert.ok(code >= 500 && code < 600, text)
+  }
+}
+
+for (const [name, mail, rcpt] of forms) {
+  test(`a stranger cannot relay by ${name}`, async () => {
+    for (const door of ['relay', 'submission', 'submissions'] as const)
+      for (const isSecure of door === 'submissions' ? [true] : [false, true]) {
+        await using client = await stranger(door, isSecure)
+        await refusedAll(client, mail, rcpt)
+      }
+  })
+}
+
+test('a stranger cannot relay by 26 a second transaction after RSET', async () => {
+  for (const door of ['relay', 'submission', 'submissions'] as const) {
+    await using client = await stranger(door, true)
+    await refusedAll(client, '<>', `<u@${foreign}>`)
+    assert.equal((await client.command('RSET')).code, 250)
+    await refusedAll(client, '<>', `<u@${foreign}>`)
+  }
+})
+
+test('a stranger cannot relay by 26 a failed login', async () => {
+  for (const door of ['relay', 'submission', 'submissions'] as const) {
+    await using client = await stranger(door, true)
+    assert.equal((await client.command(`AUTH PLAIN ${plainToken('apikey', 'guess')}`)).code, 535)
+    await refusedAll(client, '<>', `<u@${foreign}>`)
+  }
+})
+
+test('a stranger cannot relay by 26 a login before STARTTLS', async () => {
+  for (const door of ['relay', 'submission'] as const) {
+    await using client = await stranger(door, false)
+    const { username, secret } = house.login
+    assert.match((await client.command(`AUTH PLAIN ${plainToken(username, secret)}`)).text, /^53[08] /)
+    await client.startTls()
+    await refusedAll(client, '<>', `<u@${foreign}>`)
+  }
+})
+
+test('a stranger cannot relay by 27 XCLIENT or a PROXY header that claims loopback', async () => {
+  for (const door of ['relay', 'submission', 'submissions'] as const) {
+    await using client = await stranger(door, true)
+    const { code } = await client.command('XCLIENT ADDR=127.0.0.1 LOGIN=acme')
+    assert.ok(code >= 500, String(code))
+    const proxied = await client.command('PROXY TCP4 127.0.0.1 127.0.0.1 1000 25')
+    assert.ok(proxied.code >= 500, proxied.text)
+    await refusedAll(client, '<>', `<u@${foreign}>`)
+  }
+})
+
+test('a stranger cannot relay by 28 coming from 127.0.0.1', async () => {
+  for (const door of ['relay', 'submission', 'submissions'] as const) {
+    await using client = await SmtpClient.connect(house.ports[door], { isTls: door === 'submissions' })
+    await client.hello('localhost')
+    await refusedAll(client, '<>', `<u@${foreign}>`)
+  }
+})
+
+test('30 VRFY and EXPN tell a stranger nothing', async () => {
+  for (const door of ['relay', 'submission', 'submissions'] as const) {
+    await using client = await stranger(door, true)
+    const known = await client.command('VRFY ann@acme.example')
+    const unknown = await client.command('VRFY nobody@nowhere.example')
+    assert.equal(known.text, unknown.text)
+    assert.ok(!known.text.includes('@'))
+    assert.ok((await client.command('EXPN staff')).code >= 500)
+  }
+})
+
+test('after all of that nothing was accepted and nobody was called', async () => {
+  assert.deepEqual(await eventsOf(house.server), [])
+  assert.equal(receiver.sessions, 0)
+})

@@ -68,6 +68,7 @@ export class Relay {
   #listeners: Listener[] = []
   #config: Config
   #secureContext: SecureContext
+  #isDraining = false
 
   private constructor(data: RelayData, onFatal: (error: unknown) => void) {
     const { config, index, threads, lab } = data
@@ -229,8 +230,9 @@ export class Relay {
     this.#keys.forget()
   }
 
-  /** Gives back what is ready and not in flight. @returns how many recipients. */
+  /** Gives back what is ready and not in flight, and leases nothing until {@link wake}. @returns how many recipients. */
   async recall(): Promise<number> {
+    await this.#leases.stop()
     const giveBacks = await this.#engine.recall()
     this.#settler.giveBack(giveBacks)
     await this.#settler.flush()
@@ -240,7 +242,7 @@ export class Relay {
   /** Something may be due, and hosts that failed may be tried again: an operator asked for it. */
   wake(): void {
     this.#engine.forgetFailures()
-    this.#leases.wake()
+    if (!this.#isDraining) this.#leases.start()
   }
 
   /** New certificate, listener settings, submission rules and routes. Addresses and kinds of listeners need a restart. */
@@ -263,8 +265,9 @@ export class Relay {
   /** Doors closed; sessions and attempts in flight get `deadlineMs`; everything else goes back to the queue. */
   async drain(deadlineMs: number): Promise<void> {
     const startedMs = clock.monotonicMs()
+    this.#isDraining = true
     for (const listener of this.#listeners) listener.close()
-    this.#leases.stop()
+    await this.#leases.stop()
     for (const session of this.#sessions) session.drain()
     while (this.#sessions.size > 0 && clock.monotonicMs() - startedMs < deadlineMs) await sleep(20)
     for (const session of this.#sessions) session.destroy()

@@ -25,6 +25,9 @@ export interface ConnectionFacts {
   readonly messagesMax: number
 }
 
+/** Below this a transaction that waits behind another loses less than what a write and a read of its own would cost. */
+const fastMs = 20
+
 /** One connection; owned by one next hop at a time. */
 export class Connection {
   readonly session: SmtpClientSession
@@ -47,6 +50,8 @@ export class Connection {
   /** Transactions that ran to a reply of the peer. */
   answered = 0
   idleSinceMs: number
+  /** How long a transaction takes here, smoothed, milliseconds. */
+  #paceMs = Number.POSITIVE_INFINITY
 
   constructor(facts: ConnectionFacts, path: EgressPath, nowMs: number) {
     const { session } = facts
@@ -61,6 +66,17 @@ export class Connection {
     const tls = session.facts.tls
     this.tls = tls === null ? '' : `${tls.protocol} ${tls.cipher}`
     this.line = `${facts.host} ${facts.remoteAddress} ${this.tls === '' ? 'clear text' : this.tls}`
+  }
+
+  /** A transaction ran to a reply of the peer in this time. */
+  tookMs(durationMs: number): void {
+    this.#paceMs =
+      this.#paceMs === Number.POSITIVE_INFINITY ? durationMs : this.#paceMs * 0.9 + durationMs * 0.1
+  }
+
+  /** Waiting behind another transaction here costs next to nothing. */
+  get isFast(): boolean {
+    return this.#paceMs < fastMs
   }
 
   /** May it take another batch? */

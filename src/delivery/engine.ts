@@ -311,9 +311,11 @@ export class DeliveryEngine implements SmtpTicking {
       wholeContentBytesMax: this.#options.wholeContentBytesMax,
       mayRerun: batch.reruns < this.#options.rerunsMax,
     }
-    void runAttempt(batch, connection, this.#ports, limits).then(result =>
-      this.#ran(batch, connection, hop, result),
-    )
+    const startedMs = this.#ports.clock.monotonicMs()
+    void runAttempt(batch, connection, this.#ports, limits).then(result => {
+      if (result.outcomes.length > 0) connection.tookMs(this.#ports.clock.monotonicMs() - startedMs)
+      this.#ran(batch, connection, hop, result)
+    })
   }
 
   #ran(batch: DeliveryBatch, connection: Connection, hop: NextHop, result: AttemptResult): void {

@@ -31,6 +31,7 @@ export class LeaseLoop {
   #timer: NodeJS.Timeout | null = null
   #isAsking = false
   #isStopped = true
+  #asking: Promise<void> = Promise.resolve()
 
   constructor(
     store: Pick<QueueStore, 'lease'>,
@@ -51,17 +52,18 @@ export class LeaseLoop {
     this.wake()
   }
 
-  /** No further lease is asked for; one that is out still arrives and is handed on. */
-  stop(): void {
+  /** No further lease is asked for; resolves when one that is out has arrived and was handed on. */
+  async stop(): Promise<void> {
     this.#isStopped = true
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
+    await this.#asking
   }
 
   /** Look now instead of at the next poll. */
   wake(): void {
     if (this.#isStopped || this.#isAsking) return
-    void this.#look()
+    this.#asking = this.#look()
   }
 
   async #look(): Promise<void> {

@@ -1,5 +1,7 @@
 // Changes accounts, inside the caller's transaction (one commit a call). Uniqueness is asked before inserting, which is
 // safe because there is one writer.
+//
+// Place: off the path of mail, in the store thread. What it stored is in force once every thread has called `forget()`.
 
 import type { Account, Credential, Domain, DomainKey, Stream } from '../../accounts/index.ts'
 import { credentialColumns, domainColumns, domainKeyColumns, streamColumns } from './account-rows.ts'

@@ -1,5 +1,8 @@
 // What a relay thread holds of the store: QueueStore over its line to the store thread, contents through a read-only
 // connection and the segment files of its own.
+//
+// Place: intake and delivery call it; requests travel through the thread's StoreConnection. Invariant: an accept answers
+// `stored` only after its group's commit is on disk.
 
 import type {
   AcceptResult,

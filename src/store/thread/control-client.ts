@@ -1,5 +1,7 @@
 // The control plane's side: account changes and queue actions over the line to the store thread, queue reads through a
 // read-only connection. For the main thread.
+//
+// Place: behind the control socket, off the path of mail. Every call is one commit of the store thread or one page read.
 
 import type { Account, AccountStore, Credential, Domain, DomainKey, Stream } from '../../accounts/index.ts'
 import type { MessageRow, QueueAction, QueueControl, QueueFilter, QueueRow } from '../../queue/index.ts'

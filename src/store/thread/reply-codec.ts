@@ -1,4 +1,7 @@
 // Packs what the store thread answers: one packet a group and thread, operations as in request-codec.ts.
+//
+// Place: store thread ▶ relay thread, for every accept and settle. Invariant: reader and writer agree on the order of
+// fields; both stand here.
 
 import { PackReader, type PackWriter } from '../../base/index.ts'
 import type { LeasedMessage, LeasedRecipient, StoredContent } from '../../queue/index.ts'

@@ -24,8 +24,19 @@ export class DoorWatch implements DoorObserver {
     this.#logsAccepted = log.writes('message.accepted')
   }
 
-  accepted(principal: Principal, door: DoorFacts, recipients: number, sizeBytes: number): void {
+  authenticated(): void {
+    this.#metrics.logins.inc('succeeded')
+  }
+
+  accepted(
+    principal: Principal,
+    door: DoorFacts,
+    recipients: number,
+    sizeBytes: number,
+    waitMs: number,
+  ): void {
     this.#acceptedBySmtp.inc()
+    this.#metrics.acceptSeconds.observe(waitMs / 1000)
     if (!this.#logsAccepted) return
     const { clientAddress } = door
     this.#log.event('message.accepted', {

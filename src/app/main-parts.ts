@@ -115,12 +115,22 @@ export class MainParts implements AsyncDisposable {
   /** All threads' metrics as text. */
   async scrape(): Promise<string> {
     this.#runtime.sample()
+    await this.#noteCommits()
     if (clock.monotonicMs() - this.#queueCountedMs > queueCountAgeMsMax) {
       this.#queueCountedMs = clock.monotonicMs()
       const counts = await this.store.control.count({})
       for (const [state, count] of Object.entries(counts)) this.#metrics.queue.set(count, state)
     }
     return mergeMetrics([this.#metrics.collect(), ...(await this.relays.metrics())])
+  }
+
+  async #noteCommits(): Promise<void> {
+    const { samples, failed } = await this.store.commitFacts()
+    for (let at = 0; at < samples.length; at += 2) {
+      this.#metrics.commitSeconds.observe(samples[at]! / 1000)
+      this.#metrics.commitSize.observe(samples[at + 1]!)
+    }
+    this.#metrics.commitsFailed.value = failed
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

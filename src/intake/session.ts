@@ -41,7 +41,9 @@ export interface Door {
 
 /** Told of what happens at the door, for log, metrics and the `rejected` event. */
 export interface DoorObserver {
-  accepted(principal: Principal, door: DoorFacts, recipients: number, sizeBytes: number): void
+  /** `waitMs`: from the end of the content to the reply. */
+  accepted(principal: Principal, door: DoorFacts, recipients: number, sizeBytes: number, waitMs: number): void
+  authenticated(): void
   refused(
     refusal: Refusal,
     principal: Principal | null,
@@ -95,6 +97,7 @@ export class SubmissionSession implements SmtpSessionHandler {
     this.#login = { credential, stream }
     this.#principal = this.#principalOf(account, stream, credential)
     this.#doorFacts = null
+    this.#ports.observer.authenticated()
     return smtpReply(235, '2.7.0', `Authenticated for account ${account.name}`)
   }
 
@@ -167,9 +170,17 @@ export class SubmissionSession implements SmtpSessionHandler {
     const door = this.#describeDoor()
     const reversePath = this.#reversePath
     const recipients = this.#recipients
+    const { clock } = this.#ports.submitter.ports
+    const endedMs = clock.monotonicMs()
     const result = await submission.end(facts)
     if (result.kind === 'accepted') {
-      this.#ports.observer.accepted(principal, door, recipients.length, facts.sizeBytes)
+      this.#ports.observer.accepted(
+        principal,
+        door,
+        recipients.length,
+        facts.sizeBytes,
+        clock.monotonicMs() - endedMs,
+      )
       return smtpReply(250, '2.0.0', `Queued as ${result.id}`)
     }
     this.#ports.observer.refused(result, principal, door, reversePath, recipients[0]?.forwardPath ?? '')

@@ -35,6 +35,7 @@ export class ControlCalls {
       prune: (beforeMs: number, limit: number) =>
         group.runControl(() => writer.events.prune(beforeMs, limit)),
       sweep: () => writer.segments.sweep(),
+      commitFacts: () => group.samples.take(),
       threadCpu: () => process.threadCpuUsage(),
     }
     this.#table = new Map(Object.entries(table))

@@ -10,6 +10,7 @@
 import { type PackedStoreError, packError } from '../errors.ts'
 import { type RawMessage, unpackExtents } from '../format/index.ts'
 import type { StoreWriter } from '../sqlite/writer.ts'
+import { CommitSamples } from './commit-samples.ts'
 import type { Reply } from './reply-codec.ts'
 import type { Request } from './request-codec.ts'
 
@@ -22,6 +23,7 @@ interface Effects {
 export class GroupCommitter {
   readonly #writer: StoreWriter
   readonly #onFatal: (error: PackedStoreError) => void
+  readonly samples: CommitSamples = new CommitSamples()
   #broken: PackedStoreError | null = null
 
   constructor(writer: StoreWriter, onFatal: (error: PackedStoreError) => void) {
@@ -66,6 +68,7 @@ export class GroupCommitter {
   }
 
   #note(error: unknown): void {
+    this.samples.addFailure()
     const packed = packError(error)
     if (!packed.isFatal || this.#broken !== null) return
     this.#broken = packed
@@ -85,7 +88,9 @@ export class GroupCommitter {
   #commit(requests: readonly Request[], distrusted: ReadonlySet<number>): (Reply | null)[] {
     const effects: Effects = { added: [], freed: [] }
     const apply = (): (Reply | null)[] => requests.map(request => this.#apply(request, distrusted, effects))
+    const startedMs = performance.now()
     const replies = this.#writer.transaction(apply)
+    this.samples.add(performance.now() - startedMs, requests.length)
     for (const extents of effects.added) this.#writer.segments.add(unpackExtents(extents))
     this.release(effects.freed)
     return replies

@@ -17,6 +17,7 @@ import { SqliteHostMemory } from '../sqlite/host-memory.ts'
 import { QueueReader } from '../sqlite/queue-reader.ts'
 import { databasePath } from '../sqlite/writer.ts'
 import { StoreClient } from './client.ts'
+import type { CommitFacts } from './commit-samples.ts'
 import { StoreConnection } from './connection.ts'
 import { AccountClient, ControlClient } from './control-client.ts'
 import { writeSealed, writeTlsSeen } from './request-codec.ts'
@@ -33,6 +34,8 @@ export interface ThreadStore extends AsyncDisposable {
   readonly accountStore: AccountStore
   /** Lists and actions; for the main thread. */
   readonly control: ControlClient
+  /** Commits since the last call, for metrics. */
+  commitFacts(): Promise<CommitFacts>
   /** CPU time of the store thread so far, in microseconds. */
   storeCpu(): Promise<NodeJS.CpuUsage>
 }
@@ -72,6 +75,7 @@ export function openThreadStore(options: ThreadStoreOptions): ThreadStore {
     accounts: new SqliteAccountReader(db),
     accountStore: new AccountClient(connection),
     control: new ControlClient(connection, new QueueReader(db)),
+    commitFacts: () => connection.call('commitFacts', []) as Promise<CommitFacts>,
     storeCpu: () => connection.call('threadCpu', []) as Promise<NodeJS.CpuUsage>,
     async [Symbol.asyncDispose](): Promise<void> {
       await spool.close()

@@ -1,0 +1,44 @@
+// Real DNS around a Postrider: Knot serves the zones of a test, Unbound resolves them, and MX hosts have one port on
+// loopback addresses of their own.
+
+import { freePort, type KnotZone, startKnot, startUnbound } from '../../support/peers/index.ts'
+
+/** Zones, the resolver in front of them, and the configuration that makes Postrider use both. */
+export interface MailNetwork extends AsyncDisposable {
+  /** The port of every MX host. */
+  readonly mxPort: number
+  /** Where Unbound answers, as `address:port`. */
+  readonly resolver: string
+  /** `[dns]` and `[delivery]`; keys of `[delivery]` may follow. */
+  readonly toml: string
+}
+
+/** Starts Knot and Unbound. `brokenZones` are known to Unbound and served by nobody. */
+export async function startMailNetwork(options: {
+  readonly zones: readonly KnotZone[]
+  readonly brokenZones?: readonly string[]
+  /** Networks that MX hosts may lie in. Default: loopback. */
+  readonly allowPrivate?: readonly string[]
+}): Promise<MailNetwork> {
+  await using owned = new AsyncDisposableStack()
+  const knot = owned.use(await startKnot({ zones: options.zones, port: await freePort() }))
+  const zones = options.zones.map(zone => zone.name)
+  const unbound = owned.use(
+    await startUnbound({
+      zones: [...zones, ...(options.brokenZones ?? [])],
+      upstream: knot,
+      port: await freePort(),
+    }),
+  )
+  const mxPort = await freePort()
+  const resolver = `${unbound.address}:${unbound.port}`
+  const allowPrivate = JSON.stringify(options.allowPrivate ?? ['127.0.0.0/8'])
+  const toml = `[dns]\nservers = ["${resolver}"]\n[delivery]\nport = ${mxPort}\nallow_private = ${allowPrivate}\n`
+  const done = owned.move()
+  return { mxPort, resolver, toml, [Symbol.asyncDispose]: () => done.disposeAsync() }
+}
+
+/** A zone with one MX host at a loopback address. */
+export function zoneWithMx(name: string, address: string): KnotZone {
+  return { name, records: ['@ MX 10 mx', `mx A ${address}`] }
+}

@@ -46,7 +46,12 @@ export class SmtpClient implements AsyncDisposable {
     options: { isTls?: boolean; localAddress?: string; before?: string | Buffer } = {},
   ): Promise<SmtpClient> {
     const { isTls = false, localAddress, before } = options
-    const to = { host: '127.0.0.1', port, ...(localAddress === undefined ? {} : { localAddress }) }
+    const to = {
+      host: '127.0.0.1',
+      port,
+      noDelay: true,
+      ...(localAddress === undefined ? {} : { localAddress }),
+    }
     const socket = isTls ? tls.connect({ ...to, rejectUnauthorized: false }) : net.connect(to)
     await new Promise<void>((resolve, reject) => {
       socket.once('error', reject)

@@ -32,6 +32,16 @@ export async function doors(
   return { ports, toml }
 }
 
+/** How a house is opened. */
+export interface HouseOptions extends Partial<Omit<PostriderOptions, 'toml'>> {
+  /** Lines of the relay listener's section. */
+  readonly relay?: string
+  /** Lines of both submission listeners' sections. */
+  readonly submission?: string
+  /** Sections that need to know the ports. */
+  readonly tail?: (ports: Ports) => string
+}
+
 /** A Postrider that is ready to send for `acme.example`. */
 export class House implements AsyncDisposable {
   readonly server: Postrider
@@ -45,16 +55,16 @@ export class House implements AsyncDisposable {
   }
 
   /** Starts with all doors; account `acme` sends as `acme.example`, unsigned. */
-  static async open(
-    toml: string,
-    more: { relay?: string; submission?: string } & Partial<Omit<PostriderOptions, 'toml'>> = {},
-  ): Promise<House> {
-    const { relay, submission, ...options } = more
+  static async open(toml: string, more: HouseOptions = {}): Promise<House> {
+    const { relay, submission, tail, ...options } = more
     const made = await doors({
       ...(relay === undefined ? {} : { relay }),
       ...(submission === undefined ? {} : { submission }),
     })
-    const server = await Postrider.start({ ...options, toml: `${toml}\n${made.toml}` })
+    const server = await Postrider.start({
+      ...options,
+      toml: `${toml}\n${made.toml}${tail?.(made.ports) ?? ''}`,
+    })
     const login = await makeAccount(server, 'acme', 'acme.example')
     return new House(server, made.ports, login)
   }

@@ -29,6 +29,8 @@ export interface Script {
   readonly rcpt?: (path: string, times: number) => string
   readonly endOfData?: (message: Received) => string | Promise<string>
   readonly isLax?: boolean
+  /** Where to listen: 127.0.0.1 and any free port by default. */
+  readonly host?: string
   readonly port?: number
 }
 
@@ -50,14 +52,14 @@ export class Receiver implements AsyncDisposable {
 
   private constructor(script: Script) {
     this.#script = script
-    this.#server = createServer(socket => this.#converse(socket))
+    this.#server = createServer({ noDelay: true }, socket => this.#converse(socket))
   }
 
   static async start(script: Script = {}): Promise<Receiver> {
     const receiver = new Receiver(script)
     await new Promise<void>((resolve, reject) => {
       receiver.#server.once('error', reject)
-      receiver.#server.listen({ host: '127.0.0.1', port: script.port ?? 0 }, resolve)
+      receiver.#server.listen({ host: script.host ?? '127.0.0.1', port: script.port ?? 0 }, resolve)
     })
     return receiver
   }

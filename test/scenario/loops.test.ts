@@ -1,0 +1,122 @@
+// Situation: mail that would go round in circles, by its own trace, by DNS or by a smarthost that hands it back.
+//
+// The relay door stands on 127.0.0.1 at the very port that MX hosts are called at, so that an MX on 127.0.0.1 is
+// ourselves; 127.0.0.2 at the same port is somebody else.
+
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { type LabDns, startLabDns } from '../../src/lab/index.ts'
+import { freePort } from '../support/postrider.ts'
+import { queuedId, SmtpClient } from './support/client.ts'
+import { House, message, type ShownEvent, waitForAll } from './support/house.ts'
+import { Receiver } from './support/receiver.ts'
+
+let dns: LabDns
+let house: House
+let other: Receiver
+
+const mx = (name: string, preference: number, exchange: string) =>
+  ({ name, type: 'MX', data: { preference, exchange } }) as const
+
+before(async () => {
+  dns = await startLabDns({
+    zones: [
+      {
+        name: 'example',
+        records: [
+          { name: 'us.example', type: 'A', data: '127.0.0.1' },
+          { name: 'other.example', type: 'A', data: '127.0.0.2' },
+          { name: 'implicit.example', type: 'A', data: '127.0.0.1' },
+          mx('only-us.example', 10, 'us.example'),
+          mx('us-first.example', 10, 'us.example'),
+          mx('us-first.example', 20, 'other.example'),
+          mx('us-last.example', 10, 'other.example'),
+          mx('us-last.example', 20, 'us.example'),
+        ],
+      },
+    ],
+  })
+  house = await House.open(`[dns]\nservers = ["127.0.0.1:${dns.port}"]\n`, {
+    relay: 'networks = ["127.0.0.0/8"]\naccount = "acme"\nsenders = "any"',
+    tail: ports => `[delivery]\nport = ${ports.relay}\nallow_private = ["127.0.0.0/8"]\n`,
+  })
+  other = await Receiver.start({ host: '127.0.0.2', port: house.ports.relay })
+})
+after(async () => {
+  await house[Symbol.asyncDispose]()
+  await other[Symbol.asyncDispose]()
+  await dns.close()
+})
+
+const received = (count: number): string[] =>
+  Array.from({ length: count }, (_, at) => `Received: from hop${at}.example by hop${at + 1}.example; ${date}`)
+const date = 'Mon, 23 Nov 2026 10:00:00 +0000'
+
+async function outcomeAt(domain: string, type: string): Promise<ShownEvent> {
+  await using client = await house.client()
+  const id = queuedId(await client.send('ann@acme.example', `u@${domain}`, message()))
+  const events = await waitForAll(house.server, [id], type)
+  return events.find(event => event.messageId === id && event.type === type)!
+}
+
+test('fifty Received fields pass and fifty-one are refused as a loop', async () => {
+  await using client = await house.client()
+  const send = (count: number) =>
+    client.send('ann@acme.example', 'u@us-last.example', `${received(count).join('\r\n')}\r\n${message()}`)
+  queuedId(await send(50))
+  const reply = await send(51)
+  assert.match(reply.text, /^554 5\.4\.6 /)
+  assert.match(reply.text, /51 Received/)
+})
+
+test('a domain whose only MX is our own address and port is bounced at once', async () => {
+  for (const domain of ['only-us.example', 'us-first.example', 'implicit.example']) {
+    const { outcome } = await outcomeAt(domain, 'bounced')
+    assert.equal(outcome?.enhancedCode, '5.4.6', domain)
+    assert.equal(outcome?.source, 'local', domain)
+    assert.equal(outcome?.scope, 'domain', domain)
+  }
+})
+
+test('an MX before ours is used, and another address at our port is not ourselves', async () => {
+  const { outcome } = await outcomeAt('us-last.example', 'delivered')
+  assert.equal(outcome?.remoteAddress, `127.0.0.2:${house.ports.relay}`)
+})
+
+test('a smarthost that hands everything back to us ends in 5.4.6 and not in an endless circle', async () => {
+  let handedBack = 0
+  await using mirror = await Receiver.start({
+    endOfData: async ({ from, to, content }) => {
+      handedBack++
+      await using back = await SmtpClient.connect(circle.ports.relay)
+      await back.hello('mirror.example')
+      const reply = await back.send(from, to, content.toString('latin1').replace(/\r\n$/, ''))
+      return reply.text
+    },
+  })
+  await using circle = await House.open(mirror.route, {
+    relay: 'networks = ["127.0.0.0/8"]\naccount = "acme"\nsenders = "any"',
+  })
+  await using client = await circle.client()
+  queuedId(await client.send('ann@acme.example', 'u@there.example', message()))
+  const events = await circle.server.waitForEvents(all => all.some(event => event['type'] === 'bounced'))
+  const bounced = events.filter(event => event['type'] === 'bounced') as unknown as ShownEvent[]
+  assert.deepEqual(
+    bounced.map(({ outcome }) => [outcome?.code, outcome?.enhancedCode, outcome?.source]),
+    [[554, '5.4.6', 'reply']],
+  )
+  assert.equal(handedBack, 51)
+  assert.equal(mirror.messages.length, 50)
+})
+
+test('a smarthost that is our own door ends in 5.4.6', async () => {
+  const port = await freePort()
+  await using circle = await House.open(
+    `[[route]]\nrecipient_domain = "*"\nsmarthost = "127.0.0.1:${port}"\n[[listener]]\naddress = "127.0.0.1:${port}"\nkind = "relay"\nnetworks = ["127.0.0.0/8"]\naccount = "acme"\nsenders = "any"\n`,
+  )
+  await using client = await circle.client()
+  queuedId(await client.send('ann@acme.example', 'u@there.example', message()))
+  const events = await circle.server.waitForEvents(all => all.some(event => event['type'] === 'bounced'))
+  const { outcome } = events.find(event => event['type'] === 'bounced') as unknown as ShownEvent
+  assert.equal(outcome?.enhancedCode, '5.4.6')
+})

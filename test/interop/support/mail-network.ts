@@ -1,14 +1,16 @@
 // Real DNS around a Postrider: Knot serves the zones of a test, Unbound resolves them, and MX hosts have one port on
 // loopback addresses of their own.
 
-import { freePort, type KnotZone, startKnot, startUnbound } from '../../support/peers/index.ts'
+import { freePort, type Knot, type KnotZone, startKnot, startUnbound } from '../../support/peers/index.ts'
 
 /** Zones, the resolver in front of them, and the configuration that makes Postrider use both. */
 export interface MailNetwork extends AsyncDisposable {
   /** The port of every MX host. */
   readonly mxPort: number
-  /** Where Unbound answers, as `address:port`. */
-  readonly resolver: string
+  /** Where Unbound answers. */
+  readonly resolver: { readonly address: string; readonly port: number }
+  /** May be ended before the rest. */
+  readonly knot: Knot
   /** `[dns]` and `[delivery]`; keys of `[delivery]` may follow. */
   readonly toml: string
 }
@@ -31,11 +33,11 @@ export async function startMailNetwork(options: {
     }),
   )
   const mxPort = await freePort()
-  const resolver = `${unbound.address}:${unbound.port}`
+  const resolver = { address: unbound.address, port: unbound.port }
   const allowPrivate = JSON.stringify(options.allowPrivate ?? ['127.0.0.0/8'])
-  const toml = `[dns]\nservers = ["${resolver}"]\n[delivery]\nport = ${mxPort}\nallow_private = ${allowPrivate}\n`
+  const toml = `[dns]\nservers = ["${unbound.address}:${unbound.port}"]\n[delivery]\nport = ${mxPort}\nallow_private = ${allowPrivate}\n`
   const done = owned.move()
-  return { mxPort, resolver, toml, [Symbol.asyncDispose]: () => done.disposeAsync() }
+  return { mxPort, resolver, knot, toml, [Symbol.asyncDispose]: () => done.disposeAsync() }
 }
 
 /** A zone with one MX host at a loopback address. */

@@ -64,13 +64,15 @@ export async function adapt(
   const refused: { recipient: LeasedRecipient; failure: LocalFailure }[] = []
   if (isSmtpUtf8 && !peer.hasSmtpUtf8) {
     if (!isAsciiText(message.sentReversePath)) return refuseAll(localFailures.utf8('reverse-path'))
-    if (!(await hasAsciiHeader(batch, ports.content))) return refuseAll(localFailures.utf8('header'))
-    isSmtpUtf8 = false
+    // Recipients before the header: the `for` of our own Received field must not be blamed on the content.
     takers = recipients.filter(one => isAsciiText(one.forwardPath))
     for (const recipient of recipients) {
       if (!takers.includes(recipient))
         refused.push({ recipient, failure: localFailures.utf8('forward-path') })
     }
+    const isFit = takers.length === 0 || (await hasAsciiHeader(batch, ports.content))
+    if (!isFit) return refuseAll(localFailures.utf8('header'))
+    isSmtpUtf8 = false
   }
   if (!message.isEightBit || peer.hasEightBitMime || takers.length === 0) {
     return { ...plain, isSmtpUtf8, recipients: takers, refused }

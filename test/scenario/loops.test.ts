@@ -8,7 +8,7 @@ import { after, before, test } from 'node:test'
 import { type LabDns, startLabDns } from '../../src/lab/index.ts'
 import { freePort } from '../support/postrider.ts'
 import { queuedId, SmtpClient } from './support/client.ts'
-import { House, message, type ShownEvent, waitForAll } from './support/house.ts'
+import { House, message, type ShownEvent, waitForAll, waitForEvents } from './support/house.ts'
 import { Receiver } from './support/receiver.ts'
 
 let dns: LabDns
@@ -99,8 +99,8 @@ test('a smarthost that hands everything back to us ends in 5.4.6 and not in an e
   })
   await using client = await circle.client()
   queuedId(await client.send('ann@acme.example', 'u@there.example', message()))
-  const events = await circle.server.waitForEvents(all => all.some(event => event['type'] === 'bounced'))
-  const bounced = events.filter(event => event['type'] === 'bounced') as unknown as ShownEvent[]
+  const events = await waitForEvents(circle.server, all => all.some(event => event.type === 'bounced'))
+  const bounced = events.filter(event => event.type === 'bounced')
   assert.deepEqual(
     bounced.map(({ outcome }) => [outcome?.code, outcome?.enhancedCode, outcome?.source]),
     [[554, '5.4.6', 'reply']],
@@ -116,7 +116,7 @@ test('a smarthost that is our own door ends in 5.4.6', async () => {
   )
   await using client = await circle.client()
   queuedId(await client.send('ann@acme.example', 'u@there.example', message()))
-  const events = await circle.server.waitForEvents(all => all.some(event => event['type'] === 'bounced'))
-  const { outcome } = events.find(event => event['type'] === 'bounced') as unknown as ShownEvent
+  const events = await waitForEvents(circle.server, all => all.some(event => event.type === 'bounced'))
+  const { outcome } = events.find(event => event.type === 'bounced')!
   assert.equal(outcome?.enhancedCode, '5.4.6')
 })

@@ -1,5 +1,7 @@
 // What most scenarios begin with: a running Postrider with an account, its domain and a credential, and its doors.
 
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type ControlClient, connectControl, findSocket } from '../../../src/api/control/index.ts'
 import { type CommandResult, freePort, Postrider, type PostriderOptions } from '../../support/postrider.ts'
 import { SmtpClient } from './client.ts'
 
@@ -162,19 +164,43 @@ export interface ShownRecipient {
   readonly outcome: ShownOutcome | null
 }
 
-/** All events of a server so far. */
+/** All events of a server so far. Asked over the control socket itself: a process for each look would be slow. */
 export async function eventsOf(server: Postrider): Promise<ShownEvent[]> {
-  return (await server.events()) as unknown as ShownEvent[]
+  using client = await controlOf(server)
+  return await eventsAfter(client, 0)
 }
 
 /** Waits until the events satisfy a condition, and gives them. */
 export async function waitForEvents(
   server: Postrider,
   isEnough: (events: readonly ShownEvent[]) => boolean,
-  timeoutMs: number = 20_000,
+  timeoutMs: number = 30_000,
 ): Promise<ShownEvent[]> {
-  const found = await server.waitForEvents(events => isEnough(events as unknown as ShownEvent[]), timeoutMs)
-  return found as unknown as ShownEvent[]
+  using client = await controlOf(server)
+  const endMs = Date.now() + timeoutMs
+  const events: ShownEvent[] = []
+  for (;;) {
+    events.push(...(await eventsAfter(client, events.at(-1)?.seq ?? 0)))
+    if (isEnough(events)) return events
+    if (Date.now() > endMs)
+      throw new Error(
+        `not the expected events in ${timeoutMs} ms: ${JSON.stringify(events.slice(-10)).slice(0, 6000)}`,
+      )
+    await sleep(50)
+  }
+}
+
+async function controlOf(server: Postrider): Promise<ControlClient> {
+  const connected = await connectControl(findSocket(server.dataDir))
+  if (!connected.ok) throw new Error(connected.error.message)
+  return connected.client
+}
+
+async function eventsAfter(client: ControlClient, after: number): Promise<ShownEvent[]> {
+  const events: ShownEvent[] = []
+  const outcome = await client.call('event.list', { after }, event => void events.push(event as ShownEvent))
+  if (!outcome.ok) throw new Error(outcome.error.message)
+  return events
 }
 
 /** Waits until each of these messages has an event of this type; gives all events. */
@@ -182,7 +208,7 @@ export function waitForAll(
   server: Postrider,
   ids: readonly string[],
   type: string,
-  timeoutMs: number = 20_000,
+  timeoutMs: number = 30_000,
 ): Promise<ShownEvent[]> {
   return waitForEvents(
     server,

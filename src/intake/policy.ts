@@ -33,14 +33,14 @@ function checkOwnDomain(
   const { account } = principal
   const found = reader.domain(account.key, domain)
   if (found === null) {
-    const how = `add it with: postrider domain add --account ${account.name} ${domain}`
+    const how = `the operator adds it with: postrider domain add --account ${account.name} ${domain} --trust`
     const code = where === 'From' ? 'from-not-owned' : 'sender-not-owned'
     return refuse(code, `${domain} in ${where} is not a domain of account ${account.name}; ${how}`)
   }
   if (found.status === 'pending')
     return refuse(
       'sender-domain-pending',
-      `${domain} in ${where} has no DNS proof yet; publish the records of: postrider domain show ${domain}`,
+      `${domain} in ${where} has no proof yet; the operator vouches with: postrider domain add --account ${account.name} ${domain} --trust`,
     )
   return null
 }

@@ -245,13 +245,12 @@ export class Submission {
     }
     const message = this.#newMessage(header, content, prefix, facts)
     const result = await this.#ports.store.accept(message)
-    if (result.kind === 'failed')
+    if (result.kind === 'failed') {
+      this.abort()
       return refuse('store-failed', `the message could not be stored (${result.why}); try again later`)
+    }
     if (message.startState === 'leased')
-      this.#ports.ready.enqueue(
-        leasedFrom(message, result.key),
-        content.kind === 'inline' ? content.parts : null,
-      )
+      this.#ports.ready.enqueue(leasedFrom(message, result.key), this.#keeper.parts)
     return { kind: 'accepted', id: formatMessageId(this.#id) }
   }
 

@@ -17,7 +17,8 @@ const meanings: Readonly<Record<RefusalCode, string>> = {
   'authentication-failed': 'User name or secret is wrong, or the credential was revoked.',
   'authentication-slowed': 'Too many failed logins from this address; wait.',
   'sender-not-owned': 'The domain in MAIL FROM is not a domain of the account: `postrider domain add`.',
-  'sender-domain-pending': 'The domain waits for its proof and may not send.',
+  'sender-domain-pending':
+    'The domain waits for its proof and may not send. The operator vouches for it with `domain add … --trust`.',
   'recipient-domain-missing': 'RCPT TO has no domain; use a full address.',
   'header-too-large': 'The header block is over `limits.header_size`.',
   'header-too-many-fields': 'The header has more than 1,000 fields.',

@@ -160,6 +160,30 @@ test('a domain without the operator’s word is pending, asks for a proof of its
   assert.deepEqual(new SigningKeys(accounts, box).keysFor(account.key, 'a.example'), { kind: 'unsigned' })
 })
 
+test('a pending domain becomes trusted when the operator vouches for it, with its own keys, however often', async () => {
+  const { service, accounts, box } = await setUp()
+  const request = { account: 'default', domain: 'a.example' }
+  const pending = value(await service.addDomain(request))
+  const again = await service.addDomain(request)
+  assert.ok(!again.ok)
+  assert.match(again.error.hint, /postrider domain add --account default a\.example --trust/)
+  const trusted = value(await service.addDomain({ ...request, isTrusted: true }))
+  const withoutProof = pending.records.filter(one => one.purpose !== 'ownership')
+  assert.deepEqual(trusted, { ...pending, status: 'trusted', records: withoutProof })
+  assert.deepEqual(value(await service.addDomain({ ...request, isTrusted: true })), trusted)
+  assert.deepEqual(value(service.showDomain('a.example')), trusted)
+  const account = accounts.accountByName('default')!
+  assert.equal(new SigningKeys(accounts, box).keysFor(account.key, 'a.example').kind, 'keys')
+})
+
+test('vouching for a domain of another account adds one of our own and leaves theirs pending', async () => {
+  const { service } = await setUp()
+  value(await service.createAccount('other'))
+  value(await service.addDomain({ account: 'other', domain: 'a.example' }))
+  value(await service.addDomain({ account: 'default', domain: 'a.example', isTrusted: true }))
+  assert.equal(value(service.showDomain('a.example', 'other')).status, 'pending')
+})
+
 test('a domain added without DKIM has no keys and leaves unsigned', async () => {
   const { service, accounts, box } = await setUp()
   const domain = value(

@@ -155,7 +155,10 @@ export class AccountService {
     return { ok: true, value: credentialJson(reader, { ...credential, revokedAtMs }) }
   }
 
-  /** Adds a domain with its DKIM keys. */
+  /**
+   * Adds a domain with its DKIM keys. One that is already there is an error, unless the operator now vouches for it:
+   * a `pending` domain becomes `trusted`, with the keys and records that it has, and doing it again is no error.
+   */
   async addDomain(request: NewDomain): Promise<AccountResult<DomainJson>> {
     const { reader, store, ids, nowMs, hostname } = this.#parts
     const account = this.account(request.account)
@@ -166,10 +169,11 @@ export class AccountService {
     const exists = failed<DomainJson>(
       'exists',
       `account ${account.value.name} already has the domain ${name}`,
-      `postrider domain show ${name}`,
+      `show it: postrider domain show ${name}; vouch for it: postrider domain add --account ${account.value.name} ${name} --trust`,
     )
     // Asked before the keys are made, since RSA is work; the store decides in the end.
-    if (reader.domain(account.value.key, name) !== null) return exists
+    const known = reader.domain(account.value.key, name)
+    if (known !== null) return request.isTrusted ? await this.#vouch(known) : exists
     const signs = request.signs ?? true
     const domain: Omit<Domain, 'key'> = {
       id: formatId('dom', ids.next()),
@@ -181,6 +185,13 @@ export class AccountService {
     }
     const created = await store.createDomain(domain, signs ? await makeDomainKeys(this.#parts) : [])
     return created === 'exists' ? exists : { ok: true, value: domainJson(reader, created, hostname) }
+  }
+
+  async #vouch(domain: Domain): Promise<AccountResult<DomainJson>> {
+    const { reader, store, hostname } = this.#parts
+    if (domain.status !== 'pending') return { ok: true, value: domainJson(reader, domain, hostname) }
+    await store.setDomainStatus(domain.key, 'trusted')
+    return { ok: true, value: domainJson(reader, { ...domain, status: 'trusted' }, hostname) }
   }
 
   /** Domains of one account, or of all. */

@@ -1,6 +1,7 @@
 // `postrider domain add|verify|list|show`: the domains that accounts send as, with their DKIM keys and DNS records.
 //
 // Adding makes the keys at once; with --trust the operator vouches and the domain may send, signed, from that moment.
+// The same for a domain that was added without it.
 
 import type { Command } from 'commander'
 import type { DomainJson } from '../accounts/index.ts'
@@ -31,7 +32,10 @@ export function domainCommand(program: Command, cli: Cli): void {
     .description('add a sender domain; its DKIM keys are made at once')
     .argument('<domain>', 'the domain of the sender addresses')
     .requiredOption('--account <account>', 'id or name of the account')
-    .option('--trust', 'vouch for it: it may send, signed, without proof in DNS')
+    .option(
+      '--trust',
+      'vouch for it, also when it is there and pending: it may send, signed, without proof in DNS',
+    )
     .option('--no-dkim', 'leave its messages unsigned')
     .action(async (name: string, { account, trust, dkim }: AddOptions) => {
       await print(
@@ -85,7 +89,7 @@ function describeDomain(domain: DomainJson, cli: Cli): string {
   const status = paint(statusTones[domain.status], domain.status)
   const meaning =
     domain.status === 'pending'
-      ? 'it may not send yet'
+      ? `it may not send yet; vouch for it with: postrider domain add --account ${domain.account} ${domain.domain} --trust`
       : domain.dkim
         ? 'it may send, signed'
         : 'it may send, unsigned'

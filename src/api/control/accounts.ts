@@ -113,7 +113,7 @@ function verifyDomain(ports: Ports): ControlCommand {
     return failed(
       'not-available',
       `${found.value.domain} cannot be proved in DNS by this version`,
-      'vouch for a domain yourself when you add it: postrider domain add … --trust',
+      `vouch for it yourself: postrider domain add --account ${found.value.account} ${found.value.domain} --trust`,
     )
   }
 }

@@ -116,6 +116,11 @@ test('accounts, credentials and domains have the shapes of the contract', async 
   assert.equal(unsigned.status, 'pending')
   assert.ok(!(unsigned.records as Row[]).some(record => record.purpose === 'dkim'))
   assert.equal(code(await client.call('domain.verify', { domain: 'b.example' })), 'not-available')
+  const vouched = value(
+    await client.call('domain.add', { account: 'shop', domain: 'b.example', trust: true }),
+  )
+  assert.deepEqual([Object.keys(vouched), vouched.status], [Object.keys(domain), 'trusted'])
+  assert.equal(value(await client.call('domain.verify', { domain: 'b.example' })).status, 'trusted')
   assert.equal(value(await client.call('domain.verify', { domain: 'shop.example' })).status, 'trusted')
 })
 

@@ -40,7 +40,7 @@ const actions = [
   {
     name: 'expire',
     past: 'expired',
-    text: 'give up matching recipients; their senders are told as configured',
+    text: 'give up matching recipients: an event says so, and no failure report is sent',
   },
   { name: 'reroute', past: 'rerouted', text: 'send matching recipients to a smarthost' },
 ] as const

@@ -1,4 +1,5 @@
 // `postrider bounce classify`: what a reply of a peer means, by the rules that delivery uses. Works without a server.
+// Rules of an operator answer only when --site names him, as in delivery only where the MX hosts are his.
 
 import { type Command, Option } from 'commander'
 import { type Classification, classifyReply, parseReplyText } from '../delivery/classify/index.ts'
@@ -24,7 +25,11 @@ export function bounceCommand(program: Command, cli: Cli): void {
     .command('classify')
     .description('classify a reply such as "550 5.1.1 no such user"')
     .argument('<reply...>', 'code, enhanced code if there is one, and text')
-    .option('--site <operator>', 'who operates the server, for instance google', '')
+    .option(
+      '--site <operator>',
+      'who operates the server, for instance google; without it only the common rules are asked',
+      '',
+    )
     .addOption(new Option('--stage <stage>', 'the command it answered').choices([...stages]).default('rcpt'))
     .action(async (words: string[], { site, stage }: { site: string; stage: OutcomeStage }) => {
       const reply = parseReplyText(words.join(' '))

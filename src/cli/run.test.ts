@@ -128,6 +128,16 @@ test('bounce classify works without a server', async t => {
   assert.equal(code, 0)
   const means = JSON.parse(stdout) as Record<'category' | 'scope' | 'kind', string>
   assert.deepEqual([means.kind, means.category, means.scope], ['bounced', 'unknown-recipient', 'recipient'])
+  const anybody = await run(['bounce', 'classify', '550 5.1.1 mailbox not found', '--json'], { cwd })
+  const yahoo = await run(
+    ['bounce', 'classify', '550 5.1.1 mailbox not found', '--site', 'yahoo', '--json'],
+    {
+      cwd,
+    },
+  )
+  const rules = [anybody, yahoo].map(one => (JSON.parse(one.stdout) as { ruleId: string }).ruleId)
+  assert.doesNotMatch(rules[0]!, /yahoo/)
+  assert.equal(rules[1], 'yahoo-unknown-user')
   assert.equal((await run(['bounce', 'classify', 'hello'], { cwd })).code, 1)
 })
 

@@ -37,9 +37,16 @@ test('one number means different things to different operators', () => {
   assert.equal(classifyReply({ ...reply, text: disabled }).category, 'mailbox-disabled')
 })
 
-test('without an operator the distinctive texts still speak', () => {
+test('without an operator no rule of an operator answers, and the common ones mean the same', () => {
+  for (const rule of rules.filter(one => one.when.site !== undefined))
+    for (const sample of rule.samples) {
+      const reply = parseReplyText(sample)!
+      const { ruleId } = classifyReply({ ...reply, site: '', stage: rule.when.stage?.[0] ?? 'rcpt' })
+      assert.equal(rules.find(one => one.id === ruleId)?.when.site, undefined, sample)
+    }
   const reply = parseReplyText('550 5.7.1 part of their network is on our block list (S3150)')!
-  assert.equal(classifyReply({ ...reply, site: '', stage: 'mail' }).ruleId, 'outlook-blocklisted')
+  assert.equal(classifyReply({ ...reply, site: '', stage: 'mail' }).category, 'blocklisted')
+  assert.equal(classifyReply({ ...reply, site: 'outlook-com', stage: 'mail' }).ruleId, 'outlook-blocklisted')
 })
 
 test('only failures that speak of the recipient have the scope that may feed suppression', () => {

@@ -1,7 +1,8 @@
 // Finds the rule for a reply: operator, stage, code, enhanced code and text together.
 //
 // Never on the enhanced code alone where an operator's text is known: Gmail and Microsoft use one number for several
-// things. Linear in the text, which is cut first.
+// things. An operator's rules speak of that operator only: where nobody knows who answered, the common ones do.
+// Linear in the text, which is cut first.
 
 import { rules } from './table.ts'
 import type { Classification, ClassifyInput, Rule, RuleCondition } from './types.ts'
@@ -29,15 +30,11 @@ function classification(rule: Rule): Classification {
 }
 
 function applies(when: RuleCondition, input: ClassifyInput): boolean {
-  if (when.site !== undefined && !isSite(when, input)) return false
+  if (when.site !== undefined && !when.site.includes(input.site)) return false
   if (when.code !== undefined && !isCode(when.code, input.code)) return false
   if (when.stage !== undefined && !when.stage.includes(input.stage)) return false
   if (when.enhanced !== undefined && !when.enhanced.test(input.enhanced)) return false
   return when.text === undefined || when.text.test(input.text)
-}
-
-function isSite({ site, text }: RuleCondition, input: ClassifyInput): boolean {
-  return input.site === '' ? text !== undefined : site!.includes(input.site)
 }
 
 function isCode(wanted: number | readonly number[], code: number): boolean {

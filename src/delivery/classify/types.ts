@@ -75,7 +75,7 @@ export interface Classification {
 
 /** When a rule applies: everything that is given must hold. */
 export interface RuleCondition {
-  /** Operators whose reply this is. With an unknown operator the rule applies when its text does. */
+  /** Operators whose reply this is; never applies to an unknown one. */
   readonly site?: readonly string[]
   readonly stage?: readonly OutcomeStage[]
   /** A code, or 4 or 5 for the whole class. */

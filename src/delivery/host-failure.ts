@@ -6,12 +6,14 @@
 import type { OutcomeScope, OutcomeStage } from '../events/index.ts'
 import type { ConnectFailure, ConnectStage } from '../protocol/smtp/client/index.ts'
 import { type Category, classifyReply } from './classify/index.ts'
+import { oneLine } from './one-line.ts'
 
 /** What an outcome needs to know about a failed host. */
 export interface HostFailure {
   readonly stage: OutcomeStage
   readonly code: number
   readonly enhanced: string
+  /** One line. */
   readonly text: string
   readonly isPermanent: boolean
   /** TLS is what failed: other policies may still use the host. */
@@ -84,7 +86,7 @@ export function hostFailure(failure: ConnectFailure, tried: TriedHost): HostFail
   const common = { stage, remoteHost, remoteAddress, tls, isTls: stage === 'starttls' }
   const reply = failure.reply
   if (reply !== null && reply.code >= 400) {
-    const text = reply.lines.join(' ')
+    const text = oneLine(reply.lines.join(' '))
     const { code, enhanced } = reply
     const { category, scope } = classifyReply({ code, enhanced, text, site: tried.site, stage })
     const isPermanent = code >= 500 && (stage === 'greeting' || stage === 'ehlo')
@@ -93,7 +95,7 @@ export function hostFailure(failure: ConnectFailure, tried: TriedHost): HostFail
   const isTimeout = failure.kind === 'timeout' && failure.stage !== 'connect'
   const word = ownCodes.has(failure.code) ? ours : wordByStage[failure.stage]
   const category = isTimeout ? 'timeout' : word.category
-  const text = failure.message
+  const text = oneLine(failure.message)
   return { ...common, ...word, category, code: 451, text, isPermanent: false, source: 'local' }
 }
 
@@ -120,7 +122,7 @@ export function dropFailure(tried: TriedHost, tls: string, why: string): HostFai
     ...lost,
     stage: 'mail',
     code: 451,
-    text: why,
+    text: oneLine(why),
     isPermanent: false,
     isTls: false,
     remoteHost: tried.host,

@@ -217,6 +217,8 @@ test('where TLS fails everywhere a young message is deferred and an old one goes
   assert.deepEqual(harness.kinds(), ['young@b.test deferred'])
   assert.equal(harness.settled[0]!.facts.outcome.category, 'tls')
   assert.equal(harness.settled[0]!.facts.outcome.stage, 'starttls')
+  const told = [harness.settled[0]!.facts.outcome.text, ...harness.settled[0]!.facts.conversation]
+  for (const text of told) assert.doesNotMatch(text, /\p{Cc}|routines|error:/u)
   harness.send(['old@b.test'], { acceptedAtMs: harness.nowMs - 3_600_001 })
   await harness.settledCount(2)
   assert.equal(mx.messages.length, 1)

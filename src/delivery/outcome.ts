@@ -2,6 +2,7 @@
 //
 // Place on the path: the one place where outcomes are created; from here they go unchanged into store, event and DSN.
 // Each comes with the conversation lines of its event: all of it for failures, two short lines for a delivery.
+// Invariant: no text of an outcome holds a control character or a line end.
 
 import type { Outcome, OutcomeKind, OutcomeStage } from '../events/index.ts'
 import type { RecipientResult, TransactionStage } from '../protocol/smtp/client/index.ts'
@@ -11,6 +12,7 @@ import { classifyReply } from './classify/index.ts'
 import type { Connection } from './connection.ts'
 import { type HostFailure, mostTelling } from './host-failure.ts'
 import type { LocalFailure } from './local-failure.ts'
+import { oneLine } from './one-line.ts'
 import type { ResolveFailure, ResolveFailureReason } from './resolve/index.ts'
 
 /** An outcome for a recipient, with the lines of its event. */
@@ -23,8 +25,10 @@ export interface RecipientOutcome {
 const lineCharactersMax = 300
 const linesMax = 12
 
+/** The peer's words in one line; the reader has made all of them printable but TAB. */
 export function replyText({ lines }: SmtpReply): string {
-  return lines.length === 1 ? lines[0]! : lines.join(' ')
+  const text = lines.length === 1 ? lines[0]! : lines.join(' ')
+  return text.includes('\t') ? text.replaceAll('\t', ' ') : text
 }
 
 /** The peer took responsibility. Hot path: two concatenations. */
@@ -119,11 +123,12 @@ export function decidedHere(
   atMs: number,
   isUncertain: boolean,
 ): RecipientOutcome {
+  const text = oneLine(failure.text)
   const outcome: Outcome = {
     kind: failure.code >= 500 ? 'bounced' : 'deferred',
     code: failure.code,
     enhancedCode: failure.enhanced,
-    text: failure.text,
+    text,
     remoteHost: connection?.host ?? '',
     remoteAddress: connection?.remoteAddress ?? '',
     stage: failure.stage,
@@ -137,7 +142,7 @@ export function decidedHere(
   return {
     recipient,
     outcome,
-    conversation: [...(connection === null ? [] : [connection.line]), failure.text],
+    conversation: [...(connection === null ? [] : [connection.line]), line(text)],
   }
 }
 
@@ -184,11 +189,12 @@ const resolveCategories: Readonly<Record<ResolveFailureReason, string>> = {
 
 /** There is no plan for the recipient's domain. */
 export function noPlan(recipient: LeasedRecipient, failure: ResolveFailure, atMs: number): RecipientOutcome {
+  const text = oneLine(failure.text)
   const outcome: Outcome = {
     kind: failure.isPermanent ? 'bounced' : 'deferred',
     code: failure.code,
     enhancedCode: failure.enhancedCode,
-    text: failure.text,
+    text,
     remoteHost: '',
     remoteAddress: '',
     stage: 'resolve',
@@ -199,7 +205,7 @@ export function noPlan(recipient: LeasedRecipient, failure: ResolveFailure, atMs
     atMs,
     isUncertain: recipient.isUncertain,
   }
-  return { recipient, outcome, conversation: [line(`${failure.domain} resolve: ${failure.text}`)] }
+  return { recipient, outcome, conversation: [line(`${failure.domain} resolve: ${text}`)] }
 }
 
 /** The same outcome with another kind: a deferral past the expiry. The last reply's words stay. */

@@ -17,7 +17,7 @@ import { EventWriter } from './event-writer.ts'
 import { Leaser } from './leaser.ts'
 import { liveExtents } from './live-extents.ts'
 import { MessageWriter } from './message-writer.ts'
-import { migrate } from './migrate.ts'
+import { checkSchema, migrate } from './migrate.ts'
 import { recoverLeases } from './recovery.ts'
 import { Settler } from './settler.ts'
 
@@ -92,7 +92,13 @@ export class StoreWriter implements Disposable {
         'PR_STORE_CORRUPT',
         `a restore into ${options.dataDir} was not finished; empty the folder and run "postrider restore" again`,
       )
-    const db = Database.openWriter(databasePath(options.dataDir))
+    const path = databasePath(options.dataDir)
+    if (existsSync(path)) {
+      // Looked at first: opening for writing sets WAL mode, which changes another program's file.
+      using found = Database.openReader(path)
+      checkSchema(found)
+    }
+    const db = Database.openWriter(path)
     try {
       migrate(db)
       const marks = markDir(options.dataDir)

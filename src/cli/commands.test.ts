@@ -66,7 +66,7 @@ test('message show tells the whole story and the same as JSON', async () => {
   await bed.settle(message, 1, 'bounced')
   const story = (await bed.run(`message show ${message.text}`)).stdout
   assert.match(story, /accepted by smtp from app\.example\.test \[127\.0\.0\.9\] as apikey over TLSv1\.3/)
-  assert.match(story, /signed by example\.test=pr-abc-rsa/)
+  assert.match(story, /signed by d=example\.test s=pr-abc-rsa\n/)
   assert.match(
     story,
     /delivered a@one\.test attempt 1 to mx1\.receiver\.test \[127\.77\.0\.1:2526\] over TLSv1\.3/,

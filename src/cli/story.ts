@@ -4,7 +4,7 @@
 // by its name, so that an older program can read a newer server.
 
 import type { RecipientJson } from '../api/control/index.ts'
-import type { EventJson, OutcomeJson } from '../events/index.ts'
+import type { EventJson, OutcomeJson, SignatureJson } from '../events/index.ts'
 import { formatTable } from './table.ts'
 import { counted, type Paint, plain, type Tone } from './text.ts'
 
@@ -31,7 +31,7 @@ interface Facts {
   readonly attempt?: number
   readonly nextAttemptAt?: string | null
   readonly conversation?: readonly string[]
-  readonly signedBy?: readonly string[]
+  readonly signedBy?: readonly SignatureJson[]
   readonly clientAddress?: string
   readonly helloName?: string
   readonly door?: string
@@ -118,8 +118,13 @@ function accepted(event: ToldEvent): string[] {
   return [
     `by ${door}${from}${who}${how}`,
     ...(headerMessageId ? [`Message-ID ${headerMessageId}`] : []),
-    signedBy.length > 0 ? `signed by ${signedBy.join(', ')}` : 'not signed when it was accepted',
+    signedBy.length > 0 ? `signed by ${signers(signedBy)}` : 'not signed when it was accepted',
   ]
+}
+
+/** As in the DKIM-Signature fields. */
+function signers(signedBy: readonly SignatureJson[]): string {
+  return signedBy.map(({ domain, selector }) => `d=${domain} s=${selector}`).join(', ')
 }
 
 function outcomeLines(event: ToldEvent, outcome: OutcomeJson): string[] {

@@ -39,7 +39,7 @@ export interface AcceptedFacts {
   readonly username: string
   /** Message-ID header value with brackets. */
   readonly headerMessageId: string
-  /** `d=selector` of each DKIM signature made at intake. */
+  /** `domain=selector` of each DKIM signature made at intake; JSON shows them as objects. */
   readonly signedBy: readonly string[]
   /** TLS of the client's session, '' for none. */
   readonly tls: string

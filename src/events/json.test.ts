@@ -90,7 +90,7 @@ test('accepted, rejected and action events carry the facts of their type', () =>
     { forwardPaths, signedBy, recipientId },
     {
       forwardPaths: ['a@receiver.test'],
-      signedBy: ['example.test=s'],
+      signedBy: [{ domain: 'example.test', selector: 's' }],
       recipientId: null,
     },
   )

@@ -22,6 +22,12 @@ export interface EventNames {
 /** An outcome with its time as RFC 3339. */
 export type OutcomeJson = Omit<Outcome, 'atMs'> & { readonly at: string }
 
+/** A DKIM signature: the `d=` and `s=` of its field. */
+export interface SignatureJson {
+  readonly domain: string
+  readonly selector: string
+}
+
 /** The fields that every event has; those of its type follow. */
 export interface EventJson {
   readonly seq: number
@@ -64,7 +70,10 @@ export const factsOfType: Readonly<Record<EventType, FactsForm>> = {
 }
 
 const readers: Readonly<Record<FactsForm, (facts: Buffer) => Readonly<Record<string, unknown>>>> = {
-  accepted: facts => ({ ...unpackAccepted(facts) }),
+  accepted: facts => {
+    const { signedBy, ...rest } = unpackAccepted(facts)
+    return { ...rest, signedBy: signedBy.map(signatureJson) }
+  },
   rejected: facts => ({ ...unpackRejected(facts) }),
   action: facts => ({ ...unpackAction(facts) }),
   outcome: facts => {
@@ -91,6 +100,12 @@ export function eventJson(event: StoredEvent, names: EventNames): EventJson {
     node,
     ...readFacts(event),
   }
+}
+
+/** Neither a domain nor a selector has an equals sign. */
+function signatureJson(text: string): SignatureJson {
+  const at = text.indexOf('=')
+  return { domain: text.slice(0, at), selector: text.slice(at + 1) }
 }
 
 /** The JSON form of an outcome. */

@@ -50,7 +50,7 @@ const facts: Readonly<Record<(typeof factsOfType)[EventType], readonly Field[]>>
     ['door', '`smtp`, `http`, or `local` for a notification of ours'],
     ['username', "user name of the credential, '' for a relay network"],
     ['headerMessageId', 'the Message-ID field'],
-    ['signedBy', '`domain=selector` of each DKIM signature made at acceptance'],
+    ['signedBy', 'an object of each DKIM signature made at acceptance: domain, selector'],
     ['tls', "TLS of the client's session, '' for none"],
   ],
   outcome: [

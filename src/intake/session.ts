@@ -69,6 +69,8 @@ export class SubmissionSession implements SmtpSessionHandler {
   readonly #ports: SessionPorts
   readonly #door: Door
   #facts: SmtpSessionFacts | null = null
+  /** The client is in a network that the listener names; an address does not change in a session. */
+  #isInNetworks = false
   #principal: Principal | null = null
   /** Who logged in, as the last message saw them. */
   #login: { readonly credential: Credential; readonly stream: Stream } | null = null
@@ -84,6 +86,7 @@ export class SubmissionSession implements SmtpSessionHandler {
 
   open(session: SmtpSessionFacts): null {
     this.#facts = session
+    this.#isInNetworks = this.#door.isInNetworks(session.clientAddress)
     return null
   }
 
@@ -221,7 +224,7 @@ export class SubmissionSession implements SmtpSessionHandler {
   /** Without AUTH: only the networks that a relay listener names, for the account that it names. */
   #relayPrincipal(): Principal | Refusal | null {
     const door = this.#door
-    if (door.kind !== 'relay' || !door.isInNetworks(this.#facts!.clientAddress)) return null
+    if (door.kind !== 'relay' || !this.#isInNetworks) return null
     const account = this.#ports.accounts.accountByName(door.accountName)
     const stream = account === null ? null : this.#ports.accounts.defaultStream(account.key)
     if (account === null || stream === null)

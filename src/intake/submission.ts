@@ -17,6 +17,7 @@ import { BodyHasher, type DkimKey } from '../protocol/auth/dkim/index.ts'
 import {
   buildReceived,
   fieldsInOrder,
+  formatDate,
   HeaderCollector,
   type HeaderField,
   reencode,
@@ -90,20 +91,33 @@ export class Submitter {
   readonly ports: SubmissionPorts
   /** A reload may replace them; submissions that have begun keep theirs. */
   options: SubmissionOptions
+  #dateSecond = -1
+  #date = ''
 
   constructor(ports: SubmissionPorts, options: SubmissionOptions) {
     this.ports = ports
     this.options = options
   }
 
+  /** The time as mail writes it: made once a second, not once a message. */
+  dateOf(atMs: number): string {
+    const second = Math.floor(atMs / 1000)
+    if (second !== this.#dateSecond) {
+      this.#dateSecond = second
+      this.#date = formatDate(atMs)
+    }
+    return this.#date
+  }
+
   /** Starts a submission for an identified principal. */
   begin(principal: Principal, door: DoorFacts, envelope: SubmissionEnvelope): Submission {
-    return new Submission(this.ports, this.options, principal, door, envelope)
+    return new Submission(this, principal, door, envelope)
   }
 }
 
 /** One content on its way in: write*, then end or abort. */
 export class Submission {
+  readonly #submitter: Submitter
   readonly #ports: SubmissionPorts
   readonly #options: SubmissionOptions
   readonly #principal: Principal
@@ -117,13 +131,9 @@ export class Submission {
   #keys: readonly DkimKey[] = []
   #refusal: Refusal | null = null
 
-  constructor(
-    ports: SubmissionPorts,
-    options: SubmissionOptions,
-    principal: Principal,
-    door: DoorFacts,
-    envelope: SubmissionEnvelope,
-  ) {
+  constructor(submitter: Submitter, principal: Principal, door: DoorFacts, envelope: SubmissionEnvelope) {
+    const { ports, options } = submitter
+    this.#submitter = submitter
     this.#ports = ports
     this.#options = options
     this.#principal = principal
@@ -268,7 +278,8 @@ export class Submission {
   #received(): Buffer {
     const { recipients } = this.#envelope
     const door = this.#door
-    return buildReceived({
+    const atMs = this.#ports.clock.nowMs()
+    const facts = {
       helloName: door.helloName,
       clientAddress: door.showsClientAddress ? door.clientAddress : '',
       hostname: this.#options.hostname,
@@ -279,8 +290,9 @@ export class Submission {
       isSmtpUtf8: this.#envelope.isSmtpUtf8,
       id: formatMessageId(this.#id),
       forwardPath: recipients.length === 1 ? recipients[0]!.forwardPath : '',
-      atMs: this.#ports.clock.nowMs(),
-    })
+      atMs,
+    } as const
+    return buildReceived(facts, this.#submitter.dateOf(atMs))
   }
 
   #newMessage(header: PreparedHeader, content: NewContent, prefix: Buffer, facts: ContentFacts): NewMessage {

@@ -31,8 +31,11 @@ const isHostText = /^[A-Za-z0-9._:[\]-]{0,255}$/
 const identifierMax = 900
 const lineMax = 78
 
-/** The Received field with its CRLF, folded. */
-export function buildReceived(facts: ReceivedFacts): Buffer {
+/**
+ * The Received field with its CRLF, folded.
+ * @param date `formatDate(facts.atMs)`, when the caller has it at hand
+ */
+export function buildReceived(facts: ReceivedFacts, date: string = formatDate(facts.atMs)): Buffer {
   const words: string[] = ['Received:']
   const from = fromClause(facts)
   if (from !== '') words.push(`from ${from}`)
@@ -40,7 +43,7 @@ export function buildReceived(facts: ReceivedFacts): Buffer {
   const forPath = forClause(facts)
   if (forPath !== '') words.push(`for <${forPath}>`)
   words[words.length - 1] += ';'
-  words.push(formatDate(facts.atMs))
+  words.push(date)
   return Buffer.from(`${fold(words)}\r\n`, 'utf8')
 }
 

@@ -1,7 +1,8 @@
 // SIGHUP: reads the configuration and the certificate again and hands what may change to the running threads.
 //
-// A configuration with problems changes nothing. Addresses and kinds of listeners, data_dir, user, threads, store, HTTP
-// and lab need a restart; a difference there is warned about. TLS ticket keys rotate here, once a day and at each reload.
+// A configuration with problems changes nothing. Addresses and kinds of listeners, data_dir, user, threads, store, HTTP,
+// lab, delivery, the retry schedule and some limits need a restart; a difference there is warned about. TLS ticket keys
+// rotate here, once a day and at each reload.
 
 import { randomBytes } from 'node:crypto'
 import { type Config, formatProblem } from '../config/index.ts'
@@ -79,12 +80,28 @@ const fixedKeys = [
   'lab',
   'dns',
   'dkim',
+  'delivery',
+  'log',
+] as const
+
+/** Limits that are shared out among the threads when they start. */
+const fixedLimits = [
+  'sessions',
+  'connectionsPerAddress',
+  'connectionRatePerAddress',
+  'authFailures',
+  'readyQueueRecipients',
+  'readyQueueSizeBytes',
+  'replyLines',
+  'replySizeBytes',
 ] as const
 
 /** The new configuration, with what cannot change in a running server kept from the old one. */
 export function withFixedParts(old: Config, fresh: Config): { config: Config; ignored: string[] } {
   const ignored: string[] = fixedKeys.filter(key => JSON.stringify(old[key]) !== JSON.stringify(fresh[key]))
   const kept = Object.fromEntries(fixedKeys.map(key => [key, old[key]]))
+  for (const key of fixedLimits) if (old.limits[key] !== fresh.limits[key]) ignored.push(`limits.${key}`)
+  if (String(old.retry.scheduleMs) !== String(fresh.retry.scheduleMs)) ignored.push('retry.schedule')
   const isSameDoors =
     old.listeners.length === fresh.listeners.length &&
     old.listeners.every((listener, index) => isSameDoor(listener, fresh.listeners[index]!))

@@ -15,6 +15,7 @@ import {
   type Route,
 } from '../delivery/index.ts'
 import { type DnsResolver, type DnsServer, machinePorts, Resolver } from '../protocol/dns/index.ts'
+import { defaultReplyLimits } from '../protocol/smtp/client/index.ts'
 import type { LabAddresses } from './relay-data.ts'
 import { splitResolver } from './split-resolver.ts'
 
@@ -59,6 +60,13 @@ export function deliveryOptionsOf(
       dataMs: delivery.dataTimeoutMs,
       blockMs: delivery.dataTimeoutMs,
       eomMs: delivery.endOfDataTimeoutMs,
+    },
+    limits: {
+      reply: {
+        ...defaultReplyLimits,
+        linesMax: limits.replyLines,
+        bytesMax: limits.replySizeBytes,
+      },
     },
   }
 }

@@ -11,6 +11,7 @@ export function submissionOptionsOf(config: Config): SubmissionOptions {
   return {
     hostname,
     headerBytesMax: limits.headerSizeBytes,
+    headerFieldsMax: limits.headerFields,
     inlineBytesMax: limits.inlineContentSizeBytes,
     receivedMax: limits.receivedHops,
     longLineBytesMax,

@@ -33,8 +33,8 @@ export interface PreparedHeader {
 }
 
 /** Scans the block; a refusal names what a strict receiver would stumble over. */
-export function readHeader(bytes: Buffer, sizeBytesMax: number): HeaderBlock | Refusal {
-  const scan = scanHeaderBlock(bytes, { sizeBytesMax, fieldsMax: 1000 })
+export function readHeader(bytes: Buffer, sizeBytesMax: number, fieldsMax: number): HeaderBlock | Refusal {
+  const scan = scanHeaderBlock(bytes, { sizeBytesMax, fieldsMax })
   if (scan.kind === 'too-large')
     return refuse('header-too-large', `the header is larger than ${sizeBytesMax} bytes`)
   if (scan.kind === 'too-many-fields')

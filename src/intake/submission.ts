@@ -79,6 +79,7 @@ export interface SubmissionPorts {
 export interface SubmissionOptions {
   readonly hostname: string
   readonly headerBytesMax: number
+  readonly headerFieldsMax: number
   readonly inlineBytesMax: number
   /** More Received fields than this are a loop. */
   readonly receivedMax: number
@@ -168,8 +169,8 @@ export class Submission {
   }
 
   #takeHeader(bytes: Buffer): Promise<void> | undefined {
-    const { headerBytesMax, receivedMax, hostname } = this.#options
-    const block = readHeader(bytes, headerBytesMax)
+    const { headerBytesMax, headerFieldsMax, receivedMax, hostname } = this.#options
+    const block = readHeader(bytes, headerBytesMax, headerFieldsMax)
     if ('kind' in block) {
       this.#refusal = block
       return undefined

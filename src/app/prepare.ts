@@ -19,7 +19,7 @@ import { DataLock, StoreError } from '../store/index.ts'
 import { systemDnsServers } from './delivery-parts.ts'
 import { checkAddresses, settlePort } from './listen-check.ts'
 import { operatorKeys } from './operator-keys.ts'
-import { findUser, type SystemUser } from './privileges.ts'
+import { findUser, reachProblem, type SystemUser } from './privileges.ts'
 
 /** What serve goes on with. */
 export interface Prepared {
@@ -44,7 +44,8 @@ export async function prepare(configPath: string | undefined): Promise<Prepared 
   if (user !== null && 'what' in user) return [user]
   const lock = takeLock(loaded.config.dataDir)
   if ('what' in lock) return [lock]
-  const rest = await prepareFiles(loaded.config)
+  const unreachable = user === null ? null : reachProblem(user, loaded.config.dataDir)
+  const rest = unreachable === null ? await prepareFiles(loaded.config) : [unreachable]
   if (!('config' in rest)) {
     lock[Symbol.dispose]()
     return rest

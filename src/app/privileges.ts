@@ -34,6 +34,33 @@ export function findUser(name: string): SystemUser | Problem {
   }
 }
 
+/**
+ * Looks, as the user, whether the data folder can be reached: its parents may be closed to him. Called as root before any
+ * thread runs, since it becomes the user for a moment; null when all is well.
+ */
+export function reachProblem(user: SystemUser, dataDir: string): Problem | null {
+  if (process.getuid?.() !== 0) return null
+  const groups = process.getgroups!()
+  process.setgroups!([user.groupId])
+  process.setegid!(user.groupId)
+  process.seteuid!(user.userId)
+  try {
+    lstatSync(dataDir)
+    return null
+  } catch (error) {
+    const { code = String(error) } = error as NodeJS.ErrnoException
+    return {
+      where: dataDir,
+      what: `the user ${user.name} cannot reach the data folder (${code})`,
+      hint: 'give the folders above it the x permission for that user, or set data_dir, for instance to /var/lib/postrider',
+    }
+  } finally {
+    process.seteuid!(0)
+    process.setegid!(0)
+    process.setgroups!(groups)
+  }
+}
+
 /** Gives the data folder to the user and becomes it. Does nothing when we are not root. */
 export function becomeUser(user: SystemUser, dataDir: string): void {
   if (process.getuid?.() !== 0) return

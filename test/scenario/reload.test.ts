@@ -1,0 +1,151 @@
+// Situation: configuration and certificates change while Postrider runs, rightly and wrongly.
+//
+// SIGHUP puts what is right in force for new connections and drops nobody; what is wrong changes nothing and is logged.
+
+import assert from 'node:assert/strict'
+import { randomBytes, X509Certificate } from 'node:crypto'
+import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { makeCertificate } from '../../src/config/index.ts'
+import { queuedId, SmtpClient } from './support/client.ts'
+import { House, message, waitForAll } from './support/house.ts'
+import { Receiver } from './support/receiver.ts'
+
+let first: Receiver
+let second: Receiver
+let house: House
+let folder: string
+
+before(async () => {
+  first = await Receiver.start()
+  second = await Receiver.start()
+  folder = mkdtempSync(join(tmpdir(), 'postrider-reload-'))
+  writeCertificate()
+  house = await House.open(`${first.route}[tls]\ncertificate = "relay.pem"\nkey = "relay.key"\n`, {
+    folder,
+    relay: 'networks = ["127.0.5.0/24"]\naccount = "acme"',
+  })
+})
+after(async () => {
+  await house[Symbol.asyncDispose]()
+  await first[Symbol.asyncDispose]()
+  await second[Symbol.asyncDispose]()
+})
+
+/** Writes a new certificate and its key; gives its fingerprint. */
+function writeCertificate(): string {
+  const { certificatePem, privateKeyPem } = makeCertificate({
+    commonName: 'relay.example',
+    names: ['relay.example'],
+    notBeforeMs: Date.now() - 60_000,
+    notAfterMs: Date.now() + 86_400_000,
+    randomBytes,
+  })
+  writeFileSync(join(folder, 'relay.pem'), certificatePem)
+  writeFileSync(join(folder, 'relay.key'), privateKeyPem)
+  return new X509Certificate(certificatePem).fingerprint256
+}
+
+const countOf = (event: string): number => house.server.output.split(`"${event}"`).length - 1
+
+/** Sends SIGHUP and waits until the log tells this event once more. */
+async function reload(event: 'config.reloaded' | 'config.refused' | 'tls.refused'): Promise<void> {
+  const before = countOf(event)
+  house.server.signal('SIGHUP')
+  for (let round = 0; countOf(event) === before; round++) {
+    assert.ok(round < 400, `no ${event}: ${house.server.output.slice(-2000)}`)
+    await sleep(25)
+  }
+}
+
+function editConfig(from: string, to: string): void {
+  const text = readFileSync(house.server.configPath, 'utf8')
+  assert.ok(text.includes(from), `${from} is in ${text}`)
+  writeFileSync(house.server.configPath, text.replace(from, to))
+}
+
+async function shownCertificate(): Promise<string> {
+  await using client = await SmtpClient.connect(house.ports.submissions, { isTls: true })
+  return new X509Certificate(client.peerCertificate).fingerprint256
+}
+
+test('a new certificate is served to new connections, and an open session goes on', async () => {
+  await using open = await house.client()
+  await open.command('MAIL FROM:<ann@acme.example>')
+  const before = await shownCertificate()
+  const renewed = writeCertificate()
+  assert.notEqual(renewed, before)
+  await reload('config.reloaded')
+  assert.equal(await shownCertificate(), renewed)
+  await using client = await house.client()
+  assert.equal(new X509Certificate(client.peerCertificate).fingerprint256, renewed, 'STARTTLS too')
+  assert.equal(new X509Certificate(open.peerCertificate).fingerprint256, before)
+  await open.command('RCPT TO:<bob@there.example>')
+  await open.command('DATA')
+  open.write(`${message()}\r\n.\r\n`)
+  await waitForAll(house.server, [queuedId(await open.reply())], 'delivered')
+})
+
+test('settings of a listener change for new connections', async () => {
+  const greet = async (): Promise<SmtpClient> => {
+    const client = await SmtpClient.connect(house.ports.relay, { localAddress: '127.0.6.1' })
+    await client.hello()
+    return client
+  }
+  await using before = await greet()
+  assert.equal((await before.command('MAIL FROM:<ann@acme.example>')).code, 530)
+  editConfig('"127.0.5.0/24"', '"127.0.5.0/24", "127.0.6.0/24"')
+  await reload('config.reloaded')
+  await using client = await greet()
+  queuedId(await client.send('ann@acme.example', 'bob@there.example', message()))
+})
+
+test('routes change for what is sent from then on', async () => {
+  editConfig(`127.0.0.1:${first.port}`, `127.0.0.1:${second.port}`)
+  await reload('config.reloaded')
+  await using client = await house.client()
+  const id = queuedId(await client.send('ann@acme.example', 'bob@there.example', message()))
+  await waitForAll(house.server, [id], 'delivered')
+  assert.ok(second.messages.some(one => one.content.includes(id)))
+})
+
+test('a configuration with a mistake changes nothing, and the log names the mistake', async () => {
+  const shown = await shownCertificate()
+  const text = readFileSync(house.server.configPath, 'utf8')
+  writeCertificate()
+  writeFileSync(house.server.configPath, `hostnane = "x"\n${text.replace('127.0.6.0/24', '127.0.7.0/24')}`)
+  await reload('config.refused')
+  assert.match(house.server.output, /hostnane/)
+  writeFileSync(house.server.configPath, 'this is [not TOML')
+  await reload('config.refused')
+  assert.equal(await shownCertificate(), shown)
+  await using inside = await SmtpClient.connect(house.ports.relay, { localAddress: '127.0.6.1' })
+  await inside.hello()
+  assert.equal((await inside.command('MAIL FROM:<ann@acme.example>')).code, 250)
+  writeFileSync(house.server.configPath, text)
+})
+
+test('a certificate that does not fit its key is refused, and the old one stays', async () => {
+  const shown = await shownCertificate()
+  const key = readFileSync(join(folder, 'relay.key'))
+  writeCertificate()
+  writeFileSync(join(folder, 'relay.key'), key)
+  await reload('tls.refused')
+  writeFileSync(join(folder, 'relay.pem'), 'nothing of a certificate')
+  await reload('tls.refused')
+  assert.equal(await shownCertificate(), shown)
+  const renewed = writeCertificate()
+  await reload('config.reloaded')
+  assert.equal(await shownCertificate(), renewed, 'a later good one is taken')
+})
+
+test('what needs a restart is said, not silently ignored', async () => {
+  editConfig('hostname = "relay.example"', 'hostname = "other.example"')
+  await reload('config.reloaded')
+  assert.match(house.server.output, /config\.warning.*hostname.*needs a restart/)
+  await using client = await SmtpClient.open(house.ports.submission)
+  assert.match((await client.reply()).text, /relay\.example/)
+})

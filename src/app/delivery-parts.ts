@@ -3,9 +3,19 @@
 // Read when a relay thread is built; routes again at a reload. Limits on connections are divided by the threads, so that
 // the configured numbers hold for the whole process.
 
+import { createHash } from 'node:crypto'
 import { networkInterfaces } from 'node:os'
+import { createSecureContext, type SecureContext } from 'node:tls'
 import type { Clock } from '../base/index.ts'
-import { type Config, formatSocketAddress, NetworkSet, type SocketAddress } from '../config/index.ts'
+import {
+  type Config,
+  formatSocketAddress,
+  NetworkSet,
+  type RouteConfig,
+  type SocketAddress,
+  type TlsMaterial,
+  trustedAuthorities,
+} from '../config/index.ts'
 import {
   createAddressGuard,
   type DeliveryOptions,
@@ -13,6 +23,7 @@ import {
   ownAddressCheck,
   Planner,
   type Route,
+  type Smarthost,
 } from '../delivery/index.ts'
 import { type DnsResolver, type DnsServer, machinePorts, Resolver } from '../protocol/dns/index.ts'
 import { defaultReplyLimits } from '../protocol/smtp/client/index.ts'
@@ -27,6 +38,7 @@ export function deliveryOptionsOf(
   config: Config,
   threads: number,
   lab: LabAddresses | null,
+  tls: TlsMaterial,
 ): DeliveryOptions {
   const { delivery, limits, retry, hostname } = config
   const share = (all: number): number => Math.max(1, Math.ceil(all / threads))
@@ -48,6 +60,7 @@ export function deliveryOptionsOf(
     idleConnectionMs: delivery.idleConnectionMs,
     tlsFallbackAfterMs: delivery.tlsFallbackAfterMs,
     tlsMemoryMs: delivery.tlsMemoryMs,
+    trust: trustOf(tls),
     readyRecipientsMax: share(limits.readyQueueRecipients),
     readyContentBytesMax: share(limits.readyQueueSizeBytes),
     timeouts: {
@@ -71,9 +84,26 @@ export function deliveryOptionsOf(
   }
 }
 
+/** Null without authorities of the operator's own: Node's are then in force anyway. */
+function trustOf(tls: TlsMaterial): SecureContext | null {
+  if (tls.caPem === '') return null
+  return createSecureContext({ ca: trustedAuthorities(tls), minVersion: 'TLSv1.2' })
+}
+
 /** The routes, smarthosts as the operator named them. */
 export function routesOf(config: Config): readonly Route[] {
-  return config.routes.map(({ recipientDomain, smarthost }) => ({ recipientDomain, smarthost }))
+  return config.routes.map(route => ({
+    recipientDomain: route.recipientDomain,
+    smarthost: { ...route.smarthost, tls: route.tls, ...loginOf(route) },
+  }))
+}
+
+function loginOf({ username, password }: RouteConfig): Partial<Smarthost> {
+  if (username === null || password === null) return {}
+  const loginId = createHash('sha256')
+    .update(JSON.stringify([username, password]))
+    .digest('base64url')
+  return { credentials: { username, password }, loginId }
 }
 
 /** What resolving needs of the thread. */

@@ -93,7 +93,7 @@ export class Relay {
     const operator = operatorKeys(config, data.operatorKeyPem)
     const signatures = new SignatureMaker(this.#keys, operator, clock)
     this.#settler = new Settler(this.#store.queue, onFatal)
-    const delivery = deliveryOptionsOf(config, threads, lab)
+    const delivery = deliveryOptionsOf(config, threads, lab, data.tls)
     this.#engine = new DeliveryEngine(
       {
         clock,

@@ -63,6 +63,13 @@ function* routeProblems(config: Config): Generator<CheckedProblem> {
         hint: 'keep one of them',
       }
     seen.add(route.recipientDomain)
+    if ((route.username === null) === (route.password === null)) continue
+    const missing = route.username === null ? 'username' : 'password'
+    yield {
+      path: ['route', index, missing === 'username' ? 'password' : 'username'],
+      what: `the route has no ${missing} to go with it`,
+      hint: missing === 'username' ? 'add username' : 'add password_file, or password',
+    }
   }
 }
 

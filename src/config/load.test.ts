@@ -62,6 +62,8 @@ test('with a file the lab is off unless the file turns it on', () => {
   assert.equal(config('[lab]\nenabled = true').lab.isEnabled, true)
 })
 
+const noLogin = { tls: 'opportunistic', username: null, password: null } as const
+
 test('every key of the contract is understood', () => {
   const all = config(`
 hostname = "mx.example.com"
@@ -124,8 +126,8 @@ message_size = "1MiB"
   assert.equal(submissions?.address.host, '::1')
   assert.equal(submissions?.account, 'default')
   assert.deepEqual(all.routes, [
-    { recipientDomain: '*', smarthost: { host: 'smart.example.net', port: 587 } },
-    { recipientDomain: 'example.com', smarthost: { host: '127.0.0.1', port: 2600 } },
+    { recipientDomain: '*', smarthost: { host: 'smart.example.net', port: 587 }, ...noLogin },
+    { recipientDomain: 'example.com', smarthost: { host: '127.0.0.1', port: 2600 }, ...noLogin },
   ])
   assert.equal(all.user, 'postrider')
   assert.equal(all.tls?.keyPath, '/etc/key.pem')
@@ -312,4 +314,26 @@ test('any text in the file is answered with a value and never with a throw', () 
     }),
     { numRuns: 200 },
   )
+})
+
+test('a route may log in, with a password from a file, and serves a domain or its sub-domains', () => {
+  const secret = join(folder, 'smarthost-password')
+  writeFileSync(secret, 'correct horse\n')
+  const route = (text: string) =>
+    `[[route]]\nrecipient_domain = ".Example.com"\nsmarthost = "a.example:587"\n${text}`
+  const login = { tls: 'verified', username: 'shop', password: 'correct horse' }
+  const expected = {
+    recipientDomain: '.example.com',
+    smarthost: { host: 'a.example', port: 587 },
+    ...login,
+  }
+  const text = route('tls = "verified"\nusername = "shop"\n')
+  assert.deepEqual(config(`${text}password_file = "${secret}"`).routes, [expected])
+  assert.deepEqual(config(text, { POSTRIDER_ROUTE__0__PASSWORD_FILE: secret }).routes, [expected])
+  assert.match(problems(text)[0]!, /postrider\.toml:5 route\[0\]\.username: the route has no password/)
+  assert.match(problems(route('password = "x"'))[0]!, /the route has no username.*add username/)
+  assert.match(problems(route('tls = "none"'))[0]!, /must be one of "opportunistic", "required", "verified"/)
+  assert.match(problems(`${text}password_file = "gone"`)[0]!, /\[\[route\]\] password_file.*cannot be read/)
+  const wrong = problems(`[[route]]\nrecipient_domain = "..example.com"\nsmarthost = "a.example"`)
+  assert.match(wrong[0]!, /neither "\*" nor a domain name/)
 })

@@ -136,36 +136,34 @@ function anchorPaths(table: Table, folder: string): void {
 
 /** Replaces `<name>_file` of secret keys by `<name>` with the file's content. */
 function readSecrets(table: Table): Problem[] {
-  const problems: Problem[] = []
-  for (const section of configSections) {
-    const place = section.name === '' ? table : table[section.name]
-    if (!isTable(place)) continue
-    for (const { name } of Object.values(section.keys).filter(key => key.isSecret)) {
-      const fileName = `${name}_file`
-      const path = place[fileName]
-      if (path === undefined) continue
-      delete place[fileName]
-      const label = section.name === '' ? fileName : `[${section.name}] ${fileName}`
-      if (place[name] !== undefined)
-        problems.push(problem(label, `both ${name} and ${fileName} are given`, 'keep one of them'))
-      else if (typeof path !== 'string')
-        problems.push(problem(label, 'must be the path of a file in quotes', ''))
-      else
-        try {
-          place[name] = readFileSync(path, 'utf8').trim()
-        } catch (error) {
-          const { code } = error as NodeJS.ErrnoException
-          problems.push(
-            problem(
-              label,
-              `${path} cannot be read (${code ?? 'unknown error'})`,
-              'check the path and its mode',
-            ),
-          )
-        }
-    }
+  return configSections.flatMap(({ name: section, keys }) => {
+    const secrets = Object.values(keys).filter(key => key.isSecret)
+    const places = section === '' ? [table] : [table[section]].flat()
+    const written = section === '' ? '' : Array.isArray(table[section]) ? `[[${section}]] ` : `[${section}] `
+    return places
+      .filter(isTable)
+      .flatMap(place => secrets.flatMap(({ name }) => readSecret(place, name, written)))
+  })
+}
+
+/** @param written the section before the name, for the problem. */
+function readSecret(place: Table, name: string, written: string): Problem[] {
+  const fileName = `${name}_file`
+  const path = place[fileName]
+  if (path === undefined) return []
+  delete place[fileName]
+  const label = `${written}${fileName}`
+  if (place[name] !== undefined)
+    return [problem(label, `both ${name} and ${fileName} are given`, 'keep one of them')]
+  if (typeof path !== 'string') return [problem(label, 'must be the path of a file in quotes', '')]
+  try {
+    place[name] = readFileSync(path, 'utf8').trim()
+    return []
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    const what = `${path} cannot be read (${code ?? 'unknown error'})`
+    return [problem(label, what, 'check the path and its mode')]
   }
-  return problems
 }
 
 function fillDefaults(table: Table, request: LoadRequest, folder: string, isFirstRun: boolean): void {

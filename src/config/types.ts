@@ -51,9 +51,13 @@ export interface ListenerConfig {
 }
 
 export interface RouteConfig {
-  /** `*` or a lower-case A-label. */
+  /** `*`, a lower-case A-label, or one behind a dot: its sub-domains. */
   readonly recipientDomain: string
   readonly smarthost: SocketAddress
+  readonly tls: 'opportunistic' | 'required' | 'verified'
+  /** Both or neither. */
+  readonly username: string | null
+  readonly password: string | null
 }
 
 /** Absolute paths of PEM files. */

@@ -43,10 +43,13 @@ export class Destinations {
   }
 
   of(domain: string, smarthost: Smarthost | null): Destination {
-    const key = smarthost === null ? domain : smarthostKey(smarthost)
+    // Two routes may name one smarthost with different credentials or TLS.
+    const key =
+      smarthost === null
+        ? domain
+        : `${smarthostKey(smarthost)} ${smarthost.tls ?? ''} ${smarthost.loginId ?? ''}`
     const known = this.#destinations.get(key)
-    // Two routes may name one smarthost with different credentials or TLS: the key is then not enough.
-    if (known !== undefined && (smarthost === null || isSame(known.smarthost, smarthost))) return known
+    if (known !== undefined) return known
     const made: Destination = {
       key,
       domain,
@@ -114,10 +117,6 @@ export class Destinations {
     destination.hops.clear()
     return result
   }
-}
-
-function isSame(a: Smarthost | null, b: Smarthost): boolean {
-  return a?.tls === b.tls && a?.credentials?.username === b.credentials?.username
 }
 
 function plannerFault(domain: string, error: unknown): ResolveFailure {

@@ -106,7 +106,7 @@ export class NextHops {
 
 function hostsKey({ hosts, site }: DeliveryPlan, smarthost: Smarthost | null): string {
   if (smarthost !== null)
-    return `${smarthostKey(smarthost)} ${smarthost.tls ?? ''} ${smarthost.credentials?.username ?? ''}`
+    return `${smarthostKey(smarthost)} ${smarthost.tls ?? ''} ${smarthost.loginId ?? ''}`
   let rank = 0
   let last = Number.NaN
   const names = hosts.map(host => {

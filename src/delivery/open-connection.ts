@@ -110,8 +110,7 @@ export class ConnectionOpener {
 
   #key({ remoteAddress }: Candidate, { policy, smarthost }: OpenTarget): string {
     const tls = policy === 'opportunistic-clear' ? 'opportunistic' : policy
-    const user = smarthost?.credentials?.username ?? ''
-    return `${this.#options.source.name}|${remoteAddress}|${tls}|${user}`
+    return `${this.#options.source.name}|${remoteAddress}|${tls}|${smarthost?.loginId ?? ''}`
   }
 
   #mayGoClear({ host }: Candidate, { policy }: OpenTarget): boolean {
@@ -163,7 +162,7 @@ export class ConnectionOpener {
   }
 
   #connectOptions(candidate: Candidate, target: OpenTarget, isClear: boolean): ConnectOptions {
-    const { source, timeouts, limits } = this.#options
+    const { source, timeouts, limits, trust } = this.#options
     const { ticker, signal, sessions, connect } = this.#ports
     const localAddress = candidate.family === 4 ? source.ipv4 : source.ipv6
     const sessionKey = `${candidate.host} ${candidate.remoteAddress}`
@@ -178,6 +177,7 @@ export class ConnectionOpener {
         mode: isClear ? 'none' : isRequired ? 'required' : 'opportunistic',
         servername: candidate.host,
         verify: target.policy === 'verified',
+        ...(target.policy === 'verified' && trust !== null ? { secureContext: trust } : {}),
         onSession: ticket => sessions.set(sessionKey, ticket),
         ...(session === undefined ? {} : { session }),
       },

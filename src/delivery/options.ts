@@ -2,6 +2,7 @@
 //
 // Limits on connections hold for one relay thread: who runs several threads divides them.
 
+import type { SecureContext } from 'node:tls'
 import type { ClientLimits, ClientTimeouts } from '../protocol/smtp/client/index.ts'
 import type { RetrySchedule } from '../queue/ready/index.ts'
 
@@ -47,6 +48,8 @@ export interface DeliveryOptions {
   readonly tlsFallbackAfterMs: number
   /** A host where TLS worked within this time is never spoken to in clear text, milliseconds. Default 30 days. */
   readonly tlsMemoryMs: number
+  /** The authorities that smarthosts with `verified` TLS are judged by; null (default): those of Node. */
+  readonly trust: SecureContext | null
   /** TLS sessions kept for resumption. Default 1,000. */
   readonly tlsSessionsMax: number
   /** Addresses tried before an attempt counts as failed. Default 5: bounds the time of an attempt on a dead site. */
@@ -85,6 +88,7 @@ export const defaultDeliveryOptions: Omit<DeliveryOptions, 'source' | 'mxPort' |
   transactionsPerConnection: 3,
   tlsFallbackAfterMs: 3_600_000,
   tlsMemoryMs: 30 * 86_400_000,
+  trust: null,
   tlsSessionsMax: 1_000,
   addressesPerAttempt: 5,
   rerunsMax: 2,

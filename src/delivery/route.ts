@@ -16,6 +16,8 @@ export interface Smarthost {
   /** Default `opportunistic`; with credentials at least `required`. */
   readonly tls?: RouteTls
   readonly credentials?: ClientCredentials
+  /** Tells two logins of one host apart without naming them: another password needs another connection. */
+  readonly loginId?: string
 }
 
 /** One `[[route]]`. */

@@ -76,7 +76,7 @@ export const tlsKeys: Keys<TlsConfig> = {
   caPath: optionalKey(
     pathKey({
       name: 'ca',
-      text: 'PEM file with further certificate authorities that are trusted where Postrider checks certificates.',
+      text: 'PEM file with further certificate authorities that are trusted where Postrider checks certificates: those of smarthosts with `tls = "verified"`. Read again on SIGHUP.',
       whenMissing: 'only the authorities that come with Node',
       since,
     }),

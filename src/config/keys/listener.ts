@@ -11,6 +11,7 @@ import {
   type Key,
   type Keys,
   networksKey,
+  optionalKey,
   parsedKey,
   socketKey,
   textKey,
@@ -93,18 +94,44 @@ export const listenerKeys: Keys<ListenerConfig> = {
 export const routeKeys: Keys<RouteConfig> = {
   recipientDomain: parsedKey(
     text =>
-      text === '*' || isHostName(text)
+      text === '*' || isHostName(text.replace(/^\./, ''))
         ? { ok: true, value: text.toLowerCase() }
-        : { ok: false, why: `${JSON.stringify(text.slice(0, 80))} is neither "*" nor a domain name` },
+        : {
+            ok: false,
+            why: `${JSON.stringify(text.slice(0, 80))} is neither "*" nor a domain name, nor one behind a dot`,
+          },
     {
       name: 'recipient_domain',
-      text: 'A domain, or `"*"` for all that no other route names. Sub-domains need a route of their own.',
+      text: 'A domain; a domain behind a dot, `".example.com"`, for all of its sub-domains and not itself; or `"*"` for all that no other route names. The most specific one counts.',
       since,
     },
   ),
   smarthost: hostPortKey({
     name: 'smarthost',
-    text: 'The server that takes the mail of this route, as `host:port`. It may have a private address.',
+    text: 'The server that takes the mail of this route, as `host:port`. It may have a private address. TLS is by STARTTLS.',
     since,
+  }),
+  tls: choiceKey(['opportunistic', 'required', 'verified'], {
+    name: 'tls',
+    text: '`opportunistic`: TLS where it is offered, as towards MX hosts. `required`: no mail without TLS. `verified`: no mail without a certificate that is valid for the name (or address) in `smarthost`, by the authorities of Node and of `[tls] ca`. With `username` at least `required`.',
+    fallback: 'opportunistic',
+    since,
+  }),
+  username: optionalKey(
+    textKey({
+      name: 'username',
+      text: 'The name to log in with (AUTH PLAIN or LOGIN), never without TLS. Needs `password`.',
+      whenMissing: 'no AUTH',
+      since,
+    }),
+  ),
+  password: optionalKey({
+    ...textKey({
+      name: 'password',
+      text: 'The password of `username`. Better kept in a file that `password_file` names.',
+      whenMissing: 'no AUTH',
+      since,
+    }),
+    isSecret: true,
   }),
 }

@@ -4,6 +4,7 @@
 // 5 min, since a host that slow is better tried again later than kept in a slot.
 
 import type { OnReadOpts, Socket } from 'node:net'
+import type { SecureContext } from 'node:tls'
 import type { ReplyLimits } from './reply-reader.ts'
 import { defaultReplyLimits } from './reply-reader.ts'
 import type { SmtpTicker } from './ticker.ts'
@@ -19,6 +20,8 @@ export interface ClientTlsOptions {
   readonly verify: boolean
   /** Trust anchors in PEM instead of the built-in ones. */
   readonly ca?: string | Buffer | readonly (string | Buffer)[]
+  /** Made once with anchors and `minVersion`, instead of `ca`: reading many anchors costs 10 ms a connection. */
+  readonly secureContext?: SecureContext
   /** A session to resume, from `onSession` of an earlier connection; passed over where it does not suffice. */
   readonly session?: ResumableSession
   /** Called with each session the peer hands out, also later than the handshake. */

@@ -17,7 +17,7 @@ export function usableSession({ session, servername, verify }: ClientTlsOptions)
 
 /** Options for `tls.connect`; the socket is added by the wire. */
 export function tlsConnectionOptions(options: ClientTlsOptions): ConnectionOptions {
-  const { servername, ca, minVersion } = options
+  const { servername, ca, minVersion, secureContext } = options
   const session = usableSession(options)
   return {
     host: servername,
@@ -26,6 +26,7 @@ export function tlsConnectionOptions(options: ClientTlsOptions): ConnectionOptio
     rejectUnauthorized: false,
     minVersion: minVersion ?? 'TLSv1.2',
     ...(ca === undefined ? {} : { ca: Array.isArray(ca) ? [...ca] : (ca as string | Buffer) }),
+    ...(secureContext === undefined ? {} : { secureContext }),
     ...(session === null ? {} : { session: session.ticket }),
   }
 }

@@ -1,0 +1,164 @@
+// Situation: all mail leaves by smarthosts that want a login, or that must prove who they are.
+//
+// The receivers are the smtp-server package with certificates of an authority of the test. What must hold: the login goes
+// only over TLS, and only to who has the right certificate where that is asked for; the password is seen nowhere.
+
+import assert from 'node:assert/strict'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after, before, test } from 'node:test'
+import { SMTPServer } from 'smtp-server'
+import { type Certificate, makeCertificate, makeCertificateAuthority } from '../support/peers/certificate.ts'
+import { queuedId } from './support/client.ts'
+import { House, message, type ShownEvent, waitForEvents } from './support/house.ts'
+
+const password = 'correct-horse-battery'
+const wrongPassword = 'wrong-horse-battery'
+
+/** A message that a smarthost took. */
+interface Taken {
+  readonly user: unknown
+  readonly isSecure: boolean
+  readonly to: readonly string[]
+}
+
+/** A smarthost that takes mail only after AUTH, and AUTH only under TLS. */
+class Smarthost implements AsyncDisposable {
+  readonly taken: Taken[] = []
+  readonly logins: string[] = []
+  readonly #server: SMTPServer
+
+  private constructor({ certificate, key }: Certificate) {
+    this.#server = new SMTPServer({
+      key: readFileSync(key),
+      cert: readFileSync(certificate),
+      authMethods: ['PLAIN', 'LOGIN'],
+      disableReverseLookup: true,
+      onAuth: (auth, _session, done) => {
+        this.logins.push(auth.password ?? '')
+        if (auth.username === 'shop' && auth.password === password) done(null, { user: 'shop' })
+        else done(new Error('no such login'))
+      },
+      onData: (stream, session, done) => {
+        stream.resume()
+        stream.on('end', () => {
+          const to = session.envelope.rcptTo.map(one => one.address)
+          this.taken.push({ user: session.user, isSecure: session.secure, to })
+          done()
+        })
+      },
+    })
+    // A peer that does not trust us ends the handshake: that is the test, not a fault of it.
+    this.#server.on('error', () => {})
+  }
+
+  static async start(certificate: Certificate): Promise<Smarthost> {
+    const one = new Smarthost(certificate)
+    await new Promise<void>(resolve => one.#server.listen(0, '127.0.0.1', resolve))
+    return one
+  }
+
+  get address(): string {
+    return `127.0.0.1:${(this.#server.server.address() as AddressInfo).port}`
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await new Promise<void>(resolve => this.#server.close(resolve))
+  }
+}
+
+let folder: string
+let honest: Smarthost
+let stranger: Smarthost
+let house: House
+
+before(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'postrider-smarthost-'))
+  const ca = await makeCertificateAuthority({ directory: folder })
+  const otherCa = await makeCertificateAuthority({ directory: folder, name: 'stranger-ca' })
+  const leaf = await makeCertificate({ directory: folder, names: ['127.0.0.1', 'relay.example'], ca })
+  const otherLeaf = await makeCertificate({
+    directory: folder,
+    names: ['stranger.example', '127.0.0.1'],
+    ca: otherCa,
+  })
+  honest = await Smarthost.start(leaf)
+  stranger = await Smarthost.start(otherLeaf)
+  writeFileSync(join(folder, 'password'), `${password}\n`)
+  writeFileSync(join(folder, 'changing-password'), `${wrongPassword}\n`)
+  const route = (domain: string, to: Smarthost, file: string): string =>
+    `[[route]]\nrecipient_domain = "${domain}"\nsmarthost = "${to.address}"\ntls = "verified"\nusername = "shop"\npassword_file = "${join(folder, file)}"\n`
+  const tls = `[tls]\ncertificate = "${leaf.certificate}"\nkey = "${leaf.key}"\nca = "${ca.certificate}"\n`
+  const retry = '[retry]\nschedule = ["1h"]\n'
+  const routes = [
+    route('honest.example', honest, 'password'),
+    route('.honest.example', honest, 'password'),
+    route('stranger.example', stranger, 'password'),
+    route('forgotten.example', honest, 'changing-password'),
+  ]
+  house = await House.open([tls, retry, ...routes].join(''))
+})
+after(async () => {
+  await house[Symbol.asyncDispose]()
+  await honest[Symbol.asyncDispose]()
+  await stranger[Symbol.asyncDispose]()
+  rmSync(folder, { recursive: true })
+})
+
+/** Submits, and gives the first outcome. */
+async function outcomeOf(to: string): Promise<ShownEvent> {
+  await using client = await house.client()
+  const id = queuedId(await client.send('ann@acme.example', to, message()))
+  return await nextOutcome(id, 0)
+}
+
+async function nextOutcome(id: string, afterSeq: number): Promise<ShownEvent> {
+  const isIt = (event: ShownEvent): boolean =>
+    event.messageId === id && event.outcome !== undefined && event.seq > afterSeq
+  const events = await waitForEvents(house.server, all => all.some(isIt))
+  return events.find(isIt)!
+}
+
+for (const to of ['bob@honest.example', 'bob@deep.honest.example']) {
+  test(`mail to ${to} goes with the login of its route, over TLS with a certificate of [tls] ca`, async () => {
+    const { outcome } = await outcomeOf(to)
+    assert.equal(outcome?.kind, 'delivered', outcome?.text ?? '')
+    assert.match(String(outcome?.tls), /^TLSv1\./)
+    const taken = honest.taken.find(one => one.to.includes(to))
+    assert.deepEqual(taken, { user: 'shop', isSecure: true, to: [to] })
+  })
+}
+
+test('a smarthost whose certificate nobody vouches for gets neither login nor mail', async () => {
+  const { outcome } = await outcomeOf('bob@stranger.example')
+  assert.deepEqual([outcome?.kind, outcome?.stage, outcome?.category], ['deferred', 'starttls', 'tls'])
+  assert.match(outcome?.text ?? '', /certificate/)
+  assert.deepEqual([stranger.logins, stranger.taken], [[], []])
+})
+
+test('a wrong password defers, says so, and a reload with the right one delivers', async () => {
+  const to = 'bob@forgotten.example'
+  const first = await outcomeOf(to)
+  const { kind, stage, category, scope } = first.outcome!
+  assert.deepEqual([kind, stage, category, scope], ['deferred', 'auth', 'credentials', 'configuration'])
+  writeFileSync(join(folder, 'changing-password'), password)
+  const { length } = house.server.output
+  house.server.signal('SIGHUP')
+  while (!house.server.output.slice(length).includes('config.reloaded'))
+    await new Promise(resolve => setTimeout(resolve, 20))
+  await house.server.json('queue', 'retry', first.messageId!)
+  const second = await nextOutcome(first.messageId!, first.seq)
+  assert.equal(second.outcome?.kind, 'delivered', second.outcome?.text ?? '')
+})
+
+test('no password is in the log, in an event or in a listing', async () => {
+  const shown = [
+    house.server.output,
+    (await house.command('events')).stdout,
+    (await house.command('queue', 'list', '--json')).stdout,
+    (await house.command('doctor', '--json')).stdout,
+  ]
+  for (const text of shown) for (const secret of [password, wrongPassword]) assert.ok(!text.includes(secret))
+})

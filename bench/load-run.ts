@@ -43,7 +43,7 @@ export async function runLoad(
   try {
     const { bodySizeBytes, isKept } = scenario
     const load = { port: server.smtpPort, sessions, bodySizeBytes, isKept }
-    const warmUp = Math.min(2_000, Math.ceil(options.messages / 4))
+    const warmUp = Math.ceil(options.messages / 2)
     await send({ ...load, messages: warmUp })
     await sink.waitFor(warmUp, stuckMs)
     await delay(300)

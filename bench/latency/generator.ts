@@ -116,8 +116,10 @@ class Session {
       const line = this.#rest.slice(0, end)
       this.#rest = this.#rest.slice(end + 2)
       if (line[3] === '-') continue
-      if (line[0] !== '2' && line[0] !== '3')
-        return this.#events.onFailure(new Error(`the server said: ${line}`))
+      if (line[0] !== '2' && line[0] !== '3') {
+        this.#events.onFailure(new Error(`the server said: ${line}`))
+        return
+      }
       if (--this.#awaited === 0) this.#advance()
     }
   }

@@ -1,6 +1,6 @@
 // From the configuration to what delivery wants: options, routes, the planner with its resolvers and guards.
 //
-// Read when a relay thread is built; routes again at a reload. Limits on connections are divided by the threads, so that
+// Read when a relay thread is built, and all but the resolvers again at a reload. Limits on connections are divided by the threads, so that
 // the configured numbers hold for the whole process.
 
 import { createHash } from 'node:crypto'
@@ -17,6 +17,7 @@ import {
   trustedAuthorities,
 } from '../config/index.ts'
 import {
+  type AddressGuard,
   createAddressGuard,
   type DeliveryOptions,
   defaultDeliveryOptions,
@@ -117,8 +118,6 @@ export interface PlannerParts {
 
 /** The planner over its resolvers. With the lab on and no server configured, the lab answers everything. */
 export function makePlanner({ config, dnsServers, lab, clock, random }: PlannerParts): Planner {
-  const isPrivateAllowed =
-    lab === null ? config.delivery.allowPrivate : [...config.delivery.allowPrivate, '127.0.0.0/8']
   const listeners = config.listeners.map(({ address }) => ({ address: address.host, port: address.port }))
   return new Planner({
     resolver: makeResolver(config, dnsServers, lab),
@@ -126,8 +125,14 @@ export function makePlanner({ config, dnsServers, lab, clock, random }: PlannerP
     random,
     port: lab === null ? config.delivery.port : lab.mxPort,
     isOwnAddress: ownAddressCheck(listeners, machineAddresses()),
-    guard: createAddressGuard(isPrivateAllowed),
+    guard: privateGuardOf(config, lab),
   })
+}
+
+/** Which addresses MX hosts may not have; the lab's hosts are on loopback. */
+export function privateGuardOf(config: Config, lab: LabAddresses | null): AddressGuard {
+  const { allowPrivate } = config.delivery
+  return createAddressGuard(lab === null ? allowPrivate : [...allowPrivate, '127.0.0.0/8'])
 }
 
 function makeResolver(

@@ -12,7 +12,7 @@ import { createSecureContext, type SecureContext } from 'node:tls'
 import { SecretBox, SigningKeys } from '../accounts/index.ts'
 import { IdGenerator, systemClock } from '../base/index.ts'
 import { type Config, NetworkSet, serverTlsOptions, type TlsMaterial } from '../config/index.ts'
-import { DeliveryEngine, RouteTable } from '../delivery/index.ts'
+import { DeliveryEngine, type Planner, RouteTable } from '../delivery/index.ts'
 import {
   AddressGuard,
   Authenticator,
@@ -34,7 +34,7 @@ import {
   RuntimeWatch,
   standardOutput,
 } from '../telemetry/index.ts'
-import { deliveryOptionsOf, makePlanner, routesOf } from './delivery-parts.ts'
+import { deliveryOptionsOf, makePlanner, privateGuardOf, routesOf } from './delivery-parts.ts'
 import { DeliveryWatch } from './delivery-watch.ts'
 import { DoorWatch } from './door-observer.ts'
 import { doorOf, engineOptionsOf } from './door-options.ts'
@@ -58,6 +58,7 @@ export class Relay {
   readonly #ticker: RunningTicker = startTicker({})
   readonly #keys: SigningKeys
   readonly #settler: Settler
+  readonly #planner: Planner
   readonly #engine: DeliveryEngine
   readonly #leases: LeaseLoop
   readonly #submitter: Submitter
@@ -94,12 +95,13 @@ export class Relay {
     const signatures = new SignatureMaker(this.#keys, operator, clock)
     this.#settler = new Settler(this.#store.queue, onFatal)
     const delivery = deliveryOptionsOf(config, threads, lab, data.tls)
+    this.#planner = makePlanner({ config, dnsServers: data.dnsServers, lab, clock, random: Math.random })
     this.#engine = new DeliveryEngine(
       {
         clock,
         random: Math.random,
         ticker: this.#ticker,
-        planner: makePlanner({ config, dnsServers: data.dnsServers, lab, clock, random: Math.random }),
+        planner: this.#planner,
         routes: new RouteTable(routesOf(config)),
         room: new Room({
           recipientsMax: delivery.readyRecipientsMax,
@@ -245,11 +247,15 @@ export class Relay {
     if (!this.#isDraining) this.#leases.start()
   }
 
-  /** New certificate, listener settings, submission rules and routes. Addresses and kinds of listeners need a restart. */
+  /** New certificate, listener settings, rules of submission and delivery, routes. What needs a restart: reload.ts. */
   reload({ config, tls, ticketKeys }: RelayReload): void {
     this.#secureContext = makeContext(tls, ticketKeys)
     this.#config = config
     this.#submitter.options = submissionOptionsOf(config)
+    const { threads, lab } = this.#data
+    this.#guard.limits = addressLimitsOf(config, threads)
+    this.#planner.setGuard(privateGuardOf(config, lab))
+    this.#engine.setOptions(deliveryOptionsOf(config, threads, lab, tls))
     this.#engine.setRoutes(new RouteTable(routesOf(config)))
   }
 

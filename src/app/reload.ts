@@ -1,8 +1,7 @@
 // SIGHUP: reads the configuration and the certificate again and hands what may change to the running threads.
 //
-// A configuration with problems changes nothing. Addresses and kinds of listeners, data_dir, user, threads, store, HTTP,
-// lab, delivery, the retry schedule and some limits need a restart; a difference there is warned about. TLS ticket keys
-// rotate here, once a day and at each reload.
+// A configuration with problems changes nothing. What is built into the parts at start needs a restart (withFixedParts has
+// the list); a difference there is warned about. TLS ticket keys rotate here, once a day and at each reload.
 
 import { randomBytes } from 'node:crypto'
 import { type Config, formatProblem } from '../config/index.ts'
@@ -80,28 +79,36 @@ const fixedKeys = [
   'lab',
   'dns',
   'dkim',
-  'delivery',
   'log',
 ] as const
 
-/** Limits that are shared out among the threads when they start. */
-const fixedLimits = [
-  'sessions',
-  'connectionsPerAddress',
-  'connectionRatePerAddress',
-  'authFailures',
-  'readyQueueRecipients',
-  'readyQueueSizeBytes',
-  'replyLines',
-  'replySizeBytes',
-] as const
+/** Shared out among the threads, or built into their parts, when they start. */
+const fixedLimits = ['sessions', 'readyQueueRecipients', 'readyQueueSizeBytes'] as const
 
-/** The new configuration, with what cannot change in a running server kept from the old one. */
+/** What the log calls them: names of the file. */
+const fileNames: Readonly<Record<string, string>> = {
+  dataDir: 'data_dir',
+  relayThreads: 'relay_threads',
+  sessions: 'limits.sessions',
+  readyQueueRecipients: 'limits.ready_queue_recipients',
+  readyQueueSizeBytes: 'limits.ready_queue_size',
+}
+
+/**
+ * The new configuration, with what cannot change in a running server kept from the old one. `ignored` names what differs
+ * and was kept, as the file calls it.
+ */
 export function withFixedParts(old: Config, fresh: Config): { config: Config; ignored: string[] } {
-  const ignored: string[] = fixedKeys.filter(key => JSON.stringify(old[key]) !== JSON.stringify(fresh[key]))
-  const kept = Object.fromEntries(fixedKeys.map(key => [key, old[key]]))
-  for (const key of fixedLimits) if (old.limits[key] !== fresh.limits[key]) ignored.push(`limits.${key}`)
-  if (String(old.retry.scheduleMs) !== String(fresh.retry.scheduleMs)) ignored.push('retry.schedule')
+  const ignored: string[] = []
+  const kept = <T extends object, const K extends readonly (keyof T & string)[]>(was: T, is: T, keys: K) => {
+    for (const key of keys)
+      if (JSON.stringify(was[key]) !== JSON.stringify(is[key])) ignored.push(fileNames[key] ?? key)
+    return { ...is, ...Object.fromEntries(keys.map(key => [key, was[key]])) }
+  }
+  const config = kept(old, fresh, fixedKeys)
+  const limits = kept(old.limits, fresh.limits, fixedLimits)
+  const delivery = { ...fresh.delivery, port: old.delivery.port }
+  if (old.delivery.port !== fresh.delivery.port) ignored.push('delivery.port')
   const isSameDoors =
     old.listeners.length === fresh.listeners.length &&
     old.listeners.every((listener, index) => isSameDoor(listener, fresh.listeners[index]!))
@@ -109,7 +116,7 @@ export function withFixedParts(old: Config, fresh: Config): { config: Config; ig
   const listeners = isSameDoors
     ? fresh.listeners.map((listener, index) => ({ ...listener, address: old.listeners[index]!.address }))
     : old.listeners
-  return { config: { ...fresh, ...kept, listeners }, ignored }
+  return { config: { ...config, limits, delivery, listeners }, ignored }
 }
 
 function isSameDoor(old: Config['listeners'][number], fresh: Config['listeners'][number]): boolean {

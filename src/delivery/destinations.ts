@@ -90,6 +90,11 @@ export class Destinations {
     }
   }
 
+  /** Asks the planner again for each, after a change of what it answers. Those that are being asked for get their answer. */
+  forgetPlans(): void {
+    for (const one of this.#destinations.values()) one.expiresAtMs = 0
+  }
+
   /** All batches that wait for a plan, taken out. */
   takeWaiting(): DeliveryBatch[] {
     const taken: DeliveryBatch[] = []

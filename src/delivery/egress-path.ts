@@ -11,20 +11,26 @@ export interface SlotWaiter {
   pump(): void
 }
 
+/** Bounds of a site. */
+export interface SiteLimits {
+  readonly connectionsPerSite: number
+}
+
 /** The connection slots of one site. */
 export class EgressPath {
   /** `source|site`. */
   readonly key: string
-  readonly #connectionsMax: number
+  readonly #limits: SiteLimits
   readonly #waiters = new Set<SlotWaiter>()
   readonly connections: Set<Connection> = new Set()
   /** Next hops that refer to this path. */
   hops = 0
   #taken = 0
 
-  constructor(key: string, connectionsMax: number) {
+  /** @param limits looked at anew each time: a reload may change them. */
+  constructor(key: string, limits: SiteLimits) {
     this.key = key
-    this.#connectionsMax = connectionsMax
+    this.#limits = limits
   }
 
   /** Open and opening connections. */
@@ -34,7 +40,7 @@ export class EgressPath {
 
   /** Takes a slot; without one the waiter is called once when one is free. */
   acquire(waiter: SlotWaiter): boolean {
-    if (this.#taken >= this.#connectionsMax) {
+    if (this.#taken >= this.#limits.connectionsPerSite) {
       if (!this.#waiters.has(waiter)) {
         this.#waiters.add(waiter)
         this.#closeIdle()
@@ -49,7 +55,7 @@ export class EgressPath {
   release(): void {
     this.#taken--
     for (const waiter of this.#waiters) {
-      if (this.#taken >= this.#connectionsMax) return
+      if (this.#taken >= this.#limits.connectionsPerSite) return
       this.#waiters.delete(waiter)
       waiter.pump()
     }

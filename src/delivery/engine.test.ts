@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { defaultDeliveryOptions } from './options.ts'
 import { Harness, planOf } from './testing/harness.ts'
 import { startReceiver } from './testing/receiver.ts'
 
@@ -198,5 +199,58 @@ test('a stored content is read, and a large one streamed', async () => {
   await harness.settledCount(2)
   assert.deepEqual(harness.kinds(), ['large@b.test delivered', 'small@b.test delivered'])
   assert.ok(mx.messages.some(({ content }) => content === `Received: from here\r\n${large}`))
+  await harness.close()
+})
+
+test('options as reloaded count for what is sent from then on, in all parts', async () => {
+  await using mx = await startReceiver({
+    onRcpt: path => (path.includes('later') ? '450 4.2.1 later' : '250 ok'),
+  })
+  const harness = new Harness(mx.port, { messagesPerConnection: 1, connectionsPerSite: 1 })
+  const given = {
+    ...defaultDeliveryOptions,
+    source: { name: 'other', ehloName: 'other.test', ipv4: '', ipv6: '' },
+    mxPort: 1,
+    retry: { intervalsMs: [5_000] },
+    recipientsPerTransaction: 2,
+  }
+  harness.plans.set('b.test', planOf('b.test', ['mx.b.test', '127.0.0.1']))
+  for (let i = 0; i < 3; i++) harness.send([`to${i}@b.test`])
+  await harness.settledCount(3)
+  assert.equal(mx.connections, 3, 'one message a connection')
+  harness.engine.setOptions(given)
+  for (let i = 0; i < 3; i++) {
+    harness.send([`to${i}@b.test`])
+    await harness.settledCount(4 + i)
+  }
+  assert.equal(mx.connections, 4, 'many messages a connection, to the same port')
+  assert.ok(mx.commands.includes('EHLO other.test'))
+  harness.send(['a@b.test', 'b@b.test', 'later@b.test'])
+  await harness.settledCount(9)
+  assert.equal(mx.messages.at(-1)?.recipients.length, 2)
+  const deferred = harness.settled.find(({ facts }) => facts.outcome.kind === 'deferred')
+  assert.equal(deferred?.settlement.nextAttemptAtMs, harness.nowMs + 5_000)
+  assert.equal(given.mxPort, 1, 'the caller’s object is not ours')
+  await harness.close()
+})
+
+test('after new options the planner is asked again', async () => {
+  await using mx = await startReceiver()
+  const harness = new Harness(mx.port)
+  harness.plans.set('b.test', planOf('b.test', ['mx.b.test', '127.0.0.1']))
+  harness.send(['to@b.test'])
+  await harness.settledCount(1)
+  harness.plans.delete('b.test')
+  harness.send(['to@b.test'])
+  await harness.settledCount(2)
+  harness.engine.setOptions({
+    ...defaultDeliveryOptions,
+    source: { name: 'main', ehloName: 'relay.test', ipv4: '', ipv6: '' },
+    mxPort: mx.port,
+    retry: { intervalsMs: [60_000] },
+  })
+  harness.send(['to@b.test'])
+  await harness.settledCount(3)
+  assert.deepEqual(harness.kinds(), ['to@b.test bounced', 'to@b.test delivered', 'to@b.test delivered'])
   await harness.close()
 })

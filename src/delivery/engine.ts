@@ -72,6 +72,16 @@ const sweepEveryMs = 60_000
 /** Below the retry interval with its jitter. */
 const backoffShare = 0.8
 
+/** A retry that falls due should find its host open to a probe: the back-off stays below the shortest interval. */
+function backoffOf({
+  retry,
+  hostBackoffMs,
+  hostBackoffMsMax,
+}: DeliveryOptions): [firstMs: number, mostMs: number] {
+  const shortestMs = Math.min(...retry.intervalsMs) * backoffShare
+  return [Math.min(hostBackoffMs, shortestMs), Math.min(hostBackoffMsMax, shortestMs)]
+}
+
 /** One per relay thread. */
 export class DeliveryEngine implements SmtpTicking {
   readonly #ports: DeliveryPorts
@@ -89,17 +99,14 @@ export class DeliveryEngine implements SmtpTicking {
   #returned: GiveBack[] = []
   #sweptMs = 0
 
-  constructor(ports: DeliveryPorts, options: DeliveryOptions) {
+  constructor(ports: DeliveryPorts, initial: DeliveryOptions) {
     this.#ports = ports
+    // All parts share this copy by reference: setOptions changes it for all of them.
+    const options: DeliveryOptions = { ...initial }
     this.#options = options
     this.#routes = ports.routes
     this.#destinations = new Destinations(ports.planner, ports.clock)
-    // A retry that falls due should find its host open to a probe: the back-off stays below the shortest interval.
-    const shortestMs = Math.min(...options.retry.intervalsMs) * backoffShare
-    this.#health = new HostHealth(
-      Math.min(options.hostBackoffMs, shortestMs),
-      Math.min(options.hostBackoffMsMax, shortestMs),
-    )
+    this.#health = new HostHealth(...backoffOf(options))
     const { memory, ticker, clock, connect } = ports
     const opener = new ConnectionOpener(
       {
@@ -146,6 +153,18 @@ export class DeliveryEngine implements SmtpTicking {
   /** How many further recipients may be leased. */
   roomRecipients(): number {
     return this.#isDraining ? 0 : this.#ports.room.freeRecipients
+  }
+
+  /**
+   * Options as reloaded, for what is opened, sent and planned from now on. `mxPort`, `source.name`, `tlsSessionsMax` and
+   * the bounds of the ready queue are those of the start.
+   */
+  setOptions(options: DeliveryOptions): void {
+    const { mxPort, source, tlsSessionsMax, readyRecipientsMax, readyContentBytesMax } = this.#options
+    const fixed = { mxPort, tlsSessionsMax, readyRecipientsMax, readyContentBytesMax }
+    Object.assign(this.#options, options, fixed, { source: { ...options.source, name: source.name } })
+    this.#health.setBackoff(...backoffOf(this.#options))
+    this.#destinations.forgetPlans()
   }
 
   /** Routes as reloaded: for recipients that come from now on. */
@@ -343,7 +362,7 @@ export class DeliveryEngine implements SmtpTicking {
     }
     if (result.why === 'too-many-recipients') {
       const taken = batch.recipients.length - result.again.length
-      if (taken > 0) hop.recipientsMax = Math.min(hop.recipientsMax, taken)
+      if (taken > 0) hop.tookOnly(taken)
     }
     const rest = { ...batch, recipients: result.again, reruns: batch.reruns + (isLost ? 1 : 0) }
     if (this.#isDraining) this.#giveBack(rest)

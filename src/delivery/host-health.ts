@@ -18,10 +18,16 @@ interface Entry {
 /** Memory of failed addresses of one thread. */
 export class HostHealth {
   readonly #entries = new Map<string, Entry>()
-  readonly #backoffMs: number
-  readonly #backoffMsMax: number
+  #backoffMs: number
+  #backoffMsMax: number
 
   constructor(backoffMs: number, backoffMsMax: number) {
+    this.#backoffMs = backoffMs
+    this.#backoffMsMax = backoffMsMax
+  }
+
+  /** For failures from now on. */
+  setBackoff(backoffMs: number, backoffMsMax: number): void {
     this.#backoffMs = backoffMs
     this.#backoffMsMax = backoffMsMax
   }

@@ -56,8 +56,7 @@ export class NextHop implements ConnectionOwner, SlotWaiter {
   readonly target: HopTarget
   readonly queue: ReadyQueue<DeliveryBatch> = new ReadyQueue<DeliveryBatch>()
   readonly connections: Connection[] = []
-  /** Recipients of a transaction this next hop is known to take; lowered by "too many recipients". */
-  recipientsMax: number
+  #recipientsTaken = Number.POSITIVE_INFINITY
   /** Out of use: the engine makes a new one. */
   isClosed = false
   #inFlight = 0
@@ -71,12 +70,21 @@ export class NextHop implements ConnectionOwner, SlotWaiter {
   constructor(target: HopTarget, ports: HopPorts) {
     this.target = target
     this.#ports = ports
-    this.recipientsMax = ports.options.recipientsPerTransaction
     this.lastUsedMs = ports.clock.monotonicMs()
   }
 
   get isEmpty(): boolean {
     return this.queue.size + this.connections.length + this.#openings + this.#inFlight === 0
+  }
+
+  /** Recipients of a transaction: as many as are allowed, and as this next hop is known to take. */
+  get recipientsMax(): number {
+    return Math.min(this.#recipientsTaken, this.#ports.options.recipientsPerTransaction)
+  }
+
+  /** "Too many recipients": it took only so many. */
+  tookOnly(recipients: number): void {
+    this.#recipientsTaken = Math.min(this.#recipientsTaken, recipients)
   }
 
   push(batch: DeliveryBatch): void {

@@ -97,7 +97,7 @@ export class NextHops {
   #path(key: string): EgressPath {
     let path = this.#paths.get(key)
     if (path === undefined) {
-      path = new EgressPath(key, this.#ports.options.connectionsPerSite)
+      path = new EgressPath(key, this.#ports.options)
       this.#paths.set(key, path)
     }
     return path

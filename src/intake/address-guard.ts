@@ -30,12 +30,13 @@ const failureMemoryMs = 15 * 60_000
 
 /** Counts what each client address does; one per relay thread. */
 export class AddressGuard {
-  readonly #limits: AddressLimits
+  /** A reload may replace them. */
+  limits: AddressLimits
   readonly #clock: Clock
   readonly #states = new Map<string, AddressState>()
 
   constructor(limits: AddressLimits, clock: Clock) {
-    this.#limits = limits
+    this.limits = limits
     this.#clock = clock
   }
 
@@ -47,7 +48,7 @@ export class AddressGuard {
       state.minuteStartMs = now
       state.recent = 0
     }
-    const { connectionsPerAddressMax, connectionsPerMinuteMax } = this.#limits
+    const { connectionsPerAddressMax, connectionsPerMinuteMax } = this.limits
     if (state.open >= connectionsPerAddressMax)
       return refuse(
         'too-many-connections',
@@ -72,8 +73,8 @@ export class AddressGuard {
   authDelayMs(address: string): number {
     const state = this.#states.get(keyOf(address))
     if (state === undefined || this.#clock.monotonicMs() - state.lastFailureMs > failureMemoryMs) return 0
-    const beyond = state.authFailures - this.#limits.freeAuthFailures
-    return beyond <= 0 ? 0 : Math.min(beyond * 1000, this.#limits.authDelayMsMax)
+    const beyond = state.authFailures - this.limits.freeAuthFailures
+    return beyond <= 0 ? 0 : Math.min(beyond * 1000, this.limits.authDelayMsMax)
   }
 
   authFailed(address: string): void {

@@ -348,6 +348,9 @@ test('private addresses are refused with the setting that would allow them; publ
   assert.deepEqual(mixed.hosts[0]?.addresses, [{ address: '192.0.2.1', family: 4 }])
   await using allowing = await setUp(records, { guard: createAddressGuard(['10.0.0.0/24']) })
   assert.deepEqual(names(await allowing.planner.plan('inside.test', { signal })), ['db.inside.test'])
+  s.planner.setGuard(createAddressGuard(['10.0.0.0/24']))
+  assert.equal(s.planner.cached('inside.test'), undefined, 'a new guard forgets what the old one said')
+  assert.deepEqual(names(await s.planner.plan('inside.test', { signal })), ['db.inside.test'])
 })
 
 test('a plan lives as long as its shortest answer, then DNS is asked again', async () => {

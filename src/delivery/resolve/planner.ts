@@ -48,12 +48,14 @@ export class Planner {
   readonly #options: PlannerOptions
   readonly #families: readonly (4 | 6)[]
   readonly #hostsMax: number
+  #guard: AddressGuard
   readonly #cache: TtlCache<{ readonly result: PlanResult; readonly hasTies: boolean }>
 
   constructor(options: PlannerOptions) {
     this.#options = options
     this.#families = options.families ?? [4, 6]
     this.#hostsMax = options.hostsMax ?? 50
+    this.#guard = options.guard
     this.#cache = new TtlCache(options.cacheEntriesMax ?? 20_000, options.monotonicMs)
   }
 
@@ -86,8 +88,9 @@ export class Planner {
     return this.#peek(key) ?? this.#remember(key, await this.#planSmarthost(host, port, key, options.signal))
   }
 
-  /** Forgets all plans: after a change of listeners, guard or DNS settings. */
-  clear(): void {
+  /** Another private-address guard, as reloaded; all plans are forgotten with the old one. */
+  setGuard(guard: AddressGuard): void {
+    this.#guard = guard
     this.#cache.clear()
   }
 
@@ -176,7 +179,7 @@ export class Planner {
     const hosts: PlanHost[] = []
     for (const host of others) {
       const addresses = host.addresses.filter(({ address }) => {
-        const isRefused = smarthostPort === undefined && this.#options.guard.isRefused(address)
+        const isRefused = smarthostPort === undefined && this.#guard.isRefused(address)
         if (isRefused) refused.push(`${host.name} has the address ${address}`)
         return !isRefused
       })

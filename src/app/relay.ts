@@ -115,6 +115,7 @@ export class Relay {
         reportIdentity: reportIdentity(config.hostname, ids),
         makeReport: draft => makeReport(draft, operator, this.#config.retry.expireMs),
         onFault: error => this.#log.event('attempt.fault', { err: error }),
+        onConnection: result => this.#metrics.connections.inc(result),
       },
       delivery,
     )

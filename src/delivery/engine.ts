@@ -22,7 +22,7 @@ import { HostHealth } from './host-health.ts'
 import { localFailures } from './local-failure.ts'
 import type { NextHop } from './next-hop.ts'
 import { NextHops } from './next-hops.ts'
-import { ConnectionOpener } from './open-connection.ts'
+import { type ConnectionBegin, ConnectionOpener } from './open-connection.ts'
 import type { DeliveryOptions } from './options.ts'
 import { decidedHere, noHost, noPlan, type RecipientOutcome } from './outcome.ts'
 import { ConnectionPool } from './pool.ts'
@@ -55,6 +55,8 @@ export interface DeliveryPorts {
   onFault(error: unknown): void
   /** Default `net.connect`. */
   readonly connect?: SmtpDial
+  /** Told how each dialling ended, for metrics. */
+  readonly onConnection?: (result: ConnectionBegin) => void
 }
 
 /** Gauges for metrics. */
@@ -107,7 +109,7 @@ export class DeliveryEngine implements SmtpTicking {
     this.#routes = ports.routes
     this.#destinations = new Destinations(ports.planner, ports.clock)
     this.#health = new HostHealth(...backoffOf(options))
-    const { memory, ticker, clock, connect } = ports
+    const { memory, ticker, clock, connect, onConnection } = ports
     const opener = new ConnectionOpener(
       {
         pool: this.#pool,
@@ -118,6 +120,7 @@ export class DeliveryEngine implements SmtpTicking {
         clock,
         signal: this.#stopping.signal,
         ...(connect === undefined ? {} : { connect }),
+        ...(onConnection === undefined ? {} : { onConnection }),
       },
       options,
     )

@@ -260,3 +260,30 @@ test('a smarthost that must speak TLS gets nothing in clear text', async () => {
   assert.equal(harness.settled[0]!.facts.outcome.kind, 'deferred')
   await harness.close()
 })
+
+test('each dialling is told by how it ended: with TLS, in clear text, or not at all', async () => {
+  const { one, two, port } = await pair({ tls: certificate })
+  await using _one = one
+  await using _two = two
+  const told: string[] = []
+  const harness = new Harness(port, {}, { onConnection: result => told.push(result) })
+  harness.plans.set('a.test', planOf('a.test', ['mx.a.test', '127.0.0.2']))
+  harness.plans.set('b.test', planOf('b.test', ['mx.b.test', '127.0.0.3']))
+  harness.plans.set('c.test', planOf('c.test', ['mx.c.test', '127.0.0.4']))
+  for (const [index, to] of [
+    'to@a.test',
+    'again@a.test',
+    'to@b.test',
+    'to@c.test',
+    'again@c.test',
+  ].entries()) {
+    harness.send([to])
+    await harness.settledCount(index + 1)
+  }
+  assert.deepEqual(
+    told,
+    ['tls', 'clear', 'failed'],
+    'kept connections and remembered failures are no dialling',
+  )
+  await harness.close()
+})

@@ -6,6 +6,7 @@ export {
   type DeliveryGauges,
   type DeliveryPorts,
 } from './engine.ts'
+export type { ConnectionBegin } from './open-connection.ts'
 export { type DeliveryOptions, defaultDeliveryOptions, type EgressSource } from './options.ts'
 export type { EndOfDataMarks, HostMemory, Resigner } from './port.ts'
 export type { ReportDraft, ReportFactory, ReportIdentity } from './report.ts'

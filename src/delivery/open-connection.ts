@@ -45,6 +45,9 @@ export type OpenResult =
   | { readonly kind: 'busy' }
   | { readonly kind: 'failed'; readonly failures: readonly HostFailure[]; readonly untilMs: number }
 
+/** How a connection began: with TLS, in clear text, or not at all. */
+export type ConnectionBegin = 'tls' | 'clear' | 'failed'
+
 export interface OpenerPorts {
   readonly pool: ConnectionPool
   readonly health: HostHealth
@@ -55,6 +58,8 @@ export interface OpenerPorts {
   /** Ends all connecting at the end of a drain. */
   readonly signal: AbortSignal
   readonly connect?: SmtpDial
+  /** Told how each dialling ended. */
+  readonly onConnection?: (result: ConnectionBegin) => void
 }
 
 interface Candidate extends TriedHost {
@@ -122,8 +127,20 @@ export class ConnectionOpener {
     return lastMs > 0 && this.#ports.clock.nowMs() - lastMs < this.#options.tlsMemoryMs
   }
 
-  /** Step 4 for one address. */
+  /** Step 4 for one address, told to the observer. */
   async #dial(
+    candidate: Candidate,
+    target: OpenTarget,
+    key: string,
+    isClear: boolean,
+  ): Promise<Connection | HostFailure> {
+    const result = await this.#connect(candidate, target, key, isClear)
+    const isOpen = result instanceof Connection
+    this.#ports.onConnection?.(!isOpen ? 'failed' : result.session.facts.tls === null ? 'clear' : 'tls')
+    return result
+  }
+
+  async #connect(
     candidate: Candidate,
     target: OpenTarget,
     key: string,

@@ -200,6 +200,7 @@ test('a deferral past the expiry expires the recipient and keeps the words of th
   await harness.settledCount(1)
   const { outcome } = harness.settled[0]!.facts
   assert.deepEqual([outcome.kind, outcome.code, outcome.text], ['expired', 450, 'not today'])
+  assert.equal(harness.settled[0]!.settlement.reason, 'next-attempt')
   assert.equal(harness.settled[0]!.settlement.eventType, 'expired')
   assert.equal(harness.settled[0]!.settlement.nextAttemptAtMs, 0)
   await harness.close()

@@ -97,6 +97,10 @@ test('a dead site costs few connections however much waits for it, and is probed
     assert.equal(facts.outcome.stage, 'greeting')
     assert.equal(facts.outcome.category, 'connection-lost')
   }
+  assert.deepEqual(
+    new Set(harness.settled.map(({ settlement }) => settlement.reason)),
+    new Set(['site-unreachable']),
+  )
   harness.send(['soon@b.test'])
   await harness.settledCount(1_001)
   assert.equal(mx.connections, 1, 'within the back-off nothing is tried')

@@ -7,7 +7,7 @@
 import type { Outcome, OutcomeKind, OutcomeStage } from '../events/index.ts'
 import type { RecipientResult, TransactionStage } from '../protocol/smtp/client/index.ts'
 import type { SmtpReply } from '../protocol/smtp/index.ts'
-import type { LeasedMessage, LeasedRecipient } from '../queue/index.ts'
+import type { LeasedMessage, LeasedRecipient, WaitReason } from '../queue/index.ts'
 import { classifyReply } from './classify/index.ts'
 import type { Connection } from './connection.ts'
 import { type HostFailure, mostTelling } from './host-failure.ts'
@@ -20,6 +20,8 @@ export interface RecipientOutcome {
   readonly recipient: LeasedRecipient
   readonly outcome: Outcome
   readonly conversation: readonly string[]
+  /** Why the recipient waits when it is deferred; `next-attempt` by default. */
+  readonly waitReason?: WaitReason
 }
 
 const lineCharactersMax = 300
@@ -172,7 +174,7 @@ export function noHost(
     const note = one.isRemembered === true ? ' (not tried again so soon)' : ''
     return line(`${one.remoteHost} ${one.remoteAddress} ${one.stage}${note}: ${one.code} ${one.text}`)
   })
-  return { recipient, outcome, conversation }
+  return { recipient, outcome, conversation, waitReason: 'site-unreachable' }
 }
 
 const resolveCategories: Readonly<Record<ResolveFailureReason, string>> = {

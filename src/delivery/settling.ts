@@ -7,7 +7,7 @@
 import type { Clock } from '../base/index.ts'
 import { type Outcome, packOutcome, packOutcomeFacts } from '../events/index.ts'
 import type { DsnAction } from '../protocol/mail/index.ts'
-import type { GiveBack, NewMessage, Settlement } from '../queue/index.ts'
+import type { GiveBack, NewMessage, Settlement, WaitReason } from '../queue/index.ts'
 import { nextAttempt } from '../queue/ready/index.ts'
 import type { DeliveryBatch } from './delivery-batch.ts'
 import type { DeliveryOptions } from './options.ts'
@@ -37,6 +37,7 @@ const none: readonly NewMessage[] = []
 const noBytes = Buffer.alloc(0)
 
 interface Decided extends RecipientOutcome {
+  readonly waitReason: WaitReason
   readonly nextAttemptAtMs: number
   readonly action: DsnAction | null
 }
@@ -78,7 +79,7 @@ export class Settling {
 
   #decide(batch: DeliveryBatch, one: RecipientOutcome, peerHasDsn: boolean): Decided {
     const { message } = batch
-    const { recipient, conversation } = one
+    const { recipient, conversation, waitReason = 'next-attempt' } = one
     let { outcome } = one
     let nextAttemptAtMs = 0
     if (outcome.kind === 'deferred') {
@@ -96,7 +97,7 @@ export class Settling {
     const action = message.sendsDsn
       ? reportAction(message, recipient, outcome, { peerHasDsn, delayNoticeAfterMs })
       : null
-    return { recipient, outcome, conversation, nextAttemptAtMs, action }
+    return { recipient, outcome, conversation, waitReason, nextAttemptAtMs, action }
   }
 
   async #settleWithReport(
@@ -131,7 +132,7 @@ export class Settling {
     done: (() => void) | null,
   ): void {
     const { message } = batch
-    const { recipient, outcome, nextAttemptAtMs, conversation } = decided
+    const { recipient, outcome, nextAttemptAtMs, conversation, waitReason } = decided
     const isAttempt = outcome.stage !== 'queue' || outcome.kind === 'deferred'
     const attempts = recipient.attempts + (isAttempt ? 1 : 0)
     const isDeferred = outcome.kind === 'deferred'
@@ -153,6 +154,7 @@ export class Settling {
       }),
       atMs: outcome.atMs,
       nextAttemptAtMs,
+      reason: waitReason,
       lastOutcome: isDeferred ? packOutcome(outcome) : noBytes,
       isDelayNotified: recipient.isDelayNotified || decided.action === 'delayed',
     }

@@ -321,6 +321,7 @@ export class Submission {
       content,
       recipients: envelope.recipients,
       startState: hasRoom ? 'leased' : 'scheduled',
+      startReason: hasRoom ? 'first-attempt' : 'ready-queue-full',
       firstAttemptAtMs: now,
       acceptedFacts: packAccepted({
         reversePath: envelope.reversePath,

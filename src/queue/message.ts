@@ -68,6 +68,8 @@ export interface NewMessage extends MessageEnvelope {
   readonly content: NewContent
   readonly recipients: readonly NewRecipient[]
   readonly startState: StartState
+  /** Why it waits, when `startState` is `scheduled`. Default `first-attempt`. */
+  readonly startReason?: WaitReason
   /** When `startState` is `scheduled`: due at this time. */
   readonly firstAttemptAtMs: number
   /** Packed AcceptedFacts, written as the `accepted` event in the same commit. */
@@ -105,13 +107,17 @@ export type RecipientState = 'scheduled' | 'leased' | 'held'
 
 /** Why a recipient waits: a closed set, printed by CLI, API and dashboard. */
 export type WaitReason =
+  /** Not tried yet. */
   | 'first-attempt'
+  /** Deferred. */
   | 'next-attempt'
+  /** Leased: in the ready queue or in an attempt. Shown, never stored. */
   | 'ready'
-  | 'site-limit'
+  /** Deferred, since no host took a connection from us. */
   | 'site-unreachable'
   | 'held-by-operator'
   | 'held-by-restore'
   | 'released'
   | 'retry-requested'
+  /** Accepted while the ready queue had no room; not tried yet. */
   | 'ready-queue-full'

@@ -28,6 +28,8 @@ export interface Settlement {
   readonly atMs: number
   /** Deferred only: when the next attempt is due. Final outcomes: 0. */
   readonly nextAttemptAtMs: number
+  /** Deferred only: why it waits. Default `next-attempt`. */
+  readonly reason?: WaitReason
   /** Deferred only: packed Outcome kept on the row for the CLI; empty otherwise. */
   readonly lastOutcome: Buffer
   /** Deferred only: set once a delay notice has gone out. */

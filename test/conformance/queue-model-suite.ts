@@ -171,7 +171,9 @@ class History {
     const { messageKey, number } = chosen[1]
     const nextAttemptAtMs = this.#nowMs + 1000
     await this.#store.line.queue.settle(
-      batch({ giveBacks: [{ messageKey, recipientNumber: number, nextAttemptAtMs, reason: 'site-limit' }] }),
+      batch({
+        giveBacks: [{ messageKey, recipientNumber: number, nextAttemptAtMs, reason: 'ready-queue-full' }],
+      }),
     )
     Object.assign(chosen[1], { state: 'scheduled', dueAtMs: nextAttemptAtMs })
   }

@@ -145,6 +145,31 @@ export function queueSuite(name: string, start: StartStore): void {
       assert.equal(again?.recipients[0]?.isDelayNotified, true)
     })
 
+    test('a recipient says why it waits as the one says who made it wait, and "ready" while it is leased', async () => {
+      await using opened = await TestStore.open(start)
+      const store = opened.line
+      const reasons = async (): Promise<unknown[]> =>
+        (await store.control.list({}, '', 10)).rows.map(row => row.reason)
+      const message = newMessage({
+        startState: 'scheduled',
+        startReason: 'ready-queue-full',
+        recipients: [recipient(0), recipient(1)],
+      })
+      const key = await accepted(store, message)
+      assert.deepEqual(await reasons(), ['ready-queue-full', 'ready-queue-full'])
+      await leaseAll(store)
+      assert.deepEqual(await reasons(), ['ready', 'ready'])
+      await store.queue.settle(
+        batch({
+          settlements: [
+            settlement(message, key, 0, 2, 'deferred', { reason: 'site-unreachable' }),
+            settlement(message, key, 1, 2, 'deferred'),
+          ],
+        }),
+      )
+      assert.deepEqual(await reasons(), ['site-unreachable', 'next-attempt'])
+    })
+
     test('a recipient given back is due again without an attempt', async () => {
       await using opened = await TestStore.open(start)
       const store = opened.line
@@ -153,11 +178,11 @@ export function queueSuite(name: string, start: StartStore): void {
         messageKey: key,
         recipientNumber: 0,
         nextAttemptAtMs: startMs + 5,
-        reason: 'site-limit',
+        reason: 'ready-queue-full',
       } as const
       await store.queue.settle(batch({ giveBacks: [back] }))
       const { rows } = await store.control.list({}, '', 10)
-      assert.equal(rows[0]?.reason, 'site-limit')
+      assert.equal(rows[0]?.reason, 'ready-queue-full')
       const [again] = await leaseAll(store, startMs + 5)
       assert.equal(again?.recipients[0]?.attempts, 0)
     })

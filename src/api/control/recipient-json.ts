@@ -42,13 +42,12 @@ const details: Readonly<Record<WaitReason, string>> = {
   'first-attempt': 'waits for its first attempt',
   'next-attempt': 'waits for its next attempt',
   ready: 'in the ready queue or in flight',
-  'site-limit': 'the site takes no more connections from us now',
-  'site-unreachable': 'the site could not be reached; we wait before trying it again',
+  'site-unreachable': 'no host of the site took a connection; waits for its next attempt',
   'held-by-operator': 'held by the operator; postrider queue release lets it go',
   'held-by-restore': 'held since a restore; postrider queue release lets it go',
   released: 'released, due now',
   'retry-requested': 'an attempt was asked for, due now',
-  'ready-queue-full': 'the ready queue is full',
+  'ready-queue-full': 'the ready queue was full; waits for its first attempt',
 }
 
 /** The JSON form of a queue row. */

@@ -12,27 +12,31 @@ export function stateOf(code: number): RecipientState {
   return states[code] ?? 'held'
 }
 
-const reasons: readonly WaitReason[] = [
-  'first-attempt',
-  'next-attempt',
-  'ready',
-  'site-limit',
-  'site-unreachable',
-  'held-by-operator',
-  'held-by-restore',
-  'released',
-  'retry-requested',
-  'ready-queue-full',
-]
+/** Wait reasons. 3 was `site-limit`, which no version wrote. */
+const reasonCodes: Readonly<Record<WaitReason, number>> = {
+  'first-attempt': 0,
+  'next-attempt': 1,
+  ready: 2,
+  'site-unreachable': 4,
+  'held-by-operator': 5,
+  'held-by-restore': 6,
+  released: 7,
+  'retry-requested': 8,
+  'ready-queue-full': 9,
+}
+
+const reasons: ReadonlyMap<number, WaitReason> = new Map(
+  Object.entries(reasonCodes).map(([reason, code]) => [code, reason as WaitReason]),
+)
 
 /** The number of a wait reason. */
 export function reasonCode(reason: WaitReason): number {
-  return reasons.indexOf(reason)
+  return reasonCodes[reason]
 }
 
 /** The word for a wait reason's number. */
 export function reasonOf(code: number): WaitReason {
-  return reasons[code] ?? 'next-attempt'
+  return reasons.get(code) ?? 'next-attempt'
 }
 
 /** Bits of `recipient.flags`. */

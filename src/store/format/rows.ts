@@ -107,6 +107,8 @@ export interface RawMessage {
   readonly sizeBytes: number
   /** See `stateCodes`. */
   readonly startState: number
+  /** Number of the wait reason. */
+  readonly startReason: number
   readonly envelope: Buffer
   readonly prefix: Buffer
   /** Inline content; null when it is in segments. */

@@ -40,7 +40,7 @@ export class MessageWriter {
     this.#insertExtents = db.prepare('INSERT INTO segment_content (message_key, extents) VALUES (?, ?)')
     this.#insertRecipient = db.prepare(
       'INSERT INTO recipient (key, state, account_key, priority, next_at_ms, reason, attempts, node, flags, domain, head)' +
-        ' VALUES (?, ?, ?, ?, ?, 0, 0, ?, 0, ?, ?)',
+        ' VALUES (?, ?, ?, ?, ?, ?, 0, ?, 0, ?, ?)',
     )
     this.#deleteMessage = db.prepare('DELETE FROM message WHERE key = ?')
     this.#deleteContent = db.prepare('DELETE FROM content WHERE message_key = ?')
@@ -51,7 +51,7 @@ export class MessageWriter {
 
   /** Inserts a message with its recipients and its `accepted` event. @returns its key. */
   insert(message: RawMessage): number {
-    const { accountKey, priority, recipients, startState } = message
+    const { accountKey, priority, recipients, startState, startReason } = message
     if (recipients.length === 0 || recipients.length > recipientsMax)
       throw new StoreError('PR_STORE_REFUSED', `a message has 1 to ${recipientsMax} recipients`)
     const key = ++this.#key
@@ -80,6 +80,7 @@ export class MessageWriter {
         accountKey,
         priority,
         nextAtMs,
+        startReason,
         this.#node,
         recipient.domain,
         recipient.head,

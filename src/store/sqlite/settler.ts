@@ -3,7 +3,7 @@
 // A final outcome deletes the recipient's row and, with the last one, the message and its content. A settlement for a
 // recipient that is not leased any more (settled before, or never there) changes nothing and writes no event.
 
-import { asBuffer, reasonCode, recipientFlags, recipientKey, stateCodes } from '../format/index.ts'
+import { asBuffer, recipientFlags, recipientKey, stateCodes } from '../format/index.ts'
 import type { Database, Statement } from './database.ts'
 import type { DueHints } from './due-hints.ts'
 import type { EventWriter } from './event-writer.ts'
@@ -22,6 +22,8 @@ export interface RawSettlement {
   readonly eventType: number
   readonly isFinal: boolean
   readonly isDelayNotified: boolean
+  /** Number of the wait reason; counts when deferred. */
+  readonly reason: number
   readonly atMs: number
   readonly nextAttemptAtMs: number
   readonly facts: Buffer
@@ -52,7 +54,7 @@ export class Settler {
     const { leased, scheduled } = stateCodes
     this.#delete = db.prepare(`DELETE FROM recipient WHERE key = ? AND state = ${leased}`)
     this.#defer = db.prepare(
-      `UPDATE recipient SET state = ${scheduled}, next_at_ms = ?, reason = ${reasonCode('next-attempt')}, attempts = ?,` +
+      `UPDATE recipient SET state = ${scheduled}, next_at_ms = ?, reason = ?, attempts = ?,` +
         ` flags = (flags & ~${recipientFlags.delayNotified}) | ?, outcome = ? WHERE key = ? AND state = ${leased}`,
     )
     this.#giveBack = db.prepare(
@@ -111,6 +113,7 @@ export class Settler {
     if (one.isFinal) return Number(this.#delete.run(key).changes) > 0
     const changed = this.#defer.run(
       one.nextAttemptAtMs,
+      one.reason,
       one.attempts,
       one.isDelayNotified ? recipientFlags.delayNotified : 0,
       one.lastOutcome.length === 0 ? null : one.lastOutcome,

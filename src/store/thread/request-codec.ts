@@ -153,6 +153,7 @@ function writeMessage(to: PackWriter, scratch: PackWriter, message: NewMessage, 
   to.u8(message.priority)
   to.number(message.sizeBytes)
   to.u8(startState)
+  to.u8(reasonCode(message.startReason ?? 'first-attempt'))
   scratch.clear()
   writeEnvelope(scratch, message)
   to.bytes(scratch.view())
@@ -186,6 +187,7 @@ function readMessage(from: PackReader): RawMessage {
   const priority = from.u8()
   const sizeBytes = from.number()
   const startState = from.u8()
+  const startReason = from.u8()
   const envelope = from.bytes()
   const prefix = from.bytes()
   const acceptedFacts = from.bytes()
@@ -205,6 +207,7 @@ function readMessage(from: PackReader): RawMessage {
     priority,
     sizeBytes,
     startState,
+    startReason,
     envelope,
     prefix,
     acceptedFacts,
@@ -224,6 +227,7 @@ function writeSettlement(to: PackWriter, one: Settlement): void {
   to.u32(one.attempts)
   to.u8(eventTypes[one.eventType])
   to.u8(one.isDelayNotified ? 1 : 0)
+  to.u8(reasonCode(one.reason ?? 'next-attempt'))
   to.number(one.atMs)
   to.number(one.nextAttemptAtMs)
   to.bytes(one.facts)
@@ -250,6 +254,7 @@ function readSettlement(from: PackReader): RawSettlement {
     eventType,
     isFinal: eventType !== eventTypes.deferred,
     isDelayNotified: from.u8() === 1,
+    reason: from.u8(),
     atMs: from.number(),
     nextAttemptAtMs: from.number(),
     facts: from.bytes(),

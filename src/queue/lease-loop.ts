@@ -6,6 +6,7 @@
 import type { Clock } from '../base/index.ts'
 import type { LeasedMessage } from './message.ts'
 import type { QueueStore } from './port.ts'
+import { isPassing } from './settler.ts'
 
 /** Takes what was leased. */
 export interface LeaseTaker {
@@ -83,7 +84,8 @@ export class LeaseLoop {
         // A full answer says that more is due: go on after a breath, so that sessions get their turn.
         if (recipients >= room) delayMs = 5
       } catch (error) {
-        this.#onFault(error)
+        // With a full disk nothing can be leased: look again at the next poll.
+        if (!isPassing(error)) this.#onFault(error)
       } finally {
         this.#isAsking = false
       }

@@ -67,7 +67,10 @@ export interface QueueStore {
    * (grouped with whatever else arrived). Never rejects for disk trouble: that is a `failed` value.
    */
   accept(message: NewMessage): Promise<AcceptResult>
-  /** Applies a batch; resolves after the commit is on disk. Rejects when the store is broken: the thread then ends. */
+  /**
+   * Applies a batch; resolves after the commit is on disk. Rejects with nothing of it done: with `isPassing: true` on the
+   * error when a full disk is why (try again), else because the store is broken (the thread then ends).
+   */
   settle(batch: SettleBatch): Promise<void>
   /** Leases due recipients, fair between accounts, urgent lanes first. Leases of a stopped node are free again at its start. */
   lease(request: LeaseRequest): Promise<LeasedMessage[]>

@@ -1,11 +1,18 @@
 // Gathers the results of attempts into commits: whatever settles while the last commit runs goes into the next.
 //
 // Place on the path: between delivery (which calls settle and goes on) and the store. Each result's `done` runs after
-// its commit is on disk. A failed commit is fatal for the thread: what it did is then settled by the recovery at start.
+// its commit is on disk. A commit that a full disk refused is tried again until there is room; meanwhile results wait in
+// memory, no more of them than are leased. Any other failed commit is fatal for the thread: what it did is then settled
+// by the recovery at start.
 
 import type { NewEvent } from '../events/index.ts'
 import type { NewMessage } from './message.ts'
 import type { GiveBack, QueueStore, Settlement } from './port.ts'
+
+/** How long a full disk is left alone before the next try. */
+const retryMs = 1000
+/** Refusals at the door that are kept for the log while the disk is full; older ones go. */
+const eventsMax = 1000
 
 interface Gathered {
   settlements: Settlement[]
@@ -20,8 +27,10 @@ export class Settler {
   readonly #store: Pick<QueueStore, 'settle'>
   readonly #onFatal: (error: unknown) => void
   #next: Gathered = gathered()
-  #running: Promise<void> | null = null
+  /** Tells whether the commit succeeded. */
+  #running: Promise<boolean> | null = null
   #isPlanned = false
+  #retry: NodeJS.Timeout | null = null
 
   constructor(store: Pick<QueueStore, 'settle'>, onFatal: (error: unknown) => void) {
     this.#store = store
@@ -51,16 +60,16 @@ export class Settler {
     this.#plan()
   }
 
-  /** Resolves when everything taken so far is on disk. */
+  /** Resolves when everything taken so far is on disk, or when the disk refuses it: nobody should wait for that. */
   async flush(): Promise<void> {
     while (this.#running !== null || !isEmpty(this.#next)) {
       if (this.#running === null) this.#commit()
-      await this.#running
+      if (!(await this.#running)) return
     }
   }
 
   #plan(): void {
-    if (this.#isPlanned || this.#running !== null) return
+    if (this.#isPlanned || this.#running !== null || this.#retry !== null) return
     this.#isPlanned = true
     setImmediate(() => {
       this.#isPlanned = false
@@ -71,18 +80,46 @@ export class Settler {
   #commit(): void {
     const batch = this.#next
     this.#next = gathered()
+    if (this.#retry !== null) clearTimeout(this.#retry)
+    this.#retry = null
     this.#running = this.#store.settle(batch).then(
       () => {
         this.#running = null
         for (const done of batch.done) done()
         if (!isEmpty(this.#next)) this.#plan()
+        return true
       },
       error => {
         this.#running = null
-        this.#onFatal(error)
+        if (isPassing(error)) this.#keep(batch)
+        else this.#onFatal(error)
+        return false
       },
     )
   }
+
+  /** What was refused comes first in the next try. */
+  #keep(batch: Gathered): void {
+    const since = this.#next
+    this.#next = {
+      settlements: [...batch.settlements, ...since.settlements],
+      giveBacks: [...batch.giveBacks, ...since.giveBacks],
+      messages: [...batch.messages, ...since.messages],
+      events: [...batch.events, ...since.events].slice(-eventsMax),
+      done: [...batch.done, ...since.done],
+    }
+    this.#retry = setTimeout(() => {
+      this.#retry = null
+      if (this.#running === null) this.#commit()
+    }, retryMs)
+    // Nothing else alive: the process is ending, and the recovery at its next start settles what is left.
+    this.#retry.unref()
+  }
+}
+
+/** The store's own word on an error: refused now with nothing changed, and worth another try. */
+export function isPassing(error: unknown): boolean {
+  return (error as { readonly isPassing?: unknown } | null)?.isPassing === true
 }
 
 function gathered(): Gathered {

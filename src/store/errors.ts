@@ -33,6 +33,16 @@ export class StoreError extends Error {
     this.code = code
     this.isFatal = options?.isFatal ?? false
   }
+
+  /** Refused now, with nothing changed, and may work later without a restart: a full disk, a lock. */
+  get isPassing(): boolean {
+    return isPassingCode(this.code)
+  }
+}
+
+/** See {@link StoreError.isPassing}. */
+export function isPassingCode(code: StoreErrorCode): boolean {
+  return code === 'PR_STORE_FULL' || code === 'PR_STORE_BUSY'
 }
 
 /** A StoreError as plain data, for the way across threads. */

@@ -18,6 +18,7 @@ import { inlineSizeBytes } from '../format/index.ts'
 import type { SegmentSpool } from '../segments/index.ts'
 import type { ContentReader } from '../sqlite/content-reader.ts'
 import type { StoreConnection } from './connection.ts'
+import type { Reply } from './reply-codec.ts'
 import { writeAccept, writeLease, writeSettle } from './request-codec.ts'
 
 /** Envelope and event of a message, roughly, for the bound on bytes under way. */
@@ -60,7 +61,7 @@ export class StoreClient implements QueueStore {
         reply => {
           for (const message of batch.messages) this.#answered(message)
           if (reply.kind === 'settled') resolve()
-          else reject(new StoreError('PR_STORE_IO', 'why' in reply ? reply.why : reply.kind))
+          else reject(refusalOf(reply))
         },
       )
     })
@@ -77,7 +78,7 @@ export class StoreClient implements QueueStore {
         (to, _scratch, id) => writeLease(to, id, request.recipientsMax, request.nowMs),
         reply => {
           if (reply.kind === 'leased') resolve(reply.messages)
-          else reject(new StoreError('PR_STORE_IO', 'why' in reply ? reply.why : reply.kind))
+          else reject(refusalOf(reply))
         },
       )
     })
@@ -90,4 +91,10 @@ export class StoreClient implements QueueStore {
   openContent(messageKey: number, content: StoredContent): AsyncIterable<Buffer> {
     return this.#contents.open(messageKey, content)
   }
+}
+
+/** The error of a settlement or lease that was not done. */
+function refusalOf(reply: Reply): StoreError {
+  const why = 'why' in reply ? reply.why : reply.kind
+  return new StoreError(reply.kind === 'broken' && reply.isPassing ? 'PR_STORE_FULL' : 'PR_STORE_IO', why)
 }

@@ -118,7 +118,7 @@ export class StoreConnection {
     this.#isClosed = true
     this.#port.close()
     const why = 'the store is closed'
-    for (const [id, pending] of this.#pending) pending.onReply({ kind: 'broken', id, why })
+    for (const [id, pending] of this.#pending) pending.onReply({ kind: 'broken', id, why, isPassing: false })
     this.#pending.clear()
     for (const call of this.#calls.values()) call.reject(new StoreError('PR_STORE_CLOSED', why))
     this.#calls.clear()

@@ -7,7 +7,7 @@
 // 4. After a failed fsync or a damaged page the connection is not used again: this group and all later ones fail at
 //    once, `onFatal` is told, and the process is expected to end and start anew from what is on disk.
 
-import { type PackedStoreError, packError } from '../errors.ts'
+import { isPassingCode, type PackedStoreError, packError } from '../errors.ts'
 import { type RawMessage, unpackExtents } from '../format/index.ts'
 import type { StoreWriter } from '../sqlite/writer.ts'
 import { CommitSamples } from './commit-samples.ts'
@@ -38,7 +38,7 @@ export class GroupCommitter {
 
   /** Applies a group. @returns one answer for each request that wants one, at its place; null for the others. */
   run(requests: readonly Request[]): (Reply | null)[] {
-    if (this.#broken !== null) return requests.map(request => failure(request, this.#broken!.message))
+    if (this.#broken !== null) return requests.map(request => failure(request, this.#broken!.message, false))
     const distrusted = this.#syncSegments(requests)
     let replies: (Reply | null)[]
     try {
@@ -76,12 +76,13 @@ export class GroupCommitter {
   }
 
   #alone(request: Request, distrusted: ReadonlySet<number>, groupError: unknown): Reply | null {
-    if (this.#broken !== null) return failure(request, this.#broken.message)
+    if (this.#broken !== null) return failure(request, this.#broken.message, false)
     try {
       return this.#commit([request], distrusted)[0] ?? null
     } catch (error) {
       this.#note(error)
-      return failure(request, packError(error ?? groupError).message)
+      const packed = packError(error ?? groupError)
+      return failure(request, packed.message, !packed.isFatal && isPassingCode(packed.code))
     }
   }
 
@@ -100,12 +101,12 @@ export class GroupCommitter {
     const { id } = request
     switch (request.kind) {
       case 'accept':
-        if (isIn(request.message, distrusted)) return failure(request, 'the disk refused the content')
+        if (isIn(request.message, distrusted)) return failure(request, 'the disk refused the content', false)
         return { kind: 'stored', id, key: this.#insert(request.message, effects) }
       case 'settle': {
         const { batch } = request
         if (batch.messages.some(message => isIn(message, distrusted)))
-          return failure(request, 'the disk refused the content')
+          return failure(request, 'the disk refused the content', false)
         this.#writer.settler.settle(batch.settlements, effects.freed)
         for (const back of batch.giveBacks) this.#writer.settler.giveBack(back)
         for (const message of batch.messages) this.#insert(message, effects)
@@ -163,13 +164,13 @@ function isIn(message: RawMessage, distrusted: ReadonlySet<number>): boolean {
   return unpackExtents(message.extents).some(extent => distrusted.has(extent.segment))
 }
 
-function failure(request: Request, why: string): Reply | null {
+function failure(request: Request, why: string, isPassing: boolean): Reply | null {
   switch (request.kind) {
     case 'accept':
       return { kind: 'failed', id: request.id, why }
     case 'settle':
     case 'lease':
-      return { kind: 'broken', id: request.id, why }
+      return { kind: 'broken', id: request.id, why, isPassing }
     default:
       return null
   }

@@ -15,7 +15,8 @@ export type Reply =
   | { readonly kind: 'stored'; readonly id: number; readonly key: number }
   | { readonly kind: 'failed'; readonly id: number; readonly why: string }
   | { readonly kind: 'settled'; readonly id: number }
-  | { readonly kind: 'broken'; readonly id: number; readonly why: string }
+  /** A settlement or lease was not done; `isPassing`: it may be later. */
+  | { readonly kind: 'broken'; readonly id: number; readonly why: string; readonly isPassing: boolean }
   | { readonly kind: 'leased'; readonly id: number; readonly messages: LeasedMessage[] }
 
 /** Writes one answer. */
@@ -27,8 +28,11 @@ export function writeReply(to: PackWriter, reply: Reply): void {
       to.number(reply.key)
       return
     case 'failed':
+      to.string(reply.why)
+      return
     case 'broken':
       to.string(reply.why)
+      to.u8(reply.isPassing ? 1 : 0)
       return
     case 'settled':
       return
@@ -62,7 +66,7 @@ export function readReplies(packet: ArrayBuffer): Reply[] {
         replies.push({ kind: 'settled', id })
         break
       case kinds.broken:
-        replies.push({ kind: 'broken', id, why: from.string() })
+        replies.push({ kind: 'broken', id, why: from.string(), isPassing: from.u8() === 1 })
         break
       case kinds.leased:
         replies.push({

@@ -6,7 +6,7 @@
 
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -56,9 +56,11 @@ function hasStrace(): boolean {
 }
 
 if (hasStrace() || process.env['CI'] === 'true')
-  test('a successful sync of the write-ahead log comes before each accepting reply', async () => {
+  test('a successful sync of the write-ahead log comes before each accepting reply', async t => {
     await using receiver = await Receiver.start()
-    const trace = join(mkdtempSync(join(tmpdir(), 'postrider-strace-')), 'trace')
+    const folder = mkdtempSync(join(tmpdir(), 'postrider-strace-'))
+    t.after(() => rmSync(folder, { recursive: true, force: true }))
+    const trace = join(folder, 'trace')
     const ids: string[] = []
     const largeIds: string[] = []
     {

@@ -46,7 +46,7 @@ export class Resign implements Resigner {
     if (keys.length === 0) return kept.bytes
     const hasher = new BodyHasher()
     hasher.push(body)
-    const signed = await this.#signatures.sign(keys, fieldsInOrder(kept, block.block), hasher.digest())
+    const signed = this.#signatures.sign(keys, fieldsInOrder(kept, block.block), hasher.digest())
     return 'kind' in signed ? this.#fail(message, signed.text) : Buffer.concat([signed, kept.bytes])
   }
 

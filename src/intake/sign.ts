@@ -4,7 +4,7 @@
 // not an unsigned message. The operator's own domain may sign as well (`[dkim]` in the configuration).
 
 import type { Clock } from '../base/index.ts'
-import { type DkimKey, signMessage, signMessageAsync } from '../protocol/auth/dkim/index.ts'
+import { type DkimKey, signMessage } from '../protocol/auth/dkim/index.ts'
 import type { HeaderField } from '../protocol/mail/index.ts'
 import { type Refusal, refuse } from './refusal.ts'
 
@@ -45,15 +45,10 @@ export class SignatureMaker {
     return this.#operatorKeys.length === 0 ? found.keys : [...found.keys, ...this.#operatorKeys]
   }
 
-  /** The signature fields; RSA runs in the thread pool, Ed25519 alone at once. */
-  sign(
-    keys: readonly DkimKey[],
-    headerFields: readonly HeaderField[],
-    bodyHash: Buffer,
-  ): Buffer | Refusal | Promise<Buffer | Refusal> {
+  /** The signature fields, made at once (decision 0012): about 0.4 ms for RSA-2048 and Ed25519 together. */
+  sign(keys: readonly DkimKey[], headerFields: readonly HeaderField[], bodyHash: Buffer): Buffer | Refusal {
     const request = { headerFields, bodyHash, keys, signedAtMs: this.#clock.nowMs() }
-    if (keys.every(key => key.algorithm === 'ed25519-sha256')) return unwrap(signMessage(request))
-    return signMessageAsync(request).then(unwrap)
+    return unwrap(signMessage(request))
   }
 }
 

@@ -249,7 +249,7 @@ export class Submission {
   }
 
   async #commit(header: PreparedHeader, content: NewContent, facts: ContentFacts): Promise<SubmissionResult> {
-    const prefix = await this.#makePrefix(header)
+    const prefix = this.#makePrefix(header)
     if ('kind' in prefix) {
       this.abort()
       return prefix
@@ -266,13 +266,12 @@ export class Submission {
   }
 
   /** Signatures first, then our Received, then added fields, then the content's own header. */
-  async #makePrefix(header: PreparedHeader): Promise<Buffer | Refusal> {
+  #makePrefix(header: PreparedHeader): Buffer | Refusal {
     const received = this.#received()
     if (this.#keys.length === 0) return Buffer.concat([received, header.added])
     const hash = (this.#hasher ?? new BodyHasher()).digest()
     const fields: HeaderField[] = [...header.addedFields, ...fieldsInOrder(header.block)]
-    const signed = this.#ports.signatures.sign(this.#keys, fields, hash)
-    const signatures = signed instanceof Promise ? await signed : signed
+    const signatures = this.#ports.signatures.sign(this.#keys, fields, hash)
     return 'kind' in signatures ? signatures : Buffer.concat([signatures, received, header.added])
   }
 

@@ -56,7 +56,7 @@ test('after SIGTERM a session in DATA finishes, an idle one is sent away, a new 
   house.server.signal('SIGTERM')
   assert.equal((await idle.reply()).code, 421)
   await idle.ended()
-  await assert.rejects(SmtpClient.open(house.ports.submission), 'the door is closed')
+  await doorIsClosed(house.ports.submission)
   const ready = await get(house.server, '/readyz')
   assert.equal(ready.status, 503)
   busy.write('the second half\r\n.\r\n')
@@ -69,6 +69,17 @@ test('after SIGTERM a session in DATA finishes, an idle one is sent away, a new 
   assert.equal(receiver.messages.filter(one => one.content.includes(id)).length, 1)
   assert.match(receiver.messages[0]!.content.toString(), /the first half\r\nthe second half/)
 })
+
+/** Each thread closes its door for itself: one may let somebody in a moment longer, and sends him away at once. */
+async function doorIsClosed(port: number): Promise<void> {
+  for (let round = 0; round < 200; round++) {
+    const client = await SmtpClient.open(port).catch(() => null)
+    if (client === null) return
+    await client.ended()
+    await client[Symbol.asyncDispose]()
+  }
+  assert.fail('the door stays open')
+}
 
 test('a client that never ends its content does not hold the shutdown for longer than the drain limit', async () => {
   await using receiver = await Receiver.start()

@@ -44,7 +44,9 @@ export function engineOptionsOf(
       contentIdleMs: limits.dataIdleMs,
       contentBytesPerSecondMin: limits.dataRateMin,
       sessionMs: limits.sessionMs,
+      proxyHeaderMs: limits.handshakeMs,
       handshakeMs: limits.handshakeMs,
+      unreadMs: limits.unreadRepliesMs,
     },
   })
 }

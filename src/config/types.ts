@@ -131,9 +131,11 @@ export interface LimitsConfig {
   readonly dataIdleMs: number
   readonly sessionMs: number
   readonly handshakeMs: number
+  readonly unreadRepliesMs: number
   /** Bytes a second. */
   readonly dataRateMin: number
   readonly sessions: number
+  readonly strangerMs: number
   readonly connectionsPerAddress: number
   /** New connections a minute. */
   readonly connectionRatePerAddress: number

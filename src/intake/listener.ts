@@ -2,6 +2,8 @@
 //
 // The first thing on the path of a message. Bounds here: sessions in all, connections and rate per address (clients in
 // a relay listener's networks are exempt). Everything else about a connection is the engine's.
+// When all sessions are taken, the client goes that has been here longest without a login: connections that only stand
+// there cannot keep others out, and who has logged in is never sent away for somebody new.
 
 import net from 'node:net'
 import type { AddressGuard } from './address-guard.ts'
@@ -13,6 +15,10 @@ export interface RunningSession {
   /** Ends after the transaction in flight (421). */
   drain(): void
   destroy(): void
+  /** How long the client is here without having shown that it may send; null once it has. */
+  readonly strangerMs: number | null
+  /** Ends at once, in favour of somebody else. */
+  makeRoom(): void
 }
 
 export interface ListenerPorts {
@@ -32,6 +38,8 @@ export interface ListenerOptions {
   isProxy(address: string): boolean
   /** Sessions at once in this thread, over all listeners. */
   readonly sessionsMax: number
+  /** When all are taken, a stranger that is here longer than this makes room for a newcomer. */
+  readonly strangerMsMax: number
   readonly backlog: number
 }
 
@@ -94,9 +102,26 @@ export class Listener {
   }
 
   #bound(address: string, isExempt: boolean): Refusal | null {
+    const refusal = isExempt ? null : this.#ports.guard.enter(address)
+    if (refusal !== null) return refusal
     const { sessionsMax } = this.#options
-    if (this.#sessions.size >= sessionsMax) return busy(sessionsMax)
-    return isExempt ? null : this.#ports.guard.enter(address)
+    if (this.#sessions.size < sessionsMax || this.#makeRoom()) return null
+    if (!isExempt) this.#ports.guard.leave(address)
+    return busy(sessionsMax)
+  }
+
+  /** True when a place is free now. */
+  #makeRoom(): boolean {
+    // In the order of their arrival, so the first stranger is the one that has been here longest.
+    for (const session of this.#sessions) {
+      const { strangerMs } = session
+      if (strangerMs === null) continue
+      if (strangerMs < this.#options.strangerMsMax) return false
+      this.#sessions.delete(session)
+      session.makeRoom()
+      return true
+    }
+    return false
   }
 
   #turnAway(socket: net.Socket, refusal: Refusal, address: string): void {

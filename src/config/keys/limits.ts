@@ -116,6 +116,16 @@ export const limitKeys: Keys<LimitsConfig> = {
     },
     1,
   ),
+  unreadRepliesMs: durationKey(
+    {
+      name: 'unread_replies',
+      text: 'How long a client may leave our replies unread once they fill its connection; then it is closed.',
+      fallback: '1m',
+      reason: 'A client that sends commands and reads no answers is broken or wants to fill our memory.',
+      since,
+    },
+    1,
+  ),
   dataRateMin: countKey(
     {
       name: 'data_rate_min',
@@ -133,6 +143,13 @@ export const limitKeys: Keys<LimitsConfig> = {
     fallback: 2000,
     unit: 'sessions',
     reason: 'Bounds sockets and memory (about 100 KiB a session with TLS).',
+    since,
+  }),
+  strangerMs: durationKey({
+    name: 'stranger',
+    text: 'How long a client may be connected without a login while all `sessions` are taken. After that the one that has been there longest is closed for the next newcomer. Clients in `networks` and clients that have logged in are never closed for somebody else.',
+    fallback: '5s',
+    reason: 'An application logs in within a second; connections that only stand there cannot keep it out.',
     since,
   }),
   connectionsPerAddress: countKey({

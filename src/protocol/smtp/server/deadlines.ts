@@ -1,7 +1,7 @@
 // Which deadline of a session has passed: one pure function over times, asked about once a second.
 //
 // Command time counts from the last complete command, so that a client that sends a byte now and then gains
-// nothing. Time in which the handler or the peer's slow reading keeps us is not the client's.
+// nothing. Time in which the handler keeps us is not the client's; replies that it does not read have a time of their own.
 
 import type { SmtpReply } from '../reply.ts'
 import type { CloseReason } from './observer.ts'
@@ -16,6 +16,8 @@ export interface SessionTimes {
   activeMs: number
   /** When the handler was asked something that it has not answered; null when nothing is open. */
   waitingSinceMs: number | null
+  /** Since when replies fill the connection because the client does not read them; null while it does. */
+  unreadSinceMs: number | null
   /** Start of the current window of content, and what came in it. */
   windowStartMs: number
   windowBytes: number
@@ -66,6 +68,8 @@ export function findExpiry(
   limits: SmtpServerLimits,
   nowMs: number,
 ): Expiry | null {
+  if (times.unreadSinceMs !== null && nowMs - times.unreadSinceMs > limits.unreadMs)
+    return close('replies-unread', null)
   if (times.waitingSinceMs !== null)
     return nowMs - times.waitingSinceMs > limits.handlerMs ? close('handler-time', null) : null
   const ageMs = nowMs - times.startedMs

@@ -11,6 +11,8 @@ export type CloseReason =
   | 'content-idle'
   | 'content-slow'
   | 'session-time'
+  | 'replies-unread'
+  | 'crowded'
   | 'handler-time'
   | 'errors'
   | 'junk'

@@ -36,6 +36,8 @@ export interface SmtpServerLimits {
   readonly contentBytesPerSecondMin: number
   /** After this no new transaction; after twice this the session is cut. */
   readonly sessionMs: number
+  /** For replies that fill the connection since the client does not read them. */
+  readonly unreadMs: number
   /** For the PROXY header. */
   readonly proxyHeaderMs: number
   /** For a TLS handshake. */
@@ -80,6 +82,7 @@ export const defaultSmtpServerLimits: SmtpServerLimits = {
   contentIdleMs: 3 * 60_000,
   contentBytesPerSecondMin: 500,
   sessionMs: 30 * 60_000,
+  unreadMs: 60_000,
   proxyHeaderMs: 5_000,
   handshakeMs: 30_000,
   lingerMs: 5_000,

@@ -81,6 +81,12 @@ export const sessionTooLong: SmtpReply = lastReply(
   '4.7.0',
   'The session has lasted too long; open a new one',
 )
+/** All sessions are taken, and this client has not shown for long who it is. */
+export const crowded: SmtpReply = lastReply(
+  421,
+  '4.3.2',
+  'The server is busy and you have not logged in; try again later',
+)
 export const lineFlood: SmtpReply = lastReply(500, '5.5.2', 'The line never ends')
 export const earlyTalker: SmtpReply = lastReply(554, '5.5.0', 'Wait for the greeting before you send')
 export const impatient: SmtpReply = lastReply(554, '5.5.0', 'Wait for the reply before you send on')

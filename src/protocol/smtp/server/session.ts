@@ -44,6 +44,10 @@ export interface SmtpServerSession {
   drain(): void
   /** Cuts the connection at once; an open content is aborted. */
   destroy(): void
+  /** How long the client is here without having shown that it may send; null once it has, or where nobody must. */
+  readonly strangerMs: number | null
+  /** Says 421 4.3.2 as far as the client can hear it now, and cuts the connection. */
+  makeRoom(): void
 }
 
 /** Starts to serve a connection. */
@@ -94,13 +98,20 @@ class Session implements SmtpServerSession, SessionCore, Ticking {
       startedMs: nowMs,
       activeMs: nowMs,
       waitingSinceMs: null,
+      unreadSinceMs: null,
       windowStartMs: nowMs,
       windowBytes: 0,
     }
     this.#conversation = new Conversation(this)
     this.#wire = new Wire(ports.socket, {
       bytes: chunk => this.#received(chunk),
-      drained: () => this.#run(),
+      filled: () => {
+        this.times.unreadSinceMs ??= this.#ticker.nowMs
+      },
+      drained: () => {
+        this.times.unreadSinceMs = null
+        this.#run()
+      },
       ended: () => this.#peerEnded(),
       closed: () => this.#closed(),
     })
@@ -442,6 +453,20 @@ class Session implements SmtpServerSession, SessionCore, Ticking {
 
   destroy(): void {
     this.#cut('destroyed')
+  }
+
+  get strangerMs(): number | null {
+    const isKnown = !this.options.requiresAuth || this.isTrusted || this.facts.authenticatedAs !== null
+    return isKnown ? null : this.#ticker.nowMs - this.times.startedMs
+  }
+
+  makeRoom(): void {
+    // In the other phases the client expects a greeting or TLS, not a line of text.
+    if (phaseTable[this.#phase].deadline === 'command') {
+      this.#send(replies.crowded)
+      this.#wire.flush()
+    }
+    this.#cut('crowded')
   }
 
   tick(nowMs: number): void {

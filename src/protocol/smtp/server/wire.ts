@@ -11,6 +11,8 @@ const isAscii = /^[\x00-\x7f]*$/
 /** What the wire tells its session. */
 export interface WireEvents {
   bytes(chunk: Buffer): void
+  /** The peer does not read as fast as we write: `isFull` is set. */
+  filled(): void
   /** The output buffer is empty again after `isFull`. */
   drained(): void
   /** The peer sends nothing more. */
@@ -60,7 +62,9 @@ export class Wire {
     this.#output = ''
     // Replies are ASCII but for a few UTF-8 texts; one octet a character is the cheaper way out.
     const encoding = isAscii.test(text) ? 'latin1' : 'utf8'
-    if (this.#socket.writable && !this.#socket.write(text, encoding)) this.isFull = true
+    if (!this.#socket.writable || this.#socket.write(text, encoding)) return
+    this.isFull = true
+    this.#events.filled()
   }
 
   pause(): void {

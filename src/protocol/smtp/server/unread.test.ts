@@ -1,0 +1,66 @@
+// Clients that do not read our replies, and clients that make room for others.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { codes, TestServer, until } from './test-kit.ts'
+
+/** Sends refused recipients without reading the refusals, until the session stops reading. */
+async function fill(server: TestServer): Promise<() => void> {
+  const client = await server.inTransaction()
+  client.socket.pause()
+  const commands = 'RCPT TO:<bad@rcpt.test>\r\n'.repeat(2000)
+  const more = (): void => {
+    if (client.socket.writableLength === 0) client.send(commands)
+  }
+  const refusedBefore = (): number => server.recorder.calls.length
+  let calls = -1
+  // Kernel buffers of both sides fill up first; then nothing more is asked of the handler.
+  for (let stillFor = 0; stillFor < 50; stillFor++) {
+    more()
+    await new Promise(resolve => setTimeout(resolve, 5))
+    if (refusedBefore() !== calls) stillFor = 0
+    calls = refusedBefore()
+  }
+  return () => void client.socket.resume()
+}
+
+test('a client that never reads its replies is closed after a minute, with little kept for it', async () => {
+  await using server = await TestServer.start({ trustsClient: () => true })
+  await fill(server)
+  server.ticker.advance(30_000)
+  assert.equal(server.sessions[0]!.isClosed, false)
+  server.ticker.advance(31_000)
+  assert.equal(await server.closeReason(), 'replies-unread')
+})
+
+test('a client that reads late but in time goes on, and the minute begins anew', async () => {
+  await using server = await TestServer.start({ trustsClient: () => true })
+  const read = await fill(server)
+  const calls = server.recorder.calls.length
+  server.ticker.advance(50_000)
+  read()
+  await until(() => server.recorder.calls.length > calls)
+  server.ticker.advance(50_000)
+  assert.equal(server.sessions[0]!.isClosed, false)
+})
+
+test('a stranger is a client that must log in and has not; trusted ones are none', async () => {
+  await using server = await TestServer.start({ requiresAuth: true })
+  await server.greeted()
+  server.ticker.advance(7000)
+  assert.equal(server.sessions[0]!.strangerMs, 7000)
+  await using open = await TestServer.start({ requiresAuth: false })
+  await open.greeted()
+  assert.equal(open.sessions[0]!.strangerMs, null)
+  await using trusting = await TestServer.start({ requiresAuth: true, trustsClient: () => true })
+  await trusting.greeted()
+  assert.equal(trusting.sessions[0]!.strangerMs, null)
+})
+
+test('a session that makes room says why and ends at once', async () => {
+  await using server = await TestServer.start({ requiresAuth: true })
+  const client = await server.greeted()
+  server.sessions[0]!.makeRoom()
+  assert.deepEqual((await client.untilClosed()).replies.map(codes), ['421 4.3.2'])
+  assert.equal(await server.closeReason(), 'crowded')
+})

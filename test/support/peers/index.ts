@@ -29,6 +29,7 @@ export {
 export type { Receiver, ReceiverOptions } from './receiver.ts'
 export { type ReceivedMail, Recorder } from './recorder.ts'
 export { Scratch } from './scratch.ts'
+export { type SendmailReceiverOptions, startSendmailReceiver } from './sendmail.ts'
 export {
   runSmtpSource,
   type SmtpSink,
@@ -36,3 +37,4 @@ export {
   type SmtpSourceResult,
   startSmtpSink,
 } from './smtp-load.ts'
+export { type SmtpServerReceiverOptions, startSmtpServerReceiver } from './smtp-server.ts'

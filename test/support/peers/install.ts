@@ -56,6 +56,17 @@ const aptPeers: readonly Peer[] = [
   { name: 'unbound', package: 'unbound', file: '/usr/sbin/unbound' },
   { name: 'opendkim', package: 'opendkim', file: '/usr/sbin/opendkim' },
   { name: 'opendkim-genkey', package: 'opendkim-tools', file: '/usr/sbin/opendkim-genkey' },
+  { name: 'dkimpy', package: 'python3-dkim', file: '/usr/lib/python3/dist-packages/dkim/__init__.py' },
+  {
+    name: 'dkimpy Ed25519',
+    package: 'python3-nacl',
+    file: '/usr/lib/python3/dist-packages/nacl/__init__.py',
+  },
+  { name: 'Mail::DKIM', package: 'libmail-dkim-perl', file: '/usr/share/perl5/Mail/DKIM.pm' },
+  { name: 'rspamd', package: 'rspamd', file: '/usr/bin/rspamd' },
+  { name: 'postgrey', package: 'postgrey', file: '/usr/sbin/postgrey' },
+  // Writes sendmail.cf; the sendmail itself is unpacked into a private root.
+  { name: 'm4', package: 'm4', file: '/usr/bin/m4' },
   { name: 'openssl', package: 'openssl', file: '/usr/bin/openssl' },
   { name: 'strace', package: 'strace', file: '/usr/bin/strace' },
 ]

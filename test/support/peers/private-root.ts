@@ -5,13 +5,20 @@
  *
  * Each start gets a root of its own, hard-linked from the unpacked one, so that several may run at once.
  */
-import { access, chmod, mkdir, rename, rm, writeFile } from 'node:fs/promises'
+import { access, chmod, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { run, runOrThrow } from './process.ts'
 import { Scratch } from './scratch.ts'
 
-/** Debian packages that are unpacked instead of installed, by the name of their peer. */
-export const privatePackages = { exim: 'exim4-daemon-light', opensmtpd: 'opensmtpd' } as const
+/** Debian packages that are unpacked instead of installed, by the name of their peer; libraries follow by themselves. */
+export const privatePackages = {
+  exim: ['exim4-daemon-light'],
+  opensmtpd: ['opensmtpd'],
+  sendmail: ['sendmail-bin', 'sendmail-base', 'sendmail-cf'],
+} as const
+
+/** What of /usr/share is needed at run time; the rest (documentation) is thrown away. */
+const keptShares: readonly string[] = ['sendmail']
 
 export type PrivatePeer = keyof typeof privatePackages
 
@@ -37,25 +44,28 @@ export async function unpackPrivateRoot(peer: PrivatePeer, log: (line: string) =
   await rm(work, { recursive: true, force: true })
   await rm(target, { recursive: true, force: true })
   await mkdir(join(work, 'archives'), { recursive: true })
-  const packages = await libraryClosure(privatePackages[peer])
-  log(`downloading ${privatePackages[peer]} and ${packages.length - 1} libraries into a private root`)
+  const named = privatePackages[peer]
+  const packages = await libraryClosure(named)
+  log(`downloading ${named.join(', ')} and ${packages.length - named.length} libraries into a private root`)
   const apt = ['download', '-q', '-o', 'APT::Sandbox::User=root', ...packages]
   await runOrThrow('apt-get', apt, { cwd: join(work, 'archives'), timeoutMs: 300_000 })
   const archives = await runOrThrow('sh', ['-c', 'ls archives/*.deb'], { cwd: work })
   for (const archive of archives.trim().split('\n'))
     await runOrThrow('dpkg-deb', ['-x', archive, 'root'], { cwd: work })
   await rm(join(work, 'archives'), { recursive: true })
-  await rm(join(work, 'root/usr/share'), { recursive: true, force: true })
+  const share = join(work, 'root/usr/share')
+  for (const name of await readdir(share).catch(() => []))
+    if (!keptShares.includes(name)) await rm(join(share, name), { recursive: true })
   await writeFile(join(work, '.complete'), `${packages.join('\n')}\n`)
   await rename(work, target)
 }
 
-/** The package and every library package it needs, found breadth first; other dependencies are left out. */
-async function libraryClosure(name: string): Promise<readonly string[]> {
+/** The packages and every library package they need, found breadth first; other dependencies are left out. */
+async function libraryClosure(names: readonly string[]): Promise<readonly string[]> {
   const isLibrary = /^(lib[a-z0-9.+-]*|zlib1g)$/
   const isNeedless = /-(modules|modules-bin|runtime|common|perl)$/
-  const found = new Set([name])
-  for (let front = [name]; front.length > 0; ) {
+  const found = new Set(names)
+  for (let front = [...names]; front.length > 0; ) {
     const said = await runOrThrow('apt-cache', ['depends', '--important', ...front])
     const wanted = [
       ...said.matchAll(/^ \|?(?:Pre)?Depends: (\S+)$/gm),

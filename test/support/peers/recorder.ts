@@ -81,27 +81,24 @@ export class Recorder implements AsyncDisposable {
     this.#sockets.add(socket)
     socket.on('error', () => {})
     socket.on('close', () => this.#sockets.delete(socket))
-    let pending: Buffer = Buffer.alloc(0)
+    const inbox = new Inbox()
     let isInData = false
     let draft: Draft = emptyDraft()
     socket.write('220 recorder.test ESMTP\r\n')
     socket.on('data', (chunk: Buffer) => {
-      pending = Buffer.concat([pending, chunk])
+      inbox.append(chunk)
       for (;;) {
         if (isInData) {
-          const content = takeContent(pending)
+          const content = inbox.takeContent()
           if (content === undefined) return
-          pending = content.rest
           isInData = false
-          this.#keep(draft, content.bytes)
+          this.#keep(draft, content)
           draft = emptyDraft()
           socket.write('250 2.0.0 recorded\r\n')
           continue
         }
-        const end = pending.indexOf(crlf)
-        if (end < 0) return
-        const line = pending.subarray(0, end).toString('utf8')
-        pending = pending.subarray(end + 2)
+        const line = inbox.takeLine()
+        if (line === undefined) return
         const verb = line.slice(0, 4).toUpperCase()
         if (verb === 'QUIT') return void socket.end('221 2.0.0 bye\r\n')
         if (verb === 'RSET') draft = emptyDraft()
@@ -158,21 +155,67 @@ function splitPath(line: string): [path: string, parameters: string] {
   return [line.slice(open + 1, close), line.slice(close + 1).trim()]
 }
 
-/** Cut the content off at CRLF.CRLF and undo dot-stuffing; undefined when its end has not come yet. */
-function takeContent(pending: Buffer): { bytes: Buffer; rest: Buffer } | undefined {
-  if (pending.subarray(0, 3).equals(endOfData.subarray(2)))
-    return { bytes: Buffer.alloc(0), rest: pending.subarray(3) }
-  const end = pending.indexOf(endOfData)
-  if (end < 0) return undefined
+/** What a client has sent and nobody has read yet. Grows by doubling and is searched once, so that 25 MB are cheap. */
+class Inbox {
+  #space: Buffer = Buffer.alloc(16 * 1024)
+  #start = 0
+  #end = 0
+  /** Before this the end of content is not. */
+  #searched = 0
+
+  append(chunk: Buffer): void {
+    if (this.#end + chunk.length > this.#space.length) {
+      const used = this.#end - this.#start
+      const larger = Buffer.alloc(Math.max(this.#space.length, 2 * (used + chunk.length)))
+      this.#space.copy(larger, 0, this.#start, this.#end)
+      this.#searched = Math.max(0, this.#searched - this.#start)
+      this.#space = larger
+      this.#start = 0
+      this.#end = used
+    }
+    chunk.copy(this.#space, this.#end)
+    this.#end += chunk.length
+  }
+
+  takeLine(): string | undefined {
+    const pending = this.#space.subarray(this.#start, this.#end)
+    const end = pending.indexOf(crlf)
+    if (end < 0) return undefined
+    this.#advance(end + 2)
+    return pending.subarray(0, end).toString('utf8')
+  }
+
+  /** The content up to CRLF.CRLF, dot-stuffing undone; undefined when its end has not come yet. */
+  takeContent(): Buffer | undefined {
+    const pending = this.#space.subarray(this.#start, this.#end)
+    if (pending.subarray(0, 3).equals(endOfData.subarray(2))) {
+      this.#advance(3)
+      return Buffer.alloc(0)
+    }
+    const end = pending.indexOf(endOfData, Math.max(0, this.#searched - this.#start))
+    if (end < 0) {
+      this.#searched = Math.max(this.#start, this.#end - endOfData.length + 1)
+      return undefined
+    }
+    this.#advance(end + endOfData.length)
+    return unstuffed(pending.subarray(0, end + 2))
+  }
+
+  #advance(byteCount: number): void {
+    this.#start += byteCount
+    this.#searched = this.#start
+  }
+}
+
+function unstuffed(content: Buffer): Buffer {
   const parts: Buffer[] = []
-  let from = pending[0] === 0x2e ? 1 : 0
-  const content = pending.subarray(0, end + 2)
+  let from = content[0] === 0x2e ? 1 : 0
   for (let at = content.indexOf('\r\n.'); at >= 0; at = content.indexOf('\r\n.', at + 3)) {
     parts.push(content.subarray(from, at + 2))
     from = at + 3
   }
   parts.push(content.subarray(from))
-  return { bytes: Buffer.concat(parts), rest: pending.subarray(end + 5) }
+  return Buffer.concat(parts)
 }
 
 /** Where the first header field ends, folding included, when that field is Received; else 0. */

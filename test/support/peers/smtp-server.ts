@@ -1,0 +1,84 @@
+/**
+ * npm's smtp-server as a receiver, in the process of the test. It is a library without opinions on content: what
+ * comes out of it is what it read, dots undone, with no trace header of its own.
+ */
+import { readFile } from 'node:fs/promises'
+import { SMTPServer, type SMTPServerAddress, type SMTPServerSession } from 'smtp-server'
+import type { Receiver, ReceiverOptions } from './receiver.ts'
+import type { ReceivedMail } from './recorder.ts'
+
+export interface SmtpServerReceiverOptions extends ReceiverOptions {
+  /** What it announces with SIZE. Default 100 MiB. */
+  readonly sizeBytes?: number
+}
+
+/** Start an smtp-server that accepts mail for every recipient. Needs no root. */
+export async function startSmtpServerReceiver(options: SmtpServerReceiverOptions): Promise<Receiver> {
+  const mails: ReceivedMail[] = []
+  const lines: string[] = []
+  const note = (line: string): void => void lines.push(line)
+  const tls = options.tls
+  const server = new SMTPServer({
+    name: options.hostname ?? 'smtp-server.peers.test',
+    authOptional: true,
+    disabledCommands: tls === undefined ? ['AUTH', 'STARTTLS'] : ['AUTH'],
+    hideDSN: false,
+    disableReverseLookup: true,
+    closeTimeout: 100,
+    size: options.sizeBytes ?? 100 * 1024 * 1024,
+    ...(tls === undefined ? {} : { cert: await readFile(tls.certificate), key: await readFile(tls.key) }),
+    onData: (stream, session, callback) => {
+      const chunks: Buffer[] = []
+      stream.on('data', (chunk: Buffer) => void chunks.push(chunk))
+      stream.on('end', () => {
+        if (stream.sizeExceeded) return void callback(new Error('too large'))
+        note(`message proto=${session.transmissionType} secure=${session.secure}`)
+        mails.push(toMail(session, Buffer.concat(chunks)))
+        callback(null, 'kept')
+      })
+    },
+  })
+  server.on('error', error => note(`error ${error.message}`))
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(options.port, options.listenAddress, resolve)
+  })
+  const waitFor = async (count: number, timeoutMs = 60_000): Promise<readonly ReceivedMail[]> => {
+    const endMs = performance.now() + timeoutMs
+    while (mails.length < count) {
+      if (performance.now() > endMs)
+        throw new Error(`smtp-server: only ${mails.length} of ${count} mails came within ${timeoutMs} ms`)
+      await new Promise(resolve => setTimeout(resolve, 20))
+    }
+    return mails
+  }
+  return {
+    name: 'smtp-server',
+    address: options.listenAddress,
+    port: options.port,
+    pid: process.pid,
+    received: async () => mails,
+    waitFor,
+    log: async () => lines.join('\n'),
+    [Symbol.asyncDispose]: () => new Promise(resolve => server.close(() => resolve())),
+  }
+}
+
+function toMail(session: SMTPServerSession, bytes: Buffer): ReceivedMail {
+  const { mailFrom, rcptTo } = session.envelope
+  return {
+    envelopeFrom: mailFrom === false ? '' : mailFrom.address,
+    mailParameters: mailFrom === false ? '' : parametersOf(mailFrom),
+    rcptTo: rcptTo.map(one => one.address),
+    rcptParameters: rcptTo.map(parametersOf),
+    bytes,
+    trace: Buffer.alloc(0),
+  }
+}
+
+/** `{SIZE: '3', SMTPUTF8: true}` → `SIZE=3 SMTPUTF8`. */
+function parametersOf(address: SMTPServerAddress): string {
+  return Object.entries(address.args === false ? {} : address.args)
+    .map(([name, value]) => (value === true ? name : `${name}=${value}`))
+    .join(' ')
+}

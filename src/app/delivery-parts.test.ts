@@ -36,5 +36,10 @@ test('a route with a login tells its logins apart, without naming the password',
   assert.equal(first?.loginId, third?.loginId)
   assert.doesNotMatch(first?.loginId ?? 'one', /one/)
   const plain = routesOf(configOf('[[route]]\nrecipient_domain = "*"\nsmarthost = "a:587"\ntls = "required"'))
-  assert.deepEqual(plain[0]?.smarthost, { host: 'a', port: 587, tls: 'required' })
+  assert.deepEqual(plain[0]?.smarthost, {
+    host: 'a',
+    port: 587,
+    isImplicitTls: false,
+    tls: 'required',
+  })
 })

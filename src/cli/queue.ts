@@ -63,7 +63,11 @@ export function queueCommand(program: Command, cli: Cli): void {
       .option('--all', 'every recipient in the queue')
       .option('--yes', 'do not ask')
     if (name === 'hold') command.option('--note <text>', 'why, shown by queue list')
-    if (name === 'reroute') command.requiredOption('--smarthost <host:port>', 'where to send them')
+    if (name === 'reroute')
+      command.requiredOption(
+        '--smarthost <host:port>',
+        'where to send them; smtps://host:port for TLS from the first byte',
+      )
     command.action(async (id: string | undefined, options: ActOptions & { smarthost?: string }) => {
       const filter = filterOf(id, options)
       if (Object.keys(filter).length === 0 && options.all !== true)

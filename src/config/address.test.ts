@@ -6,6 +6,7 @@ import {
   NetworkSet,
   parseHostPort,
   parseNetwork,
+  parseSmarthost,
   parseSocketAddress,
 } from './address.ts'
 
@@ -41,6 +42,19 @@ test('listening needs an IP address and a port; smarthosts may be names and mean
   assert.deepEqual(parseHostPort('[::1]'), { ok: true, value: { host: '::1', port: 25 } })
   for (const text of ['a b:25', 'x_y:25', '-a.example:25', '1.2.3:25', 'a.example:0'])
     assert.equal(parseHostPort(text).ok, false, text)
+})
+
+test('a smarthost speaks TLS from the first byte where smtps:// says so, on port 465 by default', () => {
+  const at = (host: string, port: number, isImplicitTls: boolean) => ({
+    ok: true,
+    value: { host, port, isImplicitTls },
+  })
+  assert.deepEqual(parseSmarthost('Smart.Example:587'), at('smart.example', 587, false))
+  assert.deepEqual(parseSmarthost('smart.example'), at('smart.example', 25, false))
+  assert.deepEqual(parseSmarthost('smtps://smart.example'), at('smart.example', 465, true))
+  assert.deepEqual(parseSmarthost('SMTPS://[::1]:1465'), at('::1', 1465, true))
+  for (const text of ['smtp://a:25', 'https://a', 'smtps://', 'smtps://a/', 'smtps:a:465', 'smtps://a:0'])
+    assert.equal(parseSmarthost(text).ok, false, text)
 })
 
 test('networks get their prefix length, and bits behind it are refused', () => {

@@ -6,6 +6,8 @@
 import { BlockList, isIP } from 'node:net'
 import type { Parsed } from './quantity.ts'
 
+const smtpsScheme = 'smtps://'
+
 /** Where to listen or whom to call. */
 export interface SocketAddress {
   /** An IP literal without brackets; for smarthosts a host name, too. */
@@ -27,9 +29,29 @@ export function parseSocketAddress(text: string, defaultPort?: number): Parsed<S
   return { ok: true, value: { host, port: parts.value.port } }
 }
 
-/** Reads the `host:port` of a smarthost; the host is a name or an IP literal. */
-export function parseHostPort(text: string): Parsed<SocketAddress> {
-  const parts = splitHostPort(text, 25)
+/** A server that takes mail from us. */
+export interface SmarthostAddress extends SocketAddress {
+  /** TLS from the first byte instead of STARTTLS (RFC 8314 §3.3). */
+  readonly isImplicitTls: boolean
+}
+
+/** Reads `mail.example.com:587`, or `smtps://mail.example.com:465` for TLS from the first byte (465 may be left out). */
+export function parseSmarthost(text: string): Parsed<SmarthostAddress> {
+  const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(text)?.[0]
+  if (scheme !== undefined && scheme.toLowerCase() !== smtpsScheme)
+    return {
+      ok: false,
+      why: `${quote(text)} begins with ${quote(scheme)}: only ${quote(smtpsScheme)} is known`,
+    }
+  const isImplicitTls = scheme !== undefined
+  const bare = text.slice(scheme?.length ?? 0)
+  const parsed = parseHostPort(bare, isImplicitTls ? 465 : 25)
+  return parsed.ok ? { ok: true, value: { ...parsed.value, isImplicitTls } } : parsed
+}
+
+/** Reads `host:port`; the host is a name or an IP literal. */
+export function parseHostPort(text: string, defaultPort: number = 25): Parsed<SocketAddress> {
+  const parts = splitHostPort(text, defaultPort)
   if (!parts.ok) return parts
   const { host, port } = parts.value
   if (isIP(host) === 0 && !isHostName(host))

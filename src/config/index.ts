@@ -4,7 +4,9 @@ export {
   NetworkSet,
   parseHostPort,
   parseNetwork,
+  parseSmarthost,
   parseSocketAddress,
+  type SmarthostAddress,
   type SocketAddress,
 } from './address.ts'
 export { type LoadRequest, type LoadResult, loadConfig } from './load.ts'

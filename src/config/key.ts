@@ -5,7 +5,14 @@
 // as a user's value.
 
 import { z } from 'zod'
-import { isHostName, parseHostPort, parseNetwork, parseSocketAddress, type SocketAddress } from './address.ts'
+import {
+  isHostName,
+  parseNetwork,
+  parseSmarthost,
+  parseSocketAddress,
+  type SmarthostAddress,
+  type SocketAddress,
+} from './address.ts'
 import { type Parsed, parseDuration, parseSize } from './quantity.ts'
 
 /** How a key is written in TOML; decides how an environment variable of it is read. */
@@ -129,9 +136,9 @@ export function socketKey(text: KeyText): Key<SocketAddress> {
   return parsedKey(parseSocketAddress, text)
 }
 
-/** Whom to call: `mail.example.com:587`. */
-export function hostPortKey(text: KeyText): Key<SocketAddress> {
-  return parsedKey(parseHostPort, text)
+/** Who takes our mail: `mail.example.com:587`, `smtps://mail.example.com:465`. */
+export function smarthostKey(text: KeyText): Key<SmarthostAddress> {
+  return parsedKey(parseSmarthost, text)
 }
 
 /** A list whose items are read by a parser of ours; one item may stand without brackets. */

@@ -126,8 +126,16 @@ message_size = "1MiB"
   assert.equal(submissions?.address.host, '::1')
   assert.equal(submissions?.account, 'default')
   assert.deepEqual(all.routes, [
-    { recipientDomain: '*', smarthost: { host: 'smart.example.net', port: 587 }, ...noLogin },
-    { recipientDomain: 'example.com', smarthost: { host: '127.0.0.1', port: 2600 }, ...noLogin },
+    {
+      recipientDomain: '*',
+      smarthost: { host: 'smart.example.net', port: 587, isImplicitTls: false },
+      ...noLogin,
+    },
+    {
+      recipientDomain: 'example.com',
+      smarthost: { host: '127.0.0.1', port: 2600, isImplicitTls: false },
+      ...noLogin,
+    },
   ])
   assert.equal(all.user, 'postrider')
   assert.equal(all.tls?.keyPath, '/etc/key.pem')
@@ -324,7 +332,7 @@ test('a route may log in, with a password from a file, and serves a domain or it
   const login = { tls: 'verified', username: 'shop', password: 'correct horse' }
   const expected = {
     recipientDomain: '.example.com',
-    smarthost: { host: 'a.example', port: 587 },
+    smarthost: { host: 'a.example', port: 587, isImplicitTls: false },
     ...login,
   }
   const text = route('tls = "verified"\nusername = "shop"\n')

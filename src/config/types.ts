@@ -3,7 +3,7 @@
 // Place on the path: off it; `app` takes it apart and hands each part only what that part uses. It is plain data, so
 // that it can be posted to a worker thread. The keys of postrider.toml, their texts and defaults are in keys/.
 
-import type { SocketAddress } from './address.ts'
+import type { SmarthostAddress, SocketAddress } from './address.ts'
 
 /** Everything that postrider.toml, the environment and the defaults say together. */
 export interface Config extends GeneralConfig {
@@ -53,7 +53,7 @@ export interface ListenerConfig {
 export interface RouteConfig {
   /** `*`, a lower-case A-label, or one behind a dot: its sub-domains. */
   readonly recipientDomain: string
-  readonly smarthost: SocketAddress
+  readonly smarthost: SmarthostAddress
   readonly tls: 'opportunistic' | 'required' | 'verified'
   /** Both or neither. */
   readonly username: string | null

@@ -7,7 +7,7 @@ import type { Clock } from '../base/index.ts'
 import type { DeliveryBatch } from './delivery-batch.ts'
 import type { NextHop } from './next-hop.ts'
 import type { Planner, PlanResult, ResolveFailure } from './resolve/index.ts'
-import { type Smarthost, smarthostKey } from './route.ts'
+import { type Smarthost, smarthostVariant } from './route.ts'
 import type { TlsPolicy } from './tls-policy.ts'
 
 /** What destinations ask of the resolve stage. */
@@ -44,10 +44,7 @@ export class Destinations {
 
   of(domain: string, smarthost: Smarthost | null): Destination {
     // Two routes may name one smarthost with different credentials or TLS.
-    const key =
-      smarthost === null
-        ? domain
-        : `${smarthostKey(smarthost)} ${smarthost.tls ?? ''} ${smarthost.loginId ?? ''}`
+    const key = smarthost === null ? domain : smarthostVariant(smarthost)
     const known = this.#destinations.get(key)
     if (known !== undefined) return known
     const made: Destination = {

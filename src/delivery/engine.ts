@@ -345,6 +345,7 @@ export class DeliveryEngine implements SmtpTicking {
     const { marks } = this.#ports
     if (outcomes[0]?.outcome.source === 'reply' && connection.answered++ === 0) {
       this.#health.succeeded(connection.remoteAddress)
+      this.#health.succeeded(connection.key)
     }
     if (outcomes.length > 0) {
       const clear = markToken < 0 ? null : () => marks.clear(markToken)

@@ -8,7 +8,7 @@ import type { Destination, PlanSource } from './destinations.ts'
 import { EgressPath } from './egress-path.ts'
 import { type HopPorts, NextHop } from './next-hop.ts'
 import type { DeliveryPlan, PlanHost, PlanResult } from './resolve/index.ts'
-import { type Smarthost, smarthostKey } from './route.ts'
+import { type Smarthost, smarthostKey, smarthostVariant } from './route.ts'
 import type { TlsPolicy } from './tls-policy.ts'
 
 const unusedMs = 60_000
@@ -105,8 +105,7 @@ export class NextHops {
 }
 
 function hostsKey({ hosts, site }: DeliveryPlan, smarthost: Smarthost | null): string {
-  if (smarthost !== null)
-    return `${smarthostKey(smarthost)} ${smarthost.tls ?? ''} ${smarthost.loginId ?? ''}`
+  if (smarthost !== null) return smarthostVariant(smarthost)
   let rank = 0
   let last = Number.NaN
   const names = hosts.map(host => {

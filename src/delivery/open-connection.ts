@@ -2,11 +2,14 @@
 //
 // Plan:
 // 1. Walk hosts and addresses in the plan's order, at most `addressesPerAttempt` of them dialled.
-// 2. An address that failed lately is not dialled: its last failure stands for it (host-health.ts).
-// 3. An idle connection with the same pool key is taken over; an address with too many connections is passed over.
+// 2. An idle connection with the same pool key is taken over, but not one in clear text to a host that spoke TLS lately;
+//    an address with too many connections is passed over.
+// 3. An address that failed lately is not dialled: its last failure stands for it (host-health.ts). A failure of TLS or
+//    of the login stands only for the same demands: others may well succeed there.
 // 4. Dial with the TLS mode of the policy; judge what TLS turned out to be (tls-policy.ts).
 // 5. Only after all hosts: those whose TLS failed may be dialled in clear text, when the table says `clear-last`.
-// 6. Nobody: all failures go back, for the caller to make an outcome of the most telling one.
+// 6. Nobody: all failures go back, for the caller to make an outcome of the most telling one. "Never" of a host is quick
+//    and final, so it uses up no trial: mail bounces only when every host was asked.
 
 import type { Clock } from '../base/index.ts'
 import {
@@ -62,6 +65,9 @@ export interface OpenerPorts {
   readonly onConnection?: (result: ConnectionBegin) => void
 }
 
+/** A domain with more refusing hosts than this has been asked enough. */
+const failuresMax = 50
+
 interface Candidate extends TriedHost {
   readonly address: string
   readonly family: 4 | 6
@@ -88,18 +94,19 @@ export class ConnectionOpener {
     for (const candidate of candidatesOf(target)) {
       const key = this.#key(candidate, target)
       const idle = this.#ports.pool.idle(key)
-      if (idle !== null) return { kind: 'open', connection: idle, isTakenOver: true }
-      if (dialled >= this.#options.addressesPerAttempt) break
-      const failure = this.#ports.health.blocked(candidate.remoteAddress, this.#ports.clock.monotonicMs())
+      if (idle !== null && this.#mayUse(idle, candidate, target))
+        return { kind: 'open', connection: idle, isTakenOver: true }
+      if (dialled >= this.#options.addressesPerAttempt || failures.length >= failuresMax) break
+      const failure = this.#remembered(candidate, key)
       if (failure === null && this.#ports.pool.countOf(key) >= this.#options.connectionsPerHost) {
         isFull = true
         continue
       }
-      if (failure === null) dialled++
       const result = failure ?? (await this.#dial(candidate, target, key, false))
       if (result instanceof Connection) return { kind: 'open', connection: result, isTakenOver: false }
+      if (failure === null && !result.isPermanent) dialled++
       failures.push(failure === null ? result : { ...failure, isRemembered: true })
-      untilMs = Math.min(untilMs, this.#ports.health.blockedUntilMs(candidate.remoteAddress))
+      untilMs = Math.min(untilMs, this.#blockedUntilMs(candidate, key))
       if (result.isTls && this.#mayGoClear(candidate, target)) withoutTls.push(candidate)
     }
     for (const candidate of withoutTls) {
@@ -113,9 +120,36 @@ export class ConnectionOpener {
     return isFull ? { kind: 'busy' } : { kind: 'failed', failures, untilMs }
   }
 
-  #key({ remoteAddress }: Candidate, { policy, smarthost }: OpenTarget): string {
-    const tls = policy === 'opportunistic-clear' ? 'opportunistic' : policy
+  #key({ remoteAddress, host }: Candidate, { policy, smarthost }: OpenTarget): string {
+    // A peer that proved one name has not proved another one that leads to the same address.
+    const demand =
+      policy === 'verified' ? `verified ${host}` : policy === 'opportunistic-clear' ? 'opportunistic' : policy
+    const tls = smarthost?.isImplicitTls === true ? `smtps ${demand}` : demand
     return `${this.#options.source.name}|${remoteAddress}|${tls}|${smarthost?.loginId ?? ''}`
+  }
+
+  /** The failure that stands for this address under these demands, if any. */
+  #remembered({ remoteAddress }: Candidate, key: string): HostFailure | null {
+    const { health, clock } = this.#ports
+    const nowMs = clock.monotonicMs()
+    return health.blocked(remoteAddress, nowMs) ?? health.blocked(key, nowMs)
+  }
+
+  #blockedUntilMs({ remoteAddress }: Candidate, key: string): number {
+    const { health } = this.#ports
+    return Math.max(health.blockedUntilMs(remoteAddress), health.blockedUntilMs(key))
+  }
+
+  /** What failed: the address for everybody, or what is asked of it under this key. */
+  #failed(candidate: Candidate, key: string, failure: HostFailure): void {
+    const isOfDemands = failure.stage === 'starttls' || failure.stage === 'auth'
+    const what = isOfDemands ? key : candidate.remoteAddress
+    this.#ports.health.failed(what, failure, this.#ports.clock.monotonicMs())
+  }
+
+  /** An idle connection in clear text may come from another name of the same address. */
+  #mayUse(idle: Connection, { host }: Candidate, { policy }: OpenTarget): boolean {
+    return idle.tls !== '' || tlsVerdict(policy, 'not-offered', this.#workedLately(host)) === 'clear'
   }
 
   #mayGoClear({ host }: Candidate, { policy }: OpenTarget): boolean {
@@ -148,28 +182,33 @@ export class ConnectionOpener {
   ): Promise<Connection | HostFailure> {
     const { pool, health, sessions, memory, clock, signal } = this.#ports
     const { remoteAddress, host } = candidate
-    health.trying(remoteAddress)
+    for (const one of [remoteAddress, key]) health.trying(one)
     pool.opening(key, 1)
     const result = await connectSmtp(this.#connectOptions(candidate, target, isClear))
     pool.opening(key, -1)
+    // Not yet well: a host that greets and then drops us is no better than a dead one. The first answer counts.
+    for (const one of [remoteAddress, key]) health.undecided(one)
     if (!result.ok) {
       const failure = hostFailure(result.failure, candidate)
       if (failure.isTls) sessions.delete(`${host} ${remoteAddress}`)
-      if (signal.aborted || failure.isPermanent) health.undecided(remoteAddress)
-      else health.failed(remoteAddress, failure, clock.monotonicMs())
+      if (!signal.aborted && !failure.isPermanent) this.#failed(candidate, key, failure)
       return failure
     }
     const { session } = result
-    if (session.facts.tls !== null) memory.noteTls(host, clock.nowMs())
-    else if (!isClear && tlsVerdict(target.policy, 'not-offered', this.#workedLately(host)) !== 'clear') {
+    // TLS from the first byte at one port says nothing of STARTTLS at another.
+    const isImplicitTls = target.smarthost?.isImplicitTls === true
+    if (session.facts.tls !== null && !isImplicitTls) memory.noteTls(host, clock.nowMs())
+    else if (
+      session.facts.tls === null &&
+      !isClear &&
+      tlsVerdict(target.policy, 'not-offered', this.#workedLately(host)) !== 'clear'
+    ) {
       void session.quit()
       const why = `${host} offers no STARTTLS now, but spoke TLS lately; clear text is refused`
       const failure = tlsRefusal(candidate, why)
-      health.failed(remoteAddress, failure, clock.monotonicMs())
+      this.#failed(candidate, key, failure)
       return failure
     }
-    // Not yet well: a host that greets and then drops us is no better than a dead one. The first answer counts.
-    health.undecided(remoteAddress)
     const messagesMax = Math.min(
       this.#options.messagesPerConnection,
       session.facts.capabilities.mailMax ?? Number.POSITIVE_INFINITY,
@@ -185,13 +224,14 @@ export class ConnectionOpener {
     const sessionKey = `${candidate.host} ${candidate.remoteAddress}`
     const session = sessions.get(sessionKey)
     const credentials = target.smarthost?.credentials
+    const isImplicitTls = target.smarthost?.isImplicitTls === true
     const isRequired = target.policy === 'required' || target.policy === 'verified'
     return {
       address: candidate.address,
       port: target.port,
       heloName: source.ehloName,
       tls: {
-        mode: isClear ? 'none' : isRequired ? 'required' : 'opportunistic',
+        mode: isImplicitTls ? 'implicit' : isClear ? 'none' : isRequired ? 'required' : 'opportunistic',
         servername: candidate.host,
         verify: target.policy === 'verified',
         ...(target.policy === 'verified' && trust !== null ? { secureContext: trust } : {}),

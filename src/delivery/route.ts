@@ -13,6 +13,8 @@ export interface Smarthost {
   /** A name (A and AAAA are looked up, no MX) or an address without brackets. */
   readonly host: string
   readonly port: number
+  /** TLS from the first byte (RFC 8314 §3.3) instead of STARTTLS; then at least `required`. */
+  readonly isImplicitTls?: boolean
   /** Default `opportunistic`; with credentials at least `required`. */
   readonly tls?: RouteTls
   readonly credentials?: ClientCredentials
@@ -27,21 +29,33 @@ export interface Route {
   readonly smarthost: Smarthost
 }
 
-/** Default port of a smarthost. */
-export const smarthostPort = 25
+/** Default port of a smarthost, and of one with TLS from the first byte. */
+const smarthostPort = 25
+const implicitTlsPort = 465
 
-/** Reads `host`, `host:port`, `192.0.2.1:25`, `[2001:db8::1]:25`; null when it is none of these. */
+/**
+ * Reads `host`, `host:port`, `192.0.2.1:25`, `[2001:db8::1]:25`, each also behind `smtps://`; null when it is none of
+ * these.
+ */
 export function parseSmarthost(text: string): Smarthost | null {
-  const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([^[\]:\s]+))(?::(\d{1,5}))?$/.exec(text)
+  const match = /^(smtps:\/\/)?(?:\[([0-9A-Fa-f:.]+)\]|([^[\]:/\s]+))(?::(\d{1,5}))?$/i.exec(text)
   if (match === null) return null
-  const port = match[3] === undefined ? smarthostPort : Number(match[3])
+  const isImplicitTls = match[1] !== undefined
+  const defaultPort = isImplicitTls ? implicitTlsPort : smarthostPort
+  const port = match[4] === undefined ? defaultPort : Number(match[4])
   if (port < 1 || port > 65_535) return null
-  return { host: (match[1] ?? match[2]!).toLowerCase(), port }
+  const host = (match[2] ?? match[3]!).toLowerCase()
+  return isImplicitTls ? { host, port, isImplicitTls } : { host, port }
 }
 
 /** The name of a smarthost in paths and pool keys. */
-export function smarthostKey({ host, port }: Smarthost): string {
-  return `smarthost:${host}:${port}`
+export function smarthostKey({ host, port, isImplicitTls }: Smarthost): string {
+  return `${isImplicitTls === true ? 'smtps' : 'smarthost'}:${host}:${port}`
+}
+
+/** The same, with what makes connections to it unlike each other: TLS and login. */
+export function smarthostVariant(smarthost: Smarthost): string {
+  return `${smarthostKey(smarthost)} ${smarthost.tls ?? ''} ${smarthost.loginId ?? ''}`
 }
 
 /** All routes, looked up by domain. */

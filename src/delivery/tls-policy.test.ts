@@ -35,3 +35,9 @@ test('credentials bind TLS whatever the age of the message', () => {
   assert.equal(tlsPolicyFor({ ...smarthost, credentials }, 99, 10), 'required')
   assert.equal(tlsPolicyFor({ ...smarthost, credentials, tls: 'verified' }, 99, 10), 'verified')
 })
+
+test('TLS from the first byte is at least required', () => {
+  const smarthost = { host: 'a', port: 465, isImplicitTls: true }
+  assert.equal(tlsPolicyFor(smarthost, 99, 10), 'required')
+  assert.equal(tlsPolicyFor({ ...smarthost, tls: 'verified' }, 0, 10), 'verified')
+})

@@ -9,7 +9,7 @@
 //                      certificate
 //
 // `opportunistic-clear` is what a message becomes that has waited for TLS long enough. "Lately" is the host memory:
-// 30 days. Credentials and (later) MTA-STS and DANE bind at least `required`.
+// 30 days. Credentials, TLS from the first byte and (later) MTA-STS and DANE bind at least `required`.
 
 import type { Smarthost } from './route.ts'
 
@@ -47,6 +47,6 @@ export function tlsPolicyFor(
 ): TlsPolicy {
   const asked = smarthost?.tls ?? 'opportunistic'
   if (asked !== 'opportunistic') return asked
-  if (smarthost?.credentials !== undefined) return 'required'
+  if (smarthost?.credentials !== undefined || smarthost?.isImplicitTls === true) return 'required'
   return ageMs >= tlsFallbackAfterMs ? 'opportunistic-clear' : 'opportunistic'
 }

@@ -12,7 +12,7 @@ import { after, before, test } from 'node:test'
 import { SMTPServer } from 'smtp-server'
 import { type Certificate, makeCertificate, makeCertificateAuthority } from '../support/peers/certificate.ts'
 import { queuedId } from './support/client.ts'
-import { House, message, type ShownEvent, waitForEvents } from './support/house.ts'
+import { eventsOf, House, message, type ShownEvent, waitForEvents } from './support/house.ts'
 
 const password = 'correct-horse-battery'
 const wrongPassword = 'wrong-horse-battery'
@@ -30,8 +30,9 @@ class Smarthost implements AsyncDisposable {
   readonly logins: string[] = []
   readonly #server: SMTPServer
 
-  private constructor({ certificate, key }: Certificate) {
+  private constructor({ certificate, key }: Certificate, isImplicitTls: boolean) {
     this.#server = new SMTPServer({
+      secure: isImplicitTls,
       key: readFileSync(key),
       cert: readFileSync(certificate),
       authMethods: ['PLAIN', 'LOGIN'],
@@ -54,8 +55,8 @@ class Smarthost implements AsyncDisposable {
     this.#server.on('error', () => {})
   }
 
-  static async start(certificate: Certificate): Promise<Smarthost> {
-    const one = new Smarthost(certificate)
+  static async start(certificate: Certificate, isImplicitTls: boolean = false): Promise<Smarthost> {
+    const one = new Smarthost(certificate, isImplicitTls)
     await new Promise<void>(resolve => one.#server.listen(0, '127.0.0.1', resolve))
     return one
   }
@@ -72,6 +73,9 @@ class Smarthost implements AsyncDisposable {
 let folder: string
 let honest: Smarthost
 let stranger: Smarthost
+/** As `honest` and `stranger`, with TLS from the first byte. */
+let implicit: Smarthost
+let implicitStranger: Smarthost
 let house: House
 
 before(async () => {
@@ -86,10 +90,12 @@ before(async () => {
   })
   honest = await Smarthost.start(leaf)
   stranger = await Smarthost.start(otherLeaf)
+  implicit = await Smarthost.start(leaf, true)
+  implicitStranger = await Smarthost.start(otherLeaf, true)
   writeFileSync(join(folder, 'password'), `${password}\n`)
   writeFileSync(join(folder, 'changing-password'), `${wrongPassword}\n`)
-  const route = (domain: string, to: Smarthost, file: string): string =>
-    `[[route]]\nrecipient_domain = "${domain}"\nsmarthost = "${to.address}"\ntls = "verified"\nusername = "shop"\npassword_file = "${join(folder, file)}"\n`
+  const route = (domain: string, to: Smarthost, file: string, scheme: string = ''): string =>
+    `[[route]]\nrecipient_domain = "${domain}"\nsmarthost = "${scheme}${to.address}"\ntls = "verified"\nusername = "shop"\npassword_file = "${join(folder, file)}"\n`
   const tls = `[tls]\ncertificate = "${leaf.certificate}"\nkey = "${leaf.key}"\nca = "${ca.certificate}"\n`
   const retry = '[retry]\nschedule = ["1h"]\n'
   const routes = [
@@ -97,6 +103,10 @@ before(async () => {
     route('.honest.example', honest, 'password'),
     route('stranger.example', stranger, 'password'),
     route('forgotten.example', honest, 'changing-password'),
+    route('implicit.example', implicit, 'password', 'smtps://'),
+    route('implicit-stranger.example', implicitStranger, 'password', 'smtps://'),
+    route('no-tls-there.example', honest, 'password', 'smtps://'),
+    `[[route]]\nrecipient_domain = "unproven.example"\nsmarthost = "smtps://${implicitStranger.address}"\n`,
   ]
   house = await House.open([tls, retry, ...routes].join(''))
 })
@@ -104,6 +114,8 @@ after(async () => {
   await house[Symbol.asyncDispose]()
   await honest[Symbol.asyncDispose]()
   await stranger[Symbol.asyncDispose]()
+  await implicit[Symbol.asyncDispose]()
+  await implicitStranger[Symbol.asyncDispose]()
   rmSync(folder, { recursive: true })
 })
 
@@ -136,6 +148,52 @@ test('a smarthost whose certificate nobody vouches for gets neither login nor ma
   assert.deepEqual([outcome?.kind, outcome?.stage, outcome?.category], ['deferred', 'starttls', 'tls'])
   assert.match(outcome?.text ?? '', /certificate/)
   assert.deepEqual([stranger.logins, stranger.taken], [[], []])
+})
+
+test('smtps:// speaks TLS from the first byte, then logs in', async () => {
+  const { outcome } = await outcomeOf('bob@implicit.example')
+  assert.equal(outcome?.kind, 'delivered', outcome?.text ?? '')
+  assert.match(String(outcome?.tls), /^TLSv1\./)
+  assert.deepEqual(implicit.taken, [{ user: 'shop', isSecure: true, to: ['bob@implicit.example'] }])
+})
+
+test('a verified smtps:// smarthost with a certificate of nobody gets neither login nor mail', async () => {
+  const { outcome } = await outcomeOf('bob@implicit-stranger.example')
+  assert.deepEqual([outcome?.kind, outcome?.stage, outcome?.category], ['deferred', 'starttls', 'tls'])
+  assert.deepEqual([implicitStranger.logins, implicitStranger.taken], [[], []])
+})
+
+test('a smarthost that gave a certificate of nobody may serve a route that asks for no proof', async () => {
+  const { outcome } = await outcomeOf('bob@unproven.example')
+  // It wants a login, which this route has not: the answer to MAIL shows that TLS was accepted.
+  assert.deepEqual([outcome?.stage, outcome?.code], ['mail', 530], outcome?.text ?? '')
+  assert.match(String(outcome?.tls), /^TLSv1\./)
+})
+
+test('an smtps:// smarthost that greets in clear text gets nothing', async () => {
+  const { length } = honest.taken
+  const { outcome } = await outcomeOf('bob@no-tls-there.example')
+  assert.deepEqual([outcome?.kind, outcome?.stage], ['deferred', 'starttls'])
+  assert.equal(honest.taken.length, length)
+})
+
+test('queue reroute sends to an smtps:// smarthost, and refuses other schemes', async () => {
+  const id = (await outcomeOf('bob@no-tls-there.example')).messageId!
+  const wrong = await house.command('queue', 'reroute', id, '--smarthost', 'https://x', '--yes')
+  assert.notEqual(wrong.code, 0)
+  assert.match(wrong.stderr, /smtps:\/\//)
+  const { seq } = (await eventsOf(house.server)).at(-1)!
+  await house.server.json('queue', 'reroute', id, '--smarthost', `smtps://${implicitStranger.address}`)
+  const { outcome } = await nextOutcome(id, seq)
+  assert.equal(outcome?.remoteAddress, implicitStranger.address)
+  assert.match(String(outcome?.tls), /^TLSv1\./)
+})
+
+test('a refused login is not held against another login at the same smarthost', async () => {
+  const refused = await outcomeOf('bob@forgotten.example')
+  assert.equal(refused.outcome?.stage, 'auth')
+  const { outcome } = await outcomeOf('after@honest.example')
+  assert.equal(outcome?.kind, 'delivered', outcome?.text ?? '')
 })
 
 test('a wrong password defers, says so, and a reload with the right one delivers', async () => {

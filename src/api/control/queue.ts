@@ -6,6 +6,7 @@
 //  3. apply in steps of one commit each, with an item of progress after each
 //  4. wake the threads; say how many are in flight and were therefore left alone
 
+import { parseSmarthost } from '../../config/index.ts'
 import type { QueueAction, QueueFilter } from '../../queue/index.ts'
 import type { Arguments, ControlCall, ControlCommands } from './command.ts'
 import type { ControlPorts } from './ports.ts'
@@ -85,11 +86,12 @@ function readAction(given: Arguments): QueueAction | ControlOutcome {
   if (kind === undefined) return failed('invalid', '"action" is missing', `give one of ${actions.join(', ')}`)
   if (kind === 'hold') return { kind, note: note.slice(0, 500) }
   if (kind !== 'reroute') return { kind }
-  if (smarthost === undefined || !/^(\[[0-9a-fA-F:.]+\]|[^\s:[\]]+):\d{1,5}$/.test(smarthost))
+  const parsed = smarthost === undefined ? null : parseSmarthost(smarthost)
+  if (smarthost === undefined || parsed?.ok !== true)
     return failed(
       'invalid',
-      'a smarthost is missing',
-      'give it as host:port, for instance relay.example.com:25',
+      parsed?.ok === false ? parsed.why : 'a smarthost is missing',
+      'give it as host:port or smtps://host:port, for instance relay.example.com:25',
     )
   return { kind, smarthost }
 }

@@ -7,12 +7,12 @@ import { isHostName } from '../address.ts'
 import {
   choiceKey,
   flagKey,
-  hostPortKey,
   type Key,
   type Keys,
   networksKey,
   optionalKey,
   parsedKey,
+  smarthostKey,
   socketKey,
   textKey,
 } from '../key.ts'
@@ -106,14 +106,14 @@ export const routeKeys: Keys<RouteConfig> = {
       since,
     },
   ),
-  smarthost: hostPortKey({
+  smarthost: smarthostKey({
     name: 'smarthost',
-    text: 'The server that takes the mail of this route, as `host:port`. It may have a private address. TLS is by STARTTLS.',
+    text: 'The server that takes the mail of this route, as `host:port`, with TLS by STARTTLS; or `smtps://host:465`, with TLS from the first byte. It may have a private address.',
     since,
   }),
   tls: choiceKey(['opportunistic', 'required', 'verified'], {
     name: 'tls',
-    text: '`opportunistic`: TLS where it is offered, as towards MX hosts. `required`: no mail without TLS. `verified`: no mail without a certificate that is valid for the name (or address) in `smarthost`, by the authorities of Node and of `[tls] ca`. With `username` at least `required`.',
+    text: '`opportunistic`: TLS where it is offered, as towards MX hosts. `required`: no mail without TLS. `verified`: no mail without a certificate that is valid for the name (or address) in `smarthost`, by the authorities of Node and of `[tls] ca`. With `username`, and with `smtps://`, at least `required`.',
     fallback: 'opportunistic',
     since,
   }),

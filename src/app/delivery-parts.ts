@@ -15,7 +15,7 @@ import {
   type SocketAddress,
   type TlsMaterial,
   trustedAuthorities,
-} from '../config/index.ts'
+} from '../config/running/index.ts'
 import {
   type AddressGuard,
   createAddressGuard,

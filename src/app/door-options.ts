@@ -1,7 +1,7 @@
 // From one `[[listener]]` of the configuration to what the engine and the session handler want.
 
 import type { SecureContext } from 'node:tls'
-import { type Config, type ListenerConfig, NetworkSet } from '../config/index.ts'
+import { type Config, type ListenerConfig, NetworkSet } from '../config/running/index.ts'
 import type { Door } from '../intake/index.ts'
 import { type SmtpServerOptions, smtpServerOptions } from '../protocol/smtp/index.ts'
 

@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import { SecretBox, SigningKeys } from '../accounts/index.ts'
 import { IdGenerator, systemClock } from '../base/index.ts'
-import { type Config, NetworkSet, serverTlsOptions, type TlsMaterial } from '../config/index.ts'
+import { type Config, NetworkSet, serverTlsOptions, type TlsMaterial } from '../config/running/index.ts'
 import { DeliveryEngine, type Planner, RouteTable } from '../delivery/index.ts'
 import {
   AddressGuard,

@@ -3,7 +3,6 @@
 // Place on the path: beside it. Each thread owns one Metrics and adds to it; at a scrape the main thread collects them
 // all and merges them. Labels have few values: never an address, a domain or an account.
 
-import { AggregatorRegistry } from 'prom-client'
 import {
   type Collected,
   type CollectedMetric,
@@ -199,6 +198,8 @@ export class Metrics {
 
 /** The text of a scrape from what all threads collected. */
 export async function mergeMetrics(collected: readonly (readonly CollectedMetric[])[]): Promise<string> {
+  // Loaded at the first scrape, and only by the thread that answers it: it weighs several MB.
+  const { AggregatorRegistry } = await import('prom-client')
   return await AggregatorRegistry.aggregate(collected as CollectedMetric[][]).metrics()
 }
 

@@ -40,7 +40,7 @@ export function answerCalls(calls: Calls): void {
     }
     void answer().then(one => process.send?.(one))
   })
-  process.on('disconnect', () => process.exit())
+  process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'))
 }
 
 type Answered<F> = F extends (...args: infer A) => infer R ? (...args: A) => Promise<Awaited<R>> : never

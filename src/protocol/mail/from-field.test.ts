@@ -117,3 +117,11 @@ test('whatever is accepted, postal-mime sees the same single address', async () 
   )
   assert.ok(accepted > 20)
 })
+
+test('a refusal shows no control character of the field', () => {
+  for (const value of ['<a\ta>a', '<a\u007f>', '<a\u0085b>', '<a\u2028b>']) {
+    const field = parseFromField(value)
+    assert.ok(field.kind === 'refused')
+    assert.doesNotMatch(field.why, /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/)
+  }
+})

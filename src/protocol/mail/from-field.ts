@@ -123,7 +123,7 @@ function readAngle(value: string, start: number, words: Words): Element {
   while (at < value.length && value[at] !== ',') {
     const char = value[at]!
     const end = char === '(' ? skipComment(value, at) : char === ' ' || char === '\t' ? at + 1 : undefined
-    if (end === undefined) return wrong(`there is something behind the address <${address}>`)
+    if (end === undefined) return wrong(`there is something behind the address ${quote(address)}`)
     at = end
   }
   return finish(words.text, address, at)
@@ -214,5 +214,10 @@ function unquote(raw: string): string {
 
 /** For reasons: short, and without characters that could break a reply or a log line. */
 function quote(text: string): string {
-  return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text)
+  const shown = JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text)
+  // JSON leaves these as they are; terminals and line readers do not.
+  return shown.replace(
+    /[\u007f-\u009f\u2028\u2029]/g,
+    odd => `\\u${odd.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
 }

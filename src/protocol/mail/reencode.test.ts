@@ -348,3 +348,11 @@ test('random contents decode to the same bytes before and after, says Python', (
     assert.equal(seenLines[i * 2 + 1], seenLines[i * 2], JSON.stringify(input.toString()))
   }
 })
+
+test('a transfer encoding that stays is not written in one line again', () => {
+  const field = `Content-Transfer-Encoding: x-${'a'.repeat(900)}\r\n ${'b'.repeat(900)}`
+  const input = content(`Subject: ${'word '.repeat(300)}`, field, '', 'body')
+  const output = reencoded(input, longLines)
+  assertFits(output, longLines)
+  assert.ok(output.includes(field))
+})

@@ -196,12 +196,13 @@ class Reencoder {
     const encoding = this.#newEncoding(part)
     let isEncodingWritten = false
     for (const field of part.header.fields) {
-      if (field.name !== 'content-transfer-encoding') {
-        pieces.push(foldField(fieldBytes(field), this.#lineBytesMax) ?? fieldBytes(field))
-      } else if (!isEncodingWritten) {
+      const isEncoding = field.name === 'content-transfer-encoding'
+      // Of several the first one counts, as in the tree; another would be read differently by somebody.
+      if (isEncoding && isEncodingWritten) continue
+      isEncodingWritten ||= isEncoding
+      if (isEncoding && encoding !== part.encoding)
         pieces.push(Buffer.from(`Content-Transfer-Encoding: ${encoding}\r\n`))
-        isEncodingWritten = true
-      }
+      else pieces.push(foldField(fieldBytes(field), this.#lineBytesMax) ?? fieldBytes(field))
     }
     if (this.#encoded.has(part)) {
       const { header } = part

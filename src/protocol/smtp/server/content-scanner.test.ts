@@ -113,3 +113,17 @@ test('content that needs no change is put out as slices of the input', () => {
   assert.equal(output?.buffer, chunk.buffer)
   assert.equal(output?.toString(), 'line one\r\nline two\r\n')
 })
+
+test('a mended LF at the end of a BDAT content is its line end, and gets no second one', () => {
+  for (const [text, expected] of [
+    ['a\n', 'a\r\n'],
+    ['\n', '\r\n'],
+    ['a\nb', 'a\r\nb\r\n'],
+    ['', ''],
+  ] as const) {
+    const scanner = new ContentScanner({ kind: 'bdat', mendsBareLf: true })
+    scanner.scan(Buffer.from(text), 0, text.length)
+    scanner.finishChunks()
+    assert.equal(scanner.take()?.toString() ?? '', expected)
+  }
+})

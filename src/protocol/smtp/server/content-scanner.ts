@@ -123,7 +123,8 @@ export class ContentScanner {
   /** The last BDAT chunk is read: a CR at the very end is bare, and a last line without end gets its CRLF. */
   finishChunks(): void {
     if (this.#state === cr) this.#spoil('bare-cr')
-    else if (this.#state !== lineStart) {
+    // Behind a mended LF the state is inLine, but no line has begun.
+    else if (this.#state !== lineStart && this.#lineBytes > 0) {
       this.#endLine(this.#lineBytes)
       this.#put(crlf, 0, 2)
     }

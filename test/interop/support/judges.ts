@@ -46,7 +46,8 @@ export async function judge(bytes: Buffer, dnsTxtRecords: KeyRecords): Promise<V
   ]
 }
 
-function resolverOf(records: KeyRecords): (name: string, type: string) => Promise<string[][]> {
+/** A resolver for mailauth that knows these records only. */
+export function resolverOf(records: KeyRecords): (name: string, type: string) => Promise<string[][]> {
   return async (name, type) => {
     const text = type === 'TXT' ? records[name] : undefined
     if (text === undefined)

@@ -11,6 +11,8 @@ import {
   fieldsInOrder,
   fieldsNamed,
   fieldValue,
+  inBlocks,
+  Pacer,
   parseFromField,
   scanHeaderBlock,
   withoutFields,
@@ -19,7 +21,6 @@ import type { LeasedMessage } from '../queue/index.ts'
 import type { Log } from '../telemetry/index.ts'
 
 const signatureNames: ReadonlySet<string> = new Set(['dkim-signature'])
-const blankLine = Buffer.from('\r\n\r\n')
 
 /** Signs with the keys that the From domain has now. */
 export class Resign implements Resigner {
@@ -31,9 +32,8 @@ export class Resign implements Resigner {
     this.#log = log
   }
 
-  async resign(message: LeasedMessage, changedContent: Buffer): Promise<Buffer | null> {
+  async resign(message: LeasedMessage, header: Buffer, body: readonly Buffer[]): Promise<Buffer | null> {
     const prefix = scanHeaderBlock(message.prefix)
-    const { header, body } = splitContent(changedContent)
     const block = scanHeaderBlock(header, { sizeBytesMax: header.length, fieldsMax: 2000 })
     if (prefix.kind !== 'scanned' || block.kind !== 'scanned')
       return this.#fail(message, 'its header cannot be read')
@@ -44,9 +44,7 @@ export class Resign implements Resigner {
     const keys = this.#signatures.keysFor(message.accountKey, mailbox.mailbox.domain)
     if ('kind' in keys) return this.#fail(message, keys.text)
     if (keys.length === 0) return kept.bytes
-    const hasher = new BodyHasher()
-    hasher.push(body)
-    const signed = this.#signatures.sign(keys, fieldsInOrder(kept, block.block), hasher.digest())
+    const signed = this.#signatures.sign(keys, fieldsInOrder(kept, block.block), await hashBody(body))
     return 'kind' in signed ? this.#fail(message, signed.text) : Buffer.concat([signed, kept.bytes])
   }
 
@@ -60,10 +58,13 @@ export class Resign implements Resigner {
   }
 }
 
-function splitContent(content: Buffer): { header: Buffer; body: Buffer } {
-  if (content[0] === 13 && content[1] === 10)
-    return { header: content.subarray(0, 2), body: content.subarray(2) }
-  const at = content.indexOf(blankLine)
-  const end = at < 0 ? content.length : at + blankLine.length
-  return { header: content.subarray(0, end), body: content.subarray(end) }
+/** A large body in slices: its hash takes longer than the event loop may be held. */
+async function hashBody(body: readonly Buffer[]): Promise<Buffer> {
+  const hasher = new BodyHasher()
+  const pacer = new Pacer()
+  for (const block of inBlocks(body)) {
+    hasher.push(block)
+    if (pacer.isDue) await pacer.pause()
+  }
+  return hasher.digest()
 }

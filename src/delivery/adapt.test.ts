@@ -10,7 +10,7 @@ import {
   signMessage,
   splitTxtRecord,
 } from '../protocol/auth/dkim/index.ts'
-import { HeaderCollector, scanHeaderBlock } from '../protocol/mail/index.ts'
+import { scanHeaderBlock } from '../protocol/mail/index.ts'
 import type { Resigner } from './port.ts'
 import { Harness, planOf } from './testing/harness.ts'
 import { startReceiver } from './testing/receiver.ts'
@@ -35,13 +35,10 @@ const key: DkimKey = {
 }
 
 const resigner: Resigner = {
-  resign: async (_, content) => {
-    const progress = new HeaderCollector().push(content)
-    assert.equal(progress.kind, 'complete')
-    if (progress.kind !== 'complete') return null
-    const scan = scanHeaderBlock(progress.header)
+  resign: async (_, header, body) => {
+    const scan = scanHeaderBlock(header)
     const hasher = new BodyHasher()
-    hasher.push(progress.rest)
+    for (const piece of body) hasher.push(piece)
     if (scan.kind !== 'scanned') return null
     const result = signMessage({
       headerFields: scan.block.fields,
@@ -57,9 +54,9 @@ test('a peer without 8BITMIME gets a 7-bit message with a valid new signature, m
   let resigned = 0
   await using mx = await startReceiver(plainPeer)
   const counting: Resigner = {
-    resign: (message, content) => {
+    resign: (message, header, body) => {
       resigned++
-      return resigner.resign(message, content)
+      return resigner.resign(message, header, body)
     },
   }
   const harness = new Harness(mx.port, { recipientsPerTransaction: 1 }, { resigner: counting })

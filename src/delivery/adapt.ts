@@ -8,7 +8,7 @@
 // The changed content is made once for a message in hand.
 
 import { isAscii } from 'node:buffer'
-import { reencode } from '../protocol/mail/index.ts'
+import { reencodeSteps, runInSlices } from '../protocol/mail/index.ts'
 import type { PeerCapabilities } from '../protocol/smtp/client/index.ts'
 import type { LeasedMessage, LeasedRecipient } from '../queue/index.ts'
 import { type ContentReader, contentHead, wholeContent } from './content.ts'
@@ -90,14 +90,13 @@ async function makeSevenBit(
   try {
     const whole = await wholeContent(message, content, ports.content)
     if (whole === null) return { kind: 'failure', failure: localFailures.contentGone() }
-    const result = reencode(whole, { reason: 'eightbit' })
+    const result = await runInSlices(reencodeSteps(whole, { reason: 'eightbit' }))
     if (result.kind === 'impossible')
       return { kind: 'failure', failure: localFailures.cannotEncode(result.why) }
     if (result.kind === 'unchanged') return { kind: 'changed', parts: [message.prefix, whole] }
-    const changed = Buffer.concat([result.header, result.body])
-    const prefix = await ports.resigner.resign(message, changed)
+    const prefix = await ports.resigner.resign(message, result.header, result.body)
     if (prefix === null) return { kind: 'failure', failure: localFailures.cannotSign() }
-    return { kind: 'changed', parts: [prefix, changed] }
+    return { kind: 'changed', parts: [prefix, result.header, ...result.body] }
   } catch (error) {
     return { kind: 'failure', failure: localFailures.fault(error) }
   }

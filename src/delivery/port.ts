@@ -21,5 +21,5 @@ export interface EndOfDataMarks {
 /** Signs a content that had to change on the way out (a peer without 8BITMIME or SMTPUTF8). */
 export interface Resigner {
   /** The new prefix (trace + fresh signature); null when a domain with keys could not be signed for: then the attempt must not send. */
-  resign(message: LeasedMessage, changedContent: Buffer): Promise<Buffer | null>
+  resign(message: LeasedMessage, header: Buffer, body: readonly Buffer[]): Promise<Buffer | null>
 }

@@ -20,7 +20,10 @@ import {
   formatDate,
   HeaderCollector,
   type HeaderField,
-  reencode,
+  inBlocks,
+  Pacer,
+  reencodeSteps,
+  runInSlices,
 } from '../protocol/mail/index.ts'
 import type { ContentFacts, MaybePromise } from '../protocol/smtp/index.ts'
 import type {
@@ -234,7 +237,7 @@ export class Submission {
     const content = Buffer.concat(parts)
     this.#keeper = new ContentKeeper(this.#ports.spool, inlineBytesMax)
     const fitted = isLong
-      ? reencode(content, { reason: 'longlines', lineBytesMax: longLineBytesMax })
+      ? await runInSlices(reencodeSteps(content, { reason: 'longlines', lineBytesMax: longLineBytesMax }))
       : unchanged
     if (fitted.kind === 'impossible') return lineTooLong(facts.longestLineBytes, longLineBytesMax, fitted.why)
     if (fitted.kind === 'unchanged') {
@@ -244,7 +247,12 @@ export class Submission {
     // Judged again from the start: the header has another Content-Transfer-Encoding, the body another hash.
     this.#hasher = null
     await this.#takeHeader(fitted.header)
-    if (this.#refusal === null) await this.#body(fitted.body)
+    const pacer = new Pacer()
+    for (const block of inBlocks(fitted.body)) {
+      if (this.#refusal !== null) break
+      await this.#body(block)
+      if (pacer.isDue) await pacer.pause()
+    }
     return this.#refusal
   }
 

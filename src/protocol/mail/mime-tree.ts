@@ -2,19 +2,25 @@
 //
 // Place on the path: the re-encoder only; the ordinary relay path never looks into a body.
 // Invariants: linear time whatever the nesting: one pass over the lines that begin with `--`, delimiters looked
-// up by their text. Depth and number of parts are bounded. Never throws; a structure that cannot be followed is
-// a value. How it goes:
+// up by their text. Depth, number of parts, their headers and look-ups in vain are bounded. Never throws; a structure
+// that cannot be followed is a value. It goes in steps (steps.ts), since a content may be large. How it goes:
 //   1. read the header of the content; its Content-Type makes a node (leaf, multipart, message);
 //   2. a multipart adds its two delimiter lines to the table, a message's inner header is read at once;
 //   3. go from delimiter line to delimiter line: close the nodes that it ends, open the part that it begins.
 
 import { type ContentType, parseContentType } from './content-type.ts'
 import { fieldsNamed, fieldValue, type HeaderBlock, scanHeaderBlock } from './header-block.ts'
+import { runAtOnce, type Steps } from './steps.ts'
 
 /** Deepest nesting that is followed. */
 export const mimeDepthMax = 100
 const partsMax = 10_000
 const boundaryBytesMax = 200
+/** Header of an inner part; our own door takes less than this of a whole message. */
+const headerBytesMax = 1_048_576
+/** Lines that begin like an open delimiter and are none: dumps and patches have some, a million are meant to cost. */
+const vainLookupsMax = 1_000_000
+const lookupsPerStep = 256
 const lineEndBytes = Buffer.from('\r\n')
 const dashes = Buffer.from('\r\n--')
 
@@ -58,6 +64,11 @@ interface OpenMultipart {
 
 /** Parses a whole content, header and body. */
 export function parseMime(content: Buffer): MimeTree {
+  return runAtOnce(parseMimeSteps(content))
+}
+
+/** As `parseMime`, to be run in slices. */
+export function parseMimeSteps(content: Buffer): Steps<MimeTree> {
   return new MimeParser(content).parse()
 }
 
@@ -67,20 +78,24 @@ class MimeParser {
   readonly #path: MimePart[] = []
   readonly #open: OpenMultipart[] = []
   readonly #byBoundary = new Map<string, OpenMultipart>()
+  /** How many open boundaries begin with each byte: most lines that begin with `--` are settled by it. */
+  readonly #firstBytes = new Uint16Array(256)
   #parts = 0
+  #lookups = 0
+  #vainLookups = 0
   #why = ''
 
   constructor(content: Buffer) {
     this.#content = content
   }
 
-  parse(): MimeTree {
+  *parse(): Steps<MimeTree> {
     const content = this.#content
-    let at = this.#enterPart(0, 'text/plain')
+    let at = yield* this.#enterPart(0, 'text/plain')
     while (this.#why === '' && at < content.length) {
-      const line = this.#nextDelimiter(at)
+      const line = yield* this.#nextDelimiter(at)
       if (line === undefined) break
-      at = this.#takeDelimiter(line.multipart, line.delimiter)
+      at = yield* this.#takeDelimiter(line.multipart, line.delimiter)
     }
     if (this.#why !== '') return { kind: 'unclear', why: this.#why }
     const root = this.#path[0]!
@@ -93,14 +108,16 @@ class MimeParser {
   }
 
   /** Reads the header at `start` and makes a node of it; gives the offset where its body begins. */
-  #enterPart(start: number, defaultType: string): number {
+  *#enterPart(start: number, defaultType: string): Steps<number> {
     let at = start
     let type = defaultType
     for (;;) {
+      yield
       if (++this.#parts > partsMax) return this.#fail(`it has over ${partsMax} parts`)
       if (this.#path.length >= mimeDepthMax)
         return this.#fail(`its parts are nested over ${mimeDepthMax} deep`)
-      const headerEnd = this.#endOfHeader(at)
+      const headerEnd = yield* this.#endOfHeader(at)
+      if (headerEnd - at > headerBytesMax) return this.#fail('a part has a header of over 1 MiB')
       const header = this.#content.subarray(at, headerEnd)
       const scan = scanHeaderBlock(header, { sizeBytesMax: header.length, fieldsMax: 1000 })
       if (scan.kind !== 'scanned') return this.#fail('a part has over 1000 header fields')
@@ -121,15 +138,18 @@ class MimeParser {
     const open = { part, boundary, shadowed: this.#byBoundary.get(boundary), depth: this.#path.length }
     this.#open.push(open)
     this.#byBoundary.set(boundary, open)
+    this.#firstBytes[firstByte(boundary)]!++
     return part.bodyStart
   }
 
   /** Behind the blank line, or at the delimiter line (or end) that cuts the header short. */
-  #endOfHeader(start: number): number {
+  *#endOfHeader(start: number): Steps<number> {
     const content = this.#content
     for (let at = start; at < content.length; ) {
       if (content[at] === 0x0d && content[at + 1] === 0x0a) return at + 2
+      if (at - start > headerBytesMax) return at
       if (this.#delimiterAt(at) !== undefined) return at
+      if (++this.#lookups % lookupsPerStep === 0) yield
       const lineEnd = content.indexOf(lineEndBytes, at)
       if (lineEnd === -1) return content.length
       at = lineEnd + 2
@@ -137,12 +157,14 @@ class MimeParser {
     return content.length
   }
 
-  #nextDelimiter(from: number): { multipart: OpenMultipart; delimiter: Delimiter } | undefined {
+  *#nextDelimiter(from: number): Steps<{ multipart: OpenMultipart; delimiter: Delimiter } | undefined> {
     if (this.#open.length === 0) return undefined
     // The first line of a body has its CRLF before it, in the header's blank line.
     for (let at = from; at < this.#content.length; ) {
       const found = this.#delimiterAt(at)
       if (found !== undefined) return found
+      if (this.#why !== '') return undefined
+      if (++this.#lookups % lookupsPerStep === 0) yield
       const next = this.#content.indexOf(dashes, at)
       if (next === -1) return undefined
       at = next + 2
@@ -154,6 +176,7 @@ class MimeParser {
   #delimiterAt(start: number): { multipart: OpenMultipart; delimiter: Delimiter } | undefined {
     const content = this.#content
     if (content[start] !== 0x2d || content[start + 1] !== 0x2d) return undefined
+    if (this.#firstBytes[content[start + 2] ?? 0] === 0) return undefined
     const limit = Math.min(content.length, start + boundaryBytesMax + 100)
     const found = content.subarray(start, limit).indexOf(lineEndBytes)
     const lineEnd = found === -1 ? limit : start + found
@@ -164,17 +187,20 @@ class MimeParser {
     const opening = this.#byBoundary.get(text)
     if (opening !== undefined) return { multipart: opening, delimiter: { start, end, isClosing: false } }
     const closing = text.endsWith('--') ? this.#byBoundary.get(text.slice(0, -2)) : undefined
-    return closing && { multipart: closing, delimiter: { start, end, isClosing: true } }
+    if (closing !== undefined) return { multipart: closing, delimiter: { start, end, isClosing: true } }
+    if (++this.#vainLookups > vainLookupsMax)
+      this.#fail(`over ${vainLookupsMax} of its lines look like delimiters and are none`)
+    return undefined
   }
 
   /** Ends what the delimiter ends, begins what it begins; gives the offset to go on from. */
-  #takeDelimiter(multipart: OpenMultipart, delimiter: Delimiter): number {
+  *#takeDelimiter(multipart: OpenMultipart, delimiter: Delimiter): Steps<number> {
     // An empty body has no CRLF of its own to give to the delimiter.
     this.#closeDownTo(multipart.depth, delimiter.start)
     multipart.part.delimiters.push(delimiter)
     if (!delimiter.isClosing) {
       const isDigest = multipart.part.contentType.type === 'multipart/digest'
-      return this.#enterPart(delimiter.end, isDigest ? 'message/rfc822' : 'text/plain')
+      return yield* this.#enterPart(delimiter.end, isDigest ? 'message/rfc822' : 'text/plain')
     }
     // Behind the closing line comes the epilogue, in which this boundary means nothing any more.
     this.#forget(multipart)
@@ -193,7 +219,10 @@ class MimeParser {
 
   #forget(multipart: OpenMultipart): void {
     const at = this.#open.lastIndexOf(multipart)
-    if (at !== -1) this.#open.splice(at, 1)
+    if (at !== -1) {
+      this.#open.splice(at, 1)
+      this.#firstBytes[firstByte(multipart.boundary)]!--
+    }
     if (this.#byBoundary.get(multipart.boundary) !== multipart) return
     if (multipart.shadowed === undefined) this.#byBoundary.delete(multipart.boundary)
     else this.#byBoundary.set(multipart.boundary, multipart.shadowed)
@@ -203,6 +232,10 @@ class MimeParser {
     this.#why = why
     return this.#content.length
   }
+}
+
+function firstByte(boundary: string): number {
+  return Buffer.from(boundary.slice(0, 2))[0] ?? 0
 }
 
 function makePart(

@@ -8,17 +8,19 @@
 //   3. write the content again: untouched stretches as they are, changed leaves as quoted-printable (text) or
 //      base64 in lines of 76, changed headers with the new Content-Transfer-Encoding.
 // Invariants: decoding the new parts gives the bytes of the old ones; multipart/signed is never changed; only
-// text that readers do not see (preamble, epilogue) is dropped when it does not fit; linear time.
+// text that readers do not see (preamble, epilogue) is dropped when it does not fit; linear time, in steps of well under
+// a millisecond but for single passes of native code over the whole.
 
 import { isAscii, isUtf8 } from 'node:buffer'
 import { foldField } from './fold.ts'
 import { countFields, fieldBytes } from './header-block.ts'
-import { identityEncodings, type MimePart, parseMime } from './mime-tree.ts'
+import { identityEncodings, type MimePart, parseMimeSteps } from './mime-tree.ts'
+import { runAtOnce, type Steps } from './steps.ts'
 import {
-  decodeQuotedPrintable,
-  encodeBase64,
-  encodeQuotedPrintable,
-  rewrapBase64,
+  decodeQuotedPrintableSteps,
+  encodeBase64Into,
+  encodeQuotedPrintableInto,
+  rewrapBase64Into,
 } from './transfer-encoding.ts'
 
 /** What the content must be rid of. */
@@ -29,10 +31,10 @@ export interface ReencodeMode {
 }
 
 /** The new content, or why there is none. */
-export type ReencodeResult =
+export type ReencodeResult<Body = Buffer> =
   | { readonly kind: 'unchanged' }
   /** `header` ends in the blank line; header and body together are the content. */
-  | { readonly kind: 'reencoded'; readonly header: Buffer; readonly body: Buffer }
+  | { readonly kind: 'reencoded'; readonly header: Buffer; readonly body: Body }
   | {
       readonly kind: 'impossible'
       readonly reason: 'headers-need-smtputf8' | 'header-line-too-long' | 'signed' | 'structure' | 'encoding'
@@ -41,12 +43,21 @@ export type ReencodeResult =
 
 type Impossible = Extract<ReencodeResult, { kind: 'impossible' }>
 
-/** Re-encodes a whole content (header, blank line, body). */
+/** As the result of the steps: the body in pieces, since it may be three times as large as it was. */
+export type ReencodedPieces = ReencodeResult<readonly Buffer[]>
+
+/** Re-encodes a whole content (header, blank line, body) in one go. */
 export function reencode(content: Buffer, mode: ReencodeMode): ReencodeResult {
-  const tree = parseMime(content)
+  const result = runAtOnce(reencodeSteps(content, mode))
+  return result.kind === 'reencoded' ? { ...result, body: Buffer.concat(result.body) } : result
+}
+
+/** As `reencode`, to be run in slices: for contents of any size. */
+export function* reencodeSteps(content: Buffer, mode: ReencodeMode): Steps<ReencodedPieces> {
+  const tree = yield* parseMimeSteps(content)
   if (tree.kind === 'unclear')
     return impossible('structure', `the MIME structure cannot be followed: ${tree.why}`)
-  return new Reencoder(content, mode).run(tree.root)
+  return yield* new Reencoder(content, mode).run(tree.root)
 }
 
 function impossible(reason: Impossible['reason'], why: string): Impossible {
@@ -68,17 +79,18 @@ class Reencoder {
     this.#lineBytesMax = mode.lineBytesMax ?? 998
   }
 
-  run(root: MimePart): ReencodeResult {
-    const fault = this.#inspect(root)
+  *run(root: MimePart): Steps<ReencodedPieces> {
+    const fault = yield* this.#inspect(root)
     if (fault !== undefined) return fault
     if (!this.#touched.has(root)) return { kind: 'unchanged' }
     const pieces: Buffer[] = []
-    this.#writeBody(root, pieces)
-    return { kind: 'reencoded', header: this.#newHeader(root, true), body: Buffer.concat(pieces) }
+    yield* this.#writeBody(root, pieces)
+    return { kind: 'reencoded', header: this.#newHeader(root, true), body: pieces }
   }
 
   /** Notes what has to change in the part and below; gives the reason when something must but cannot. */
-  #inspect(part: MimePart): Impossible | undefined {
+  *#inspect(part: MimePart): Steps<Impossible | undefined> {
+    yield
     let isTouched = false
     if (this.#misfits(part.header.bytes)) {
       const fault = this.#headerFault(part)
@@ -101,7 +113,7 @@ class Reencoder {
       }
     }
     for (const child of part.children) {
-      const fault = this.#inspect(child)
+      const fault = yield* this.#inspect(child)
       if (fault !== undefined) return fault
       isTouched ||= this.#touched.has(child)
     }
@@ -139,35 +151,37 @@ class Reencoder {
     return undefined
   }
 
-  #write(part: MimePart, pieces: Buffer[]): void {
+  *#write(part: MimePart, pieces: Buffer[]): Steps<void> {
+    yield
     if (!this.#touched.has(part)) {
       pieces.push(this.#content.subarray(part.headerStart, part.bodyEnd))
       return
     }
     pieces.push(this.#newHeader(part, false))
-    this.#writeBody(part, pieces)
+    yield* this.#writeBody(part, pieces)
   }
 
-  #writeBody(part: MimePart, pieces: Buffer[]): void {
+  *#writeBody(part: MimePart, pieces: Buffer[]): Steps<void> {
     const content = this.#content
     if (part.kind === 'leaf') {
       const body = content.subarray(part.bodyStart, part.bodyEnd)
       const isLast = part.bodyEnd === content.length
-      pieces.push(this.#encoded.has(part) ? encodeLeaf(part, body, isLast) : body)
+      if (this.#encoded.has(part)) yield* encodeLeaf(part, body, isLast, pieces)
+      else pieces.push(body)
     } else if (part.kind === 'message') {
-      for (const child of part.children) this.#writeChildContent(child, pieces)
-    } else this.#writeMultipart(part, pieces)
+      for (const child of part.children) yield* this.#writeChildContent(child, pieces)
+    } else yield* this.#writeMultipart(part, pieces)
   }
 
   /** The content inside a message part: a root of its own. */
-  #writeChildContent(child: MimePart, pieces: Buffer[]): void {
+  *#writeChildContent(child: MimePart, pieces: Buffer[]): Steps<void> {
     if (this.#touched.has(child)) {
       pieces.push(this.#newHeader(child, true))
-      this.#writeBody(child, pieces)
-    } else this.#write(child, pieces)
+      yield* this.#writeBody(child, pieces)
+    } else yield* this.#write(child, pieces)
   }
 
-  #writeMultipart(part: MimePart, pieces: Buffer[]): void {
+  *#writeMultipart(part: MimePart, pieces: Buffer[]): Steps<void> {
     const content = this.#content
     this.#writeFitting(part.bodyStart, part.delimiters[0]?.start ?? part.bodyEnd, pieces)
     for (const [i, delimiter] of part.delimiters.entries()) {
@@ -178,7 +192,7 @@ class Reencoder {
         this.#writeFitting(delimiter.end, part.bodyEnd, pieces)
         continue
       }
-      this.#write(child, pieces)
+      yield* this.#write(child, pieces)
       // The CRLF that belongs to the next delimiter line.
       pieces.push(content.subarray(child.bodyEnd, next))
     }
@@ -249,13 +263,15 @@ function leafEncoding(part: MimePart): string {
     : 'base64'
 }
 
-function encodeLeaf(part: MimePart, body: Buffer, isLast: boolean): Buffer {
+function* encodeLeaf(part: MimePart, body: Buffer, isLast: boolean, pieces: Buffer[]): Steps<void> {
   if (leafEncoding(part) === 'quoted-printable') {
-    return encodeQuotedPrintable(part.encoding === 'quoted-printable' ? decodeQuotedPrintable(body) : body)
+    const isEncoded = part.encoding === 'quoted-printable'
+    yield* encodeQuotedPrintableInto(pieces, isEncoded ? yield* decodeQuotedPrintableSteps(body) : body)
+    return
   }
-  const encoded = part.encoding === 'base64' ? rewrapBase64(body) : encodeBase64(body)
+  yield* part.encoding === 'base64' ? rewrapBase64Into(pieces, body) : encodeBase64Into(pieces, body)
   // A content ends in CRLF; inside a multipart the CRLF belongs to the delimiter.
-  return isLast ? Buffer.concat([encoded, Buffer.from('\r\n')]) : encoded
+  if (isLast) pieces.push(lineEndBytes)
 }
 
 /** Preamble and epilogue of a multipart, as offsets. */

@@ -356,6 +356,7 @@ test('a transfer encoding that stays is not written in one line again', () => {
   const output = reencoded(input, longLines)
   assertFits(output, longLines)
   assert.ok(output.includes(field))
+})
 
 // What may not hold the event loop: each content is worked on in steps, and no step takes long. The bound is far above what
 // a step takes (about a millisecond) and far below what the whole takes.

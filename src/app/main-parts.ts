@@ -13,6 +13,7 @@ import { type Log, Metrics, mergeMetrics, RuntimeWatch } from '../telemetry/inde
 import type { Prepared } from './prepare.ts'
 import { type LabAddresses, mainThreadNumber } from './relay-data.ts'
 import { RelayHost } from './relay-host.ts'
+import type { StoreHealth } from './store-health.ts'
 import { version } from './version.ts'
 
 const clock = systemClock
@@ -36,15 +37,23 @@ export class MainParts implements AsyncDisposable {
   ticketKeys: Buffer = randomBytes(48)
   readonly #prepared: Prepared
   readonly #host: StoreHost
+  readonly #health: StoreHealth
   readonly #metrics: Metrics = new Metrics()
   readonly #runtime: RuntimeWatch
   #phase: Phase = 'starting'
   #queueCountedMs = -queueCountAgeMsMax
 
-  private constructor(prepared: Prepared, host: StoreHost, lab: LabAddresses | null, log: Log) {
+  private constructor(
+    prepared: Prepared,
+    host: StoreHost,
+    health: StoreHealth,
+    lab: LabAddresses | null,
+    log: Log,
+  ) {
     const { config, secretKey } = prepared
     this.#prepared = prepared
     this.#host = host
+    this.#health = health
     this.log = log
     this.lab = lab
     this.config = config
@@ -55,6 +64,7 @@ export class MainParts implements AsyncDisposable {
       thread: mainThreadNumber,
       nowMs: () => clock.nowMs(),
     })
+    health.probe = () => this.store.probe()
     this.accountService = new AccountService({
       reader: this.store.accounts,
       store: this.store.accountStore,
@@ -69,8 +79,14 @@ export class MainParts implements AsyncDisposable {
     this.#metrics.started.set(this.startedAtMs / 1000)
   }
 
-  static open(prepared: Prepared, host: StoreHost, lab: LabAddresses | null, log: Log): MainParts {
-    return new MainParts(prepared, host, lab, log)
+  static open(
+    prepared: Prepared,
+    host: StoreHost,
+    health: StoreHealth,
+    lab: LabAddresses | null,
+    log: Log,
+  ): MainParts {
+    return new MainParts(prepared, host, health, lab, log)
   }
 
   /** Starts the relay threads; they open nothing yet. */
@@ -108,8 +124,10 @@ export class MainParts implements AsyncDisposable {
   }
 
   readiness(): Readiness {
-    if (this.#phase === 'ready') return { ready: true }
-    return { ready: false, reasons: [this.#phase === 'starting' ? 'starting' : 'shutting down'] }
+    if (this.#phase !== 'ready')
+      return { ready: false, reasons: [this.#phase === 'starting' ? 'starting' : 'shutting down'] }
+    const { trouble } = this.#health
+    return trouble === null ? { ready: true } : { ready: false, reasons: [trouble] }
   }
 
   /** All threads' metrics as text. */

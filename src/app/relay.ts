@@ -181,7 +181,7 @@ export class Relay {
               ended()
             },
             onFault: (fault: unknown, during: string) =>
-              this.#log.event('thread.failed', { err: fault, during }),
+              this.#log.event('session.fault', { err: fault, during }),
           }
           return serveSmtpSession({ socket, handler: session, options, ticker, observer })
         },

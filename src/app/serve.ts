@@ -13,6 +13,7 @@
 import { tmpdir } from 'node:os'
 import { startControlServer } from '../api/control/index.ts'
 import { OperationsServer } from '../api/index.ts'
+import { systemClock } from '../base/index.ts'
 import { formatProblem, type Problem } from '../config/index.ts'
 import { StoreError, startStoreThread } from '../store/index.ts'
 import { createLog, type Log, metricsContentType, standardOutput } from '../telemetry/index.ts'
@@ -24,6 +25,7 @@ import { MainParts } from './main-parts.ts'
 import { type Prepared, prepare } from './prepare.ts'
 import { becomeUser } from './privileges.ts'
 import { Reloader } from './reload.ts'
+import { StoreHealth } from './store-health.ts'
 
 /** What the server is started with. */
 export interface ServeOptions {
@@ -37,6 +39,8 @@ type End =
 
 /** Runs until it is told to stop; gives the exit code. */
 export async function serve(options: ServeOptions): Promise<0 | 1> {
+  // A log file on a full disk is no reason to end.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   const prepared = await prepare(options.configPath)
   if (!('config' in prepared)) return report(prepared)
   using _lock = prepared.lock
@@ -66,9 +70,10 @@ async function run(
     processId: process.pid,
   })
   const stopping = watchSignals()
-  await using host = await startStoreThread({ dataDir: config.dataDir, node: 1, nowMs: Date.now() })
+  using health = new StoreHealth(log, systemClock)
+  await using host = await startStoreThread({ dataDir: config.dataDir, node: 1, nowMs: Date.now() }, health)
   await using lab = await startLabFor(config, log)
-  await using parts = MainParts.open(prepared, host, lab?.addresses ?? null, log)
+  await using parts = MainParts.open(prepared, host, health, lab?.addresses ?? null, log)
   const firstRun = await firstRunOf(prepared, parts)
   parts.startThreads()
   await parts.relays.listen()

@@ -34,7 +34,7 @@ export class StoreError extends Error {
     this.isFatal = options?.isFatal ?? false
   }
 
-  /** Refused now, with nothing changed, and may work later without a restart: a full disk, a lock. */
+  /** Refused now, with nothing changed, and may work later without a restart: a full or read-only disk, a lock. */
   get isPassing(): boolean {
     return isPassingCode(this.code)
   }
@@ -42,7 +42,7 @@ export class StoreError extends Error {
 
 /** See {@link StoreError.isPassing}. */
 export function isPassingCode(code: StoreErrorCode): boolean {
-  return code === 'PR_STORE_FULL' || code === 'PR_STORE_BUSY'
+  return code === 'PR_STORE_FULL' || code === 'PR_STORE_BUSY' || code === 'PR_STORE_UNWRITABLE'
 }
 
 /** A StoreError as plain data, for the way across threads. */
@@ -55,6 +55,8 @@ export interface PackedStoreError {
 /** Packs any thrown value. */
 export function packError(error: unknown): PackedStoreError {
   if (error instanceof StoreError) return { code: error.code, message: error.message, isFatal: error.isFatal }
+  if (error instanceof Error && 'syscall' in error)
+    return { code: 'PR_STORE_IO', message: `the data folder cannot be used: ${error.message}`, isFatal: true }
   return { code: 'PR_STORE_REFUSED', message: String((error as Error)?.stack ?? error), isFatal: false }
 }
 

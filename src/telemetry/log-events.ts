@@ -75,8 +75,12 @@ export const logEvents = {
   },
   'dns.server-down': { level: 'warn', text: 'A DNS server does not answer; the others are asked.' },
   'dns.server-up': { level: 'info', text: 'A DNS server answers again.' },
-  'store.slow': { level: 'warn', text: 'A commit took longer than a second.' },
-  'store.failed': { level: 'error', text: 'The store cannot write; messages are answered 452 until it can.' },
+  'store.slow': { level: 'warn', text: 'A commit took longer than a second; told once a minute at most.' },
+  'store.failed': {
+    level: 'error',
+    text: 'The store cannot write; messages are answered 452 until it can. Told at once, then once a minute.',
+  },
+  'store.writes-again': { level: 'info', text: 'The store writes again, after `refusedForMs`.' },
   'store.migrated': { level: 'info', text: 'The database was brought to a newer schema.' },
   'store.recovered': { level: 'info', text: 'At start: leases of the last run were taken back.' },
   'queue.action': {

@@ -59,9 +59,26 @@ export function createLog(options: LogOptions): Log {
   return new PinoLog(logger)
 }
 
-/** Standard output without blocking; lines that arrive while a write is under way go out together. */
+/** Log lines that wait for an output that takes none; more are dropped. */
+const waitingBytesMax = 1024 * 1024
+
+/**
+ * Standard output without blocking; lines that arrive while a write is under way go out together. An output that
+ * refuses (a file on a full disk, a closed pipe) loses lines and nothing else: what waits is tried again with the next.
+ */
 export function standardOutput(): DestinationStream & { flushSync(): void } {
-  return destination({ dest: 1, sync: false })
+  const output = destination({ dest: 1, sync: false, maxLength: waitingBytesMax })
+  output.on('error', () => {})
+  return {
+    write: line => void output.write(line),
+    flushSync() {
+      try {
+        output.flushSync()
+      } catch {
+        // Nobody is left to be told.
+      }
+    },
+  }
 }
 
 /** Takes out of a finished line what looks like a secret: our own, SASL responses, Authorization values. */

@@ -40,6 +40,16 @@ export interface PostriderOptions {
   readonly env?: Readonly<Record<string, string>>
   /** Put before the command, for instance `['strace', '-f', …]`. */
   readonly wrapper?: readonly string[]
+  /** Server and commands run in there. */
+  readonly namespace?: MountNamespace
+}
+
+/** A mount namespace of the test's own. */
+export interface MountNamespace {
+  /** Put before every command. */
+  readonly wrapper: readonly string[]
+  /** Where its root folder is seen from outside. */
+  readonly root: string
 }
 
 /** A running Postrider. */
@@ -48,9 +58,17 @@ export class Postrider implements AsyncDisposable {
   readonly configPath: string
   readonly httpPort: number
   readonly #process: ChildProcess
+  readonly #namespace: MountNamespace | undefined
   #output = ''
 
-  private constructor(folder: string, configPath: string, httpPort: number, child: ChildProcess) {
+  private constructor(
+    folder: string,
+    configPath: string,
+    httpPort: number,
+    child: ChildProcess,
+    namespace: MountNamespace | undefined,
+  ) {
+    this.#namespace = namespace
     this.folder = folder
     this.configPath = configPath
     this.httpPort = httpPort
@@ -77,6 +95,7 @@ export class Postrider implements AsyncDisposable {
     const http = `\n[http]\naddress = "127.0.0.1:${httpPort}"\n`
     writeFileSync(configPath, head + options.toml + http)
     const command = [
+      ...(options.namespace?.wrapper ?? []),
       ...(options.wrapper ?? []),
       nodePath,
       join(root, 'src/main.ts'),
@@ -89,7 +108,7 @@ export class Postrider implements AsyncDisposable {
       env: { ...process.env, ...options.env },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
-    return new Postrider(folder, configPath, httpPort, child)
+    return new Postrider(folder, configPath, httpPort, child, options.namespace)
   }
 
   /** Everything that it wrote so far. */
@@ -102,7 +121,7 @@ export class Postrider implements AsyncDisposable {
   }
 
   get dataDir(): string {
-    return join(this.folder, 'data')
+    return join(this.#namespace?.root ?? '', this.folder, 'data')
   }
 
   async ready(timeoutMs: number = 30_000): Promise<void> {
@@ -120,7 +139,11 @@ export class Postrider implements AsyncDisposable {
 
   /** Runs a command of the CLI against this server. */
   command(...args: readonly string[]): Promise<CommandResult> {
-    return postriderCommand([...args, '--config', this.configPath], this.folder)
+    return postriderCommand(
+      [...args, '--config', this.configPath],
+      this.folder,
+      this.#namespace?.wrapper ?? [],
+    )
   }
 
   /** Runs a command with --json and gives its parsed answer; rejects when it fails. */
@@ -191,9 +214,14 @@ export class Postrider implements AsyncDisposable {
 export const nodePath: string = process.execPath
 
 /** Runs the CLI in a folder; never rejects. */
-export async function postriderCommand(args: readonly string[], cwd: string): Promise<CommandResult> {
+export async function postriderCommand(
+  args: readonly string[],
+  cwd: string,
+  wrapper: readonly string[] = [],
+): Promise<CommandResult> {
+  const command = [...wrapper, nodePath, join(root, 'src/main.ts'), ...args]
   try {
-    const { stdout, stderr } = await run(nodePath, [join(root, 'src/main.ts'), ...args], {
+    const { stdout, stderr } = await run(command[0]!, command.slice(1), {
       cwd,
       maxBuffer: 64 * 1024 * 1024,
     })

@@ -25,6 +25,8 @@ interface Generation {
   readonly firstToken: number
   sizeBytes: number
   open: number
+  /** A record in it is cut short: what would come after could not be read. */
+  isTorn: boolean
 }
 
 export class MarkFiles implements EndOfDataMarks, Disposable {
@@ -97,27 +99,40 @@ export class MarkFiles implements EndOfDataMarks, Disposable {
       firstToken: this.#token,
       sizeBytes: 0,
       open: 0,
+      isTorn: false,
     }
     this.#generations.push(generation)
     return generation
   }
 
   #append(buffer: Buffer, sizeBytes: number): Generation {
-    let current = this.#generations.at(-1)!
-    if (current.sizeBytes >= generationBytesMax) {
-      if (current.open === 0) {
-        this.#drop(current)
-        this.#generations.pop()
-      }
-      current = this.#begin()
-    }
+    const current = this.#current()
+    current.sizeBytes += sizeBytes
+    if (current.isTorn) return current
     try {
-      writeSync(current.descriptor, buffer, 0, sizeBytes)
+      current.isTorn = writeSync(current.descriptor, buffer, 0, sizeBytes) < sizeBytes
     } catch {
       // A full disk: delivery goes on, only the knowledge about a crash at this very moment is missing.
+      current.isTorn = true
     }
-    current.sizeBytes += sizeBytes
     return current
+  }
+
+  /** The generation to write to: a new one when the last is full or torn, if the system lets us. */
+  #current(): Generation {
+    const current = this.#generations.at(-1)!
+    if (current.sizeBytes < generationBytesMax && !current.isTorn) return current
+    try {
+      const next = this.#begin()
+      if (current.open === 0) {
+        this.#generations.splice(this.#generations.indexOf(current), 1)
+        this.#drop(current)
+      }
+      return next
+    } catch {
+      // A full disk, or no descriptor left: the old one takes it, or nobody.
+      return current
+    }
   }
 
   #packClears(buffer: Buffer): number {
@@ -138,6 +153,10 @@ export class MarkFiles implements EndOfDataMarks, Disposable {
 
   #drop(generation: Generation): void {
     closeSync(generation.descriptor)
-    rmSync(generation.path, { force: true })
+    try {
+      rmSync(generation.path, { force: true })
+    } catch {
+      // A read-only disk: the next start removes it, and all its marks are cleared.
+    }
   }
 }

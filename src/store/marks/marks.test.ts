@@ -61,6 +61,16 @@ test('the files stay small while marks come and go, and an old open mark is kept
   assert.ok(readMarks(dir).some(mark => mark.messageId.equals(id(9))))
 })
 
+test('without a folder to begin a new file in, marks and clears go on and nothing is thrown', t => {
+  const dir = folder(t)
+  const marks = new MarkFiles(dir, 0)
+  const first = marks.mark(id(9), [0])
+  rmSync(dir, { recursive: true })
+  for (let i = 0; i < 50_000; i++) marks.clear(marks.mark(id(1), [0]))
+  marks.clear(first)
+  marks[Symbol.dispose]()
+})
+
 test('an orderly end without open marks leaves no file', t => {
   const dir = folder(t)
   const marks = new MarkFiles(dir, 0)

@@ -4,6 +4,8 @@
 // that names it). Segments are never rewritten in place: a mostly dead one stays until its last content is final.
 // Files found at start that no message names are leftovers of aborted or crashed uploads and go at once. While a running
 // backup holds the folder (hold-<pid> of a living process) nothing is deleted; what was due is deleted later.
+//
+// Freeing comes after a COMMIT and must not fail: what cannot be looked at or deleted now is left for the next sweep.
 
 import { closeSync, fdatasyncSync, fsyncSync, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs'
 import { unlink } from 'node:fs/promises'
@@ -53,8 +55,7 @@ export class SegmentLedger {
   sync(segments: ReadonlySet<number>): ReadonlySet<number> {
     const failed = new Set<number>()
     for (const segment of segments) {
-      if (!this.#distrusted.has(segment) && !this.#syncOne(segment)) this.#distrusted.add(segment)
-      if (this.#distrusted.has(segment)) failed.add(segment)
+      if (this.#distrusted.has(segment) || !this.#syncOne(segment)) failed.add(segment)
     }
     if (!this.#isDirSynced && segments.size > 0) this.#syncDir(segments, failed)
     return failed
@@ -113,9 +114,15 @@ export class SegmentLedger {
     const known = this.#of(segment)
     try {
       known.descriptor ??= openSync(segmentPath(this.#dir, segment), 'r+')
+    } catch {
+      // Nothing was written off: with a descriptor to spare the same bytes can still be synced.
+      return false
+    }
+    try {
       this.#sync(known.descriptor)
       return true
     } catch {
+      this.#distrusted.add(segment)
       return false
     }
   }
@@ -127,7 +134,11 @@ export class SegmentLedger {
       fsyncSync(descriptor)
       this.#isDirSynced = true
     } catch {
-      for (const segment of segments) failed.add(segment)
+      for (const segment of segments) {
+        failed.add(segment)
+        // A second fsync would say nothing about the entries that the first one lost.
+        if (descriptor !== null) this.#distrusted.add(segment)
+      }
     } finally {
       if (descriptor !== null) closeSync(descriptor)
     }
@@ -148,13 +159,18 @@ export class SegmentLedger {
   }
 
   #isHeldByBackup(): boolean {
-    let isHeld = false
-    for (const name of readdirSync(this.#dir)) {
-      if (!name.startsWith(holdPrefix)) continue
-      if (isAlive(Number(name.slice(holdPrefix.length)))) isHeld = true
-      else rmSync(`${this.#dir}/${name}`, { force: true })
+    try {
+      let isHeld = false
+      for (const name of readdirSync(this.#dir)) {
+        if (!name.startsWith(holdPrefix)) continue
+        if (isAlive(Number(name.slice(holdPrefix.length)))) isHeld = true
+        else rmSync(`${this.#dir}/${name}`, { force: true })
+      }
+      return isHeld
+    } catch {
+      // No descriptor left, or a read-only disk: nobody knows, so nothing is deleted.
+      return true
     }
-    return isHeld
   }
 }
 

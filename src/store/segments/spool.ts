@@ -83,6 +83,14 @@ export class SegmentSpool implements ContentSpool {
     this.leave(content)
   }
 
+  /** This segment could not be synced: the next contents begin another one. */
+  leaveSegment(number: number): void {
+    const segment = this.#segment
+    if (segment === null || segment.number !== number) return
+    this.#segment = null
+    this.#retire(segment)
+  }
+
   /** Writes what waits, then seals the current segment. */
   async close(): Promise<void> {
     while (this.#pumping !== null) await this.#pumping

@@ -46,7 +46,7 @@ export function mapError(error: unknown, path: string): unknown {
     case primary.corrupt:
       return new StoreError(
         'PR_STORE_CORRUPT',
-        `the database ${path} is damaged (${why}); restore a backup with "postrider restore"`,
+        `the database ${path} is damaged or cannot be read (${why}); check the disk; if it stays so, restore a backup with "postrider restore"`,
         fatal,
       )
     case primary.notadb:

@@ -35,10 +35,20 @@ export class SqliteHostMemory implements HostMemory {
     const isFresh = (atMs: number, forMs: number): boolean => nowMs - atMs < forMs
     if (known !== undefined && (isFresh(known.atMs, writeEveryMs) || isFresh(known.askedAtMs, lookAgainMs)))
       return known.atMs
-    const row = this.#select.get(host) as unknown as [number] | undefined
-    const atMs = row?.[0] ?? 0
+    const atMs = this.#read(host)
+    // A disk that cannot be read must not open the way to clear text: as if TLS had worked just now.
+    if (atMs === null) return nowMs
     this.#keep(host, { atMs, askedAtMs: nowMs })
     return atMs
+  }
+
+  #read(host: string): number | null {
+    try {
+      const row = this.#select.get(host) as unknown as [number] | undefined
+      return row?.[0] ?? 0
+    } catch {
+      return null
+    }
   }
 
   noteTls(host: string, atMs: number): void {

@@ -45,6 +45,7 @@ export class StoreClient implements QueueStore {
       this.#connection.requestInTurn(
         (to, scratch, id) => writeAccept(to, scratch, id, message),
         reply => {
+          if (reply.kind === 'failed' && reply.isContentBad) this.#leaveSegments(message)
           this.#answered(message)
           if (reply.kind === 'stored') resolve({ kind: 'stored', key: reply.key })
           else resolve({ kind: 'failed', why: 'why' in reply ? reply.why : reply.kind })
@@ -70,6 +71,12 @@ export class StoreClient implements QueueStore {
   /** Its extents are in the store's book, or never will be: the spool need not keep their segment open. */
   #answered(message: NewMessage): void {
     if (message.content.kind === 'segments') this.#spool.release(message.content.extents)
+  }
+
+  /** The disk refused what lies in them: the next contents go elsewhere. */
+  #leaveSegments(message: NewMessage): void {
+    if (message.content.kind !== 'segments') return
+    for (const extent of message.content.extents) this.#spool.leaveSegment(extent.segment)
   }
 
   lease(request: LeaseRequest): Promise<LeasedMessage[]> {

@@ -35,6 +35,7 @@ export class ControlCalls {
       prune: (beforeMs: number, limit: number) =>
         group.runControl(() => writer.events.prune(beforeMs, limit)),
       sweep: () => writer.segments.sweep(),
+      probe: (nowMs: number) => group.runControl(() => writer.probe(nowMs)),
       commitFacts: () => group.samples.take(),
       threadCpu: () => process.threadCpuUsage(),
     }

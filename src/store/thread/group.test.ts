@@ -70,7 +70,7 @@ function delivered(id: number, messageKey: number): Request {
 
 test('on a full disk only what does not fit fails, and the store goes on when there is room again', t => {
   const writer = open(t)
-  const group = new GroupCommitter(writer, () => assert.fail('a full disk is not the end'))
+  const group = new GroupCommitter(writer, { onFatal: () => assert.fail('a full disk is not the end') })
   const pages = Number(writer.db.pragma('page_count'))
   writer.db.exec(`PRAGMA max_page_count = ${pages + 20}`)
   const replies = group.run([
@@ -95,7 +95,7 @@ test('when syncing a segment fails, messages in it fail from then on and others 
   const dir = segmentDir(join(writer.db.path, '..'))
   for (const segment of [1, 2]) writeFileSync(segmentPath(dir, segment), 'content')
   const extents = (segment: number): Buffer => packExtents([{ segment, offsetBytes: 0, sizeBytes: 7 }])
-  const group = new GroupCommitter(writer, () => assert.fail('the database is well'))
+  const group = new GroupCommitter(writer, { onFatal: () => assert.fail('the database is well') })
   const replies = group.run([accept(1, message(null, extents(1))), accept(2, message(Buffer.from('x')))])
   assert.deepEqual(kinds(replies), ['failed', 'stored'])
   isBroken = false
@@ -103,10 +103,45 @@ test('when syncing a segment fails, messages in it fail from then on and others 
   assert.deepEqual(kinds(later), ['failed', 'stored'])
 })
 
+test('what cannot be deleted after a commit does not undo it: the answer is what is on disk', t => {
+  const writer = open(t)
+  const dir = segmentDir(join(writer.db.path, '..'))
+  writeFileSync(segmentPath(dir, 1), 'content')
+  const group = new GroupCommitter(writer, { onFatal: () => assert.fail('the database is well') })
+  const one = message(null, packExtents([{ segment: 1, offsetBytes: 0, sizeBytes: 7 }]))
+  const [stored] = group.run([accept(1, one), { kind: 'sealed', id: 0, segment: 1 }])
+  // Nobody can look into the folder now, as when no descriptor is left.
+  rmSync(dir, { recursive: true })
+  const replies = group.run([
+    accept(2, message(Buffer.from('x'))),
+    delivered(3, (stored as { key: number }).key),
+  ])
+  assert.deepEqual(kinds(replies), ['stored', 'settled'])
+})
+
+test('refused commits are told with their reason, and the first one that writes again ends that', t => {
+  const told: (string | null)[] = []
+  const writer = open(t)
+  const group = new GroupCommitter(writer, {
+    onFatal: () => assert.fail('a full disk is not the end'),
+    onRefusing: why => void told.push(why),
+  })
+  const pages = Number(writer.db.pragma('page_count'))
+  writer.db.exec(`PRAGMA max_page_count = ${pages + 2}`)
+  group.run([accept(1, message(Buffer.alloc(200_000)))])
+  // Nothing is due: this commit writes nothing, and so says nothing.
+  group.run([{ kind: 'lease', id: 2, recipientsMax: 10, nowMs: 1 }])
+  assert.equal(told.length, 1)
+  assert.match(told[0] ?? '', /no space left/)
+  writer.db.exec('PRAGMA max_page_count = 100000')
+  group.run([accept(3, message(Buffer.alloc(200_000)))])
+  assert.equal(told.at(-1), null)
+})
+
 test('after a damaged page the store is not used again: it says so once, and everything fails at once', t => {
   const told: string[] = []
   const writer = open(t)
-  const group = new GroupCommitter(writer, error => told.push(error.code))
+  const group = new GroupCommitter(writer, { onFatal: error => void told.push(error.code) })
   writer.db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
   const path = databasePath(join(writer.db.path, '..'))
   const sizeBytes = statSync(path).size

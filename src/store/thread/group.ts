@@ -4,7 +4,8 @@
 // 2. BEGIN; apply every operation in order; COMMIT (fsync).
 // 3. When anything fails, roll back and try each operation once in a transaction of its own, so that one bad message or
 //    a disk that is nearly full does not fail the others.
-// 4. After a failed fsync or a damaged page the connection is not used again: this group and all later ones fail at
+// 4. What follows a COMMIT (segments freed) cannot undo it: a fault there must not fail what is on disk.
+// 5. After a failed fsync or a damaged page the connection is not used again: this group and all later ones fail at
 //    once, `onFatal` is told, and the process is expected to end and start anew from what is on disk.
 
 import { isPassingCode, type PackedStoreError, packError } from '../errors.ts'
@@ -20,15 +21,29 @@ interface Effects {
   readonly freed: Buffer[]
 }
 
+/** Told about the disk, for log and readiness. */
+export interface CommitObserver {
+  /** The store cannot go on; told once. */
+  onFatal(error: PackedStoreError): void
+  /** Commits are refused now, with the reason; null: they succeed again. */
+  onRefusing?(why: string | null): void
+  /** A commit took longer than {@link slowCommitMs}. */
+  onSlow?(tookMs: number): void
+}
+
+/** From here on a commit is worth a line in the log. */
+const slowCommitMs = 1000
+
 export class GroupCommitter {
   readonly #writer: StoreWriter
-  readonly #onFatal: (error: PackedStoreError) => void
+  readonly #observer: CommitObserver
   readonly samples: CommitSamples = new CommitSamples()
   #broken: PackedStoreError | null = null
+  #refusing: string | null = null
 
-  constructor(writer: StoreWriter, onFatal: (error: PackedStoreError) => void) {
+  constructor(writer: StoreWriter, observer: CommitObserver) {
     this.#writer = writer
-    this.#onFatal = onFatal
+    this.#observer = observer
   }
 
   /** Why the store is broken; null while it is not. */
@@ -55,7 +70,9 @@ export class GroupCommitter {
   runControl<T>(work: () => T): T {
     if (this.#broken !== null) throw new Error(this.#broken.message)
     try {
-      return this.#writer.transaction(work)
+      const result = this.#writer.transaction(work)
+      this.#setRefusing(null)
+      return result
     } catch (error) {
       this.#note(error)
       throw error
@@ -70,9 +87,16 @@ export class GroupCommitter {
   #note(error: unknown): void {
     this.samples.addFailure()
     const packed = packError(error)
+    if (isPassingCode(packed.code)) this.#setRefusing(packed.message)
     if (!packed.isFatal || this.#broken !== null) return
     this.#broken = packed
-    this.#onFatal(packed)
+    this.#observer.onFatal(packed)
+  }
+
+  #setRefusing(why: string | null): void {
+    if (why === this.#refusing) return
+    this.#refusing = why
+    this.#observer.onRefusing?.(why)
   }
 
   #alone(request: Request, distrusted: ReadonlySet<number>, groupError: unknown): Reply | null {
@@ -91,7 +115,10 @@ export class GroupCommitter {
     const apply = (): (Reply | null)[] => requests.map(request => this.#apply(request, distrusted, effects))
     const startedMs = performance.now()
     const replies = this.#writer.transaction(apply)
-    this.samples.add(performance.now() - startedMs, requests.length)
+    const tookMs = performance.now() - startedMs
+    this.samples.add(tookMs, requests.length)
+    if (tookMs >= slowCommitMs) this.#observer.onSlow?.(tookMs)
+    if (this.#refusing !== null && replies.some(hasWritten)) this.#setRefusing(null)
     for (const extents of effects.added) this.#writer.segments.add(unpackExtents(extents))
     this.release(effects.freed)
     return replies
@@ -101,7 +128,8 @@ export class GroupCommitter {
     const { id } = request
     switch (request.kind) {
       case 'accept':
-        if (isIn(request.message, distrusted)) return failure(request, 'the disk refused the content', false)
+        if (isIn(request.message, distrusted))
+          return { kind: 'failed', id, why: 'the disk refused the content', isContentBad: true }
         return { kind: 'stored', id, key: this.#insert(request.message, effects) }
       case 'settle': {
         const { batch } = request
@@ -153,11 +181,24 @@ export class GroupCommitter {
       if (request.kind === 'accept') name(request.message)
       else if (request.kind === 'settle') request.batch.messages.forEach(name)
     }
-    return named === null ? nothing : this.#writer.segments.sync(named)
+    if (named === null) return nothing
+    const failed = this.#writer.segments.sync(named)
+    if (failed.size > 0) this.#setRefusing('a segment with large contents could not be synced')
+    return failed
   }
 }
 
 const nothing: ReadonlySet<number> = new Set()
+
+/** A commit without a write (nothing was due) says nothing about the disk. */
+function hasWritten(reply: Reply | null): boolean {
+  if (reply === null) return false
+  return (
+    reply.kind === 'stored' ||
+    reply.kind === 'settled' ||
+    (reply.kind === 'leased' && reply.messages.length > 0)
+  )
+}
 
 function isIn(message: RawMessage, distrusted: ReadonlySet<number>): boolean {
   if (message.extents === null || distrusted.size === 0) return false
@@ -167,7 +208,7 @@ function isIn(message: RawMessage, distrusted: ReadonlySet<number>): boolean {
 function failure(request: Request, why: string, isPassing: boolean): Reply | null {
   switch (request.kind) {
     case 'accept':
-      return { kind: 'failed', id: request.id, why }
+      return { kind: 'failed', id: request.id, why, isContentBad: false }
     case 'settle':
     case 'lease':
       return { kind: 'broken', id: request.id, why, isPassing }

@@ -36,6 +36,8 @@ export interface ThreadStore extends AsyncDisposable {
   readonly control: ControlClient
   /** Commits since the last call, for metrics. */
   commitFacts(): Promise<CommitFacts>
+  /** One small commit: rejects while the disk refuses. */
+  probe(): Promise<void>
   /** CPU time of the store thread so far, in microseconds. */
   storeCpu(): Promise<NodeJS.CpuUsage>
 }
@@ -76,6 +78,7 @@ export function openThreadStore(options: ThreadStoreOptions): ThreadStore {
     accountStore: new AccountClient(connection),
     control: new ControlClient(connection, new QueueReader(db)),
     commitFacts: () => connection.call('commitFacts', []) as Promise<CommitFacts>,
+    probe: async () => void (await connection.call('probe', [nowMs()])),
     storeCpu: () => connection.call('threadCpu', []) as Promise<NodeJS.CpuUsage>,
     async [Symbol.asyncDispose](): Promise<void> {
       await spool.close()

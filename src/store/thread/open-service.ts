@@ -1,9 +1,8 @@
 // Puts writer, group commit and service together: the same in the store thread and in-process.
 
-import type { PackedStoreError } from '../errors.ts'
 import { StoreWriter, type WriterOptions } from '../sqlite/writer.ts'
 import { ControlCalls } from './control-calls.ts'
-import { GroupCommitter } from './group.ts'
+import { type CommitObserver, GroupCommitter } from './group.ts'
 import { StoreService } from './service.ts'
 
 /** See WriterOptions. */
@@ -15,10 +14,10 @@ export interface OpenedStore {
   readonly close: () => void
 }
 
-/** Opens the data folder and serves it. Throws StoreError. @param onFatal told once, when the process should end. */
-export function openService(options: StoreOptions, onFatal: (error: PackedStoreError) => void): OpenedStore {
+/** Opens the data folder and serves it. Throws StoreError. */
+export function openService(options: StoreOptions, observer: CommitObserver): OpenedStore {
   const writer = StoreWriter.open(options)
-  const group = new GroupCommitter(writer, onFatal)
+  const group = new GroupCommitter(writer, observer)
   const service = new StoreService(group, new ControlCalls(writer, group))
   return {
     service,

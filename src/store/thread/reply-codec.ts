@@ -13,7 +13,8 @@ const rets = ['', 'FULL', 'HDRS'] as const
 /** One answer of a packet. */
 export type Reply =
   | { readonly kind: 'stored'; readonly id: number; readonly key: number }
-  | { readonly kind: 'failed'; readonly id: number; readonly why: string }
+  /** `isContentBad`: its segment must get no more contents. */
+  | { readonly kind: 'failed'; readonly id: number; readonly why: string; readonly isContentBad: boolean }
   | { readonly kind: 'settled'; readonly id: number }
   /** A settlement or lease was not done; `isPassing`: it may be later. */
   | { readonly kind: 'broken'; readonly id: number; readonly why: string; readonly isPassing: boolean }
@@ -29,6 +30,7 @@ export function writeReply(to: PackWriter, reply: Reply): void {
       return
     case 'failed':
       to.string(reply.why)
+      to.u8(reply.isContentBad ? 1 : 0)
       return
     case 'broken':
       to.string(reply.why)
@@ -60,7 +62,7 @@ export function readReplies(packet: ArrayBuffer): Reply[] {
         replies.push({ kind: 'stored', id, key: from.number() })
         break
       case kinds.failed:
-        replies.push({ kind: 'failed', id, why: from.string() })
+        replies.push({ kind: 'failed', id, why: from.string(), isContentBad: from.u8() === 1 })
         break
       case kinds.settled:
         replies.push({ kind: 'settled', id })

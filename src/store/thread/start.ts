@@ -4,6 +4,7 @@
 
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import { type PackedStoreError, StoreError, unpackError } from '../errors.ts'
+import type { CommitObserver } from './group.ts'
 import { openService, type StoreOptions } from './open-service.ts'
 
 /** What the main thread tells the store thread. */
@@ -14,6 +15,8 @@ export type FromWorker =
   | { readonly kind: 'ready' }
   | { readonly kind: 'failed'; readonly error: PackedStoreError }
   | { readonly kind: 'fatal'; readonly error: PackedStoreError }
+  | { readonly kind: 'refusing'; readonly why: string | null }
+  | { readonly kind: 'slow'; readonly tookMs: number }
   | { readonly kind: 'closed' }
 
 /** A running store. */
@@ -26,8 +29,11 @@ export interface StoreHost extends AsyncDisposable {
   close(): Promise<void>
 }
 
+/** Told how the disk does. */
+export type StoreWatch = Pick<CommitObserver, 'onRefusing' | 'onSlow'>
+
 /** Starts the store thread. Rejects with StoreError when the data folder cannot be used. */
-export async function startStoreThread(options: StoreOptions): Promise<StoreHost> {
+export async function startStoreThread(options: StoreOptions, watch: StoreWatch = {}): Promise<StoreHost> {
   const worker = new Worker(new URL(workerFile(import.meta.url), import.meta.url), {
     workerData: options,
     name: 'store',
@@ -39,6 +45,8 @@ export async function startStoreThread(options: StoreOptions): Promise<StoreHost
     if (message.kind === 'ready') ready.resolve()
     else if (message.kind === 'closed') closed.resolve()
     else if (message.kind === 'failed') ready.reject(unpackError(message.error))
+    else if (message.kind === 'refusing') watch.onRefusing?.(message.why)
+    else if (message.kind === 'slow') watch.onSlow?.(message.tookMs)
     else failed.resolve(unpackError(message.error))
   })
   const onEnd = (error: Error | null): void => {
@@ -78,7 +86,7 @@ function workerFile(ownUrl: string): string {
 /** Opens the store in the calling thread, behind the same ports. Throws StoreError when the data folder cannot be used. */
 export function startStoreInProcess(options: StoreOptions): StoreHost {
   const failed = Promise.withResolvers<StoreError>()
-  const opened = openService(options, error => failed.resolve(unpackError(error)))
+  const opened = openService(options, { onFatal: error => failed.resolve(unpackError(error)) })
   const close = async (): Promise<void> => opened.close()
   return {
     failed: failed.promise,

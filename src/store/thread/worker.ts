@@ -1,6 +1,6 @@
 // Entry of the store thread. Opens the writer, says so, then serves every port it is handed.
 //
-// Talks to the main thread about its life only (ready, failed, connect, close, fatal); requests come through the ports.
+// Talks to the main thread about its life only (ready, failed, connect, close, fatal, refusing, slow); requests come through the ports.
 
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { packError } from '../errors.ts'
@@ -15,7 +15,11 @@ function serve(main: MessagePort, options: StoreOptions): void {
   const say = (message: FromWorker): void => main.postMessage(message)
   let opened: OpenedStore
   try {
-    opened = openService(options, error => say({ kind: 'fatal', error }))
+    opened = openService(options, {
+      onFatal: error => say({ kind: 'fatal', error }),
+      onRefusing: why => say({ kind: 'refusing', why }),
+      onSlow: tookMs => say({ kind: 'slow', tookMs }),
+    })
   } catch (error) {
     say({ kind: 'failed', error: packError(error) })
     main.close()

@@ -106,6 +106,7 @@ export class Relay {
         room: new Room({
           recipientsMax: delivery.readyRecipientsMax,
           contentBytesMax: delivery.readyContentBytesMax,
+          changedBytesMax: delivery.readyContentBytesMax,
         }),
         sink: new DeliveryWatch(this.#settler, this.#log, this.#metrics),
         content: this.#store.queue,

@@ -110,6 +110,42 @@ test('a message that cannot be signed again is deferred, not sent unsigned', asy
   await harness.close()
 })
 
+test('while the room for changed contents is used up a further one is deferred, and there is room again afterwards', async () => {
+  let answer = (): void => {}
+  const answered = new Promise<void>(resolve => {
+    answer = resolve
+  })
+  let isHeld = true
+  await using mx = await startReceiver({
+    ...plainPeer,
+    onEnd: async () => {
+      if (isHeld) await answered
+      return '250 2.0.0 ok'
+    },
+  })
+  const harness = new Harness(mx.port, { readyContentBytesMax: 500 })
+  harness.plans.set('b.test', plan)
+  harness.send(['one@b.test'], { text: eightBit, isEightBit: true })
+  while (!mx.commands.includes('DATA')) await new Promise(resolve => setImmediate(resolve))
+  harness.send(['two@b.test'], { text: eightBit, isEightBit: true })
+  await harness.settledCount(1)
+  const { outcome } = harness.settled[0]!.facts
+  assert.deepEqual(
+    [outcome.kind, outcome.enhancedCode, outcome.scope],
+    ['deferred', '4.3.1', 'configuration'],
+  )
+  isHeld = false
+  answer()
+  await harness.settledCount(2)
+  harness.send(['three@b.test'], { text: eightBit, isEightBit: true })
+  await harness.settledCount(3)
+  assert.deepEqual(
+    harness.settled.slice(1).map(one => one.facts.outcome.kind),
+    ['delivered', 'delivered'],
+  )
+  await harness.close()
+})
+
 test('a multipart/signed message is bounced with 5.6.3 instead of being broken', async () => {
   await using mx = await startReceiver(plainPeer)
   const harness = new Harness(mx.port)

@@ -5,7 +5,7 @@
 // - no SMTPUTF8: a UTF-8 local part bounces its recipient, a UTF-8 reverse-path or header bounces all, 5.6.7
 //   (RFC 6531 §3.2); domains are A-labels already. Whatever needs no SMTPUTF8 goes without it.
 // - no 8BITMIME and an 8-bit content: re-encoded and signed again (RFC 6152 §3); 5.6.3 when that cannot be.
-// The changed content is made once for a message in hand.
+// The changed content is made once for a message in hand. It must be whole in memory, so the room for it is bounded.
 
 import { isAscii } from 'node:buffer'
 import { reencodeSteps, runInSlices } from '../protocol/mail/index.ts'
@@ -31,6 +31,17 @@ export interface Adapted {
   readonly isSmtpUtf8: boolean
 }
 
+/** Bounds how much of changed contents is in memory; the engine gives back what a message took when it is done. */
+export interface ChangedRoom {
+  takeChanged(bytes: number): boolean
+}
+
+interface AdaptPorts {
+  readonly content: ContentReader
+  readonly resigner: Resigner
+  readonly room: ChangedRoom
+}
+
 const headerBytesMax = 256 * 1024
 
 /** True when the message cannot go to this peer just as it is. Cheap: asked for every batch. */
@@ -47,7 +58,7 @@ export async function adapt(
   batch: DeliveryBatch,
   recipients: readonly LeasedRecipient[],
   peer: PeerCapabilities,
-  ports: { readonly content: ContentReader; readonly resigner: Resigner },
+  ports: AdaptPorts,
 ): Promise<Adapted> {
   const { message } = batch
   const plain = { parts: null, isEightBit: message.isEightBit, isSmtpUtf8: message.isSmtpUtf8 }
@@ -84,9 +95,13 @@ export async function adapt(
 }
 
 async function makeSevenBit(
-  { message, content }: DeliveryBatch,
-  ports: { readonly content: ContentReader; readonly resigner: Resigner },
+  { message, content, inHand }: DeliveryBatch,
+  ports: AdaptPorts,
 ): Promise<ChangedContent> {
+  // The old content and the new one: text grows to three times its size, attachments stay as they are.
+  const bytes = message.content.sizeBytes * 2
+  if (!ports.room.takeChanged(bytes)) return { kind: 'failure', failure: localFailures.noRoomToEncode() }
+  inHand.changedBytes = bytes
   try {
     const whole = await wholeContent(message, content, ports.content)
     if (whole === null) return { kind: 'failure', failure: localFailures.contentGone() }

@@ -12,7 +12,7 @@
 import type { Clock } from '../base/index.ts'
 import type { SmtpTransaction, TransactionContent, TransactionResult } from '../protocol/smtp/client/index.ts'
 import type { LeasedRecipient } from '../queue/index.ts'
-import { type Adapted, adapt, needsAdapting } from './adapt.ts'
+import { type Adapted, adapt, type ChangedRoom, needsAdapting } from './adapt.ts'
 import type { Connection } from './connection.ts'
 import { type ContentReader, contentFromStore, contentInMemory } from './content.ts'
 import type { DeliveryBatch } from './delivery-batch.ts'
@@ -31,6 +31,7 @@ export interface AttemptResult extends ReadResults {
 export interface AttemptPorts {
   readonly content: ContentReader
   readonly resigner: Resigner
+  readonly room: ChangedRoom
   readonly marks: EndOfDataMarks
   readonly clock: Clock
   /** A mark that could not be written. */

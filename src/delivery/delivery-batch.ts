@@ -13,6 +13,8 @@ export interface InHand {
   readonly contentBytes: number
   /** The content as changed for peers without 8BITMIME, once made. */
   sevenBit: Promise<ChangedContent> | null
+  /** Bytes that the changed content was given room for. */
+  changedBytes: number
 }
 
 /** What ready queues of delivery hold. */

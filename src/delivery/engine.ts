@@ -188,7 +188,7 @@ export class DeliveryEngine implements SmtpTicking {
     let contentBytes = 0
     if (content !== null) for (const part of content) contentBytes += part.length
     this.#ports.room.take(recipients.length, contentBytes)
-    const inHand: InHand = { open: recipients.length, contentBytes, sevenBit: null }
+    const inHand: InHand = { open: recipients.length, contentBytes, sevenBit: null, changedBytes: 0 }
     const readyAtMs = this.#ports.clock.monotonicMs()
     const common = { message, content, inHand, reruns: 0, readyAtMs }
     if (this.#isDraining) {
@@ -408,7 +408,9 @@ export class DeliveryEngine implements SmtpTicking {
   #released(batch: DeliveryBatch, count: number): void {
     const { inHand } = batch
     inHand.open -= count
-    this.#ports.room.release(count, inHand.open === 0 ? inHand.contentBytes : 0)
+    const isLast = inHand.open === 0
+    this.#ports.room.release(count, isLast ? inHand.contentBytes : 0)
+    if (isLast && inHand.changedBytes > 0) this.#ports.room.releaseChanged(inHand.changedBytes)
     this.#quiet()
   }
 

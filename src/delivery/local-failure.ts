@@ -55,6 +55,15 @@ export const localFailures = {
       'content',
       `the recipient's server takes no 8-bit content and this one cannot be re-encoded: ${why}`,
     ),
+  noRoomToEncode: (): LocalFailure =>
+    failure(
+      451,
+      '4.3.1',
+      'queue',
+      'other',
+      'configuration',
+      "the recipient's server takes no 8-bit content, and too many large messages are being re-encoded for such servers now",
+    ),
   cannotSign: (): LocalFailure =>
     failure(
       451,

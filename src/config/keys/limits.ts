@@ -179,7 +179,7 @@ export const limitKeys: Keys<LimitsConfig> = {
   readyQueueSizeBytes: sizeKey(
     {
       name: 'ready_queue_size',
-      text: 'Content that is held in memory for the ready queue, all threads together; the rest is read again when its turn comes.',
+      text: 'Content that is held in memory for the ready queue, all threads together; the rest is read again when its turn comes. So much again may be contents that are re-encoded for servers without 8BITMIME.',
       fallback: '64MiB',
       reason: 'Memory does not grow with the queue.',
       since,

@@ -66,7 +66,11 @@ export class Harness {
       retry: { intervalsMs: [60_000] },
       ...options,
     }
-    this.room = new Room({ recipientsMax: all.readyRecipientsMax, contentBytesMax: all.readyContentBytesMax })
+    this.room = new Room({
+      recipientsMax: all.readyRecipientsMax,
+      contentBytesMax: all.readyContentBytesMax,
+      changedBytesMax: all.readyContentBytesMax,
+    })
     this.engine = new DeliveryEngine({ ...this.#ports(), ...ports }, all)
   }
 

@@ -138,7 +138,7 @@ test('a queue agrees with an array whatever goes in and out of it', () => {
 })
 
 test('there is no room once recipients or bytes are used up, and again when they are let go', () => {
-  const room = new Room({ recipientsMax: 10, contentBytesMax: 100 })
+  const room = new Room({ recipientsMax: 10, contentBytesMax: 100, changedBytesMax: 100 })
   assert.ok(room.fits(10, 100))
   assert.ok(!room.fits(11, 0) && !room.fits(1, 101))
   room.take(4, 100)

@@ -8,6 +8,8 @@ export interface RoomOptions {
   readonly recipientsMax: number
   /** Bytes of content held in memory for them. */
   readonly contentBytesMax: number
+  /** Bytes of contents that were changed for servers that lack an extension. */
+  readonly changedBytesMax: number
 }
 
 /** The counters. */
@@ -15,6 +17,7 @@ export class Room {
   readonly #options: RoomOptions
   #recipients = 0
   #contentBytes = 0
+  #changedBytes = 0
 
   constructor(options: RoomOptions) {
     this.#options = options
@@ -50,5 +53,20 @@ export class Room {
   release(recipients: number, contentBytes: number): void {
     this.#recipients -= recipients
     this.#contentBytes -= contentBytes
+  }
+
+  /**
+   * Room for a changed content, which must be whole in memory while it is sent; false when there is none now. A single
+   * one always fits, so that the largest message can go.
+   */
+  takeChanged(bytes: number): boolean {
+    const { changedBytesMax } = this.#options
+    if (this.#changedBytes > 0 && this.#changedBytes + bytes > changedBytesMax) return false
+    this.#changedBytes += bytes
+    return true
+  }
+
+  releaseChanged(bytes: number): void {
+    this.#changedBytes -= bytes
   }
 }

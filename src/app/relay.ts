@@ -167,13 +167,13 @@ export class Relay {
     return new Listener(
       {
         guard,
-        startSession: (socket, ended) => {
+        startSession: (socket, ended, admit) => {
           sessionsOpened.inc()
           this.#metrics.sessionsOpen.add(1)
           const { door, direct, proxied, isProxy } = current()
           const options = isProxy(socket.remoteAddress ?? '') ? proxied : direct
           const session = new SubmissionSession(
-            { accounts: store.accounts, authenticator, submitter, observer: watch },
+            { accounts: store.accounts, authenticator, submitter, observer: watch, admit },
             door,
           )
           const observer = {

@@ -23,8 +23,15 @@ export interface RunningSession {
 
 export interface ListenerPorts {
   readonly guard: AddressGuard
-  /** Builds engine and handler round an accepted socket; `ended` must be called once at its end. */
-  startSession(socket: net.Socket, ended: () => void): RunningSession
+  /**
+   * Builds engine and handler round an accepted socket. `ended` must be called once at its end; `admit` once before the
+   * greeting, with the client's address, which may come from a proxy's header: a refusal ends the session.
+   */
+  startSession(
+    socket: net.Socket,
+    ended: () => void,
+    admit: (clientAddress: string) => Refusal | null,
+  ): RunningSession
   refusedConnection(refusal: Refusal, clientAddress: string): void
 }
 
@@ -34,7 +41,7 @@ export interface ListenerOptions {
   readonly port: number
   /** Clients of networks that the listener names: no bounds per address. */
   isExempt(clientAddress: string): boolean
-  /** The address of a proxy whose header names the real client: bounds per address are left to it. */
+  /** The address of a proxy whose header names the real client: bounds per address count for that one. */
   isProxy(address: string): boolean
   /** Sessions at once in this thread, over all listeners. */
   readonly sessionsMax: number
@@ -94,10 +101,21 @@ export class Listener {
       this.#turnAway(socket, refusal, address)
       return
     }
-    const session = this.#ports.startSession(socket, () => {
+    let counted = isExempt ? null : address
+    const ended = (): void => {
       this.#sessions.delete(session)
-      if (!isExempt) this.#ports.guard.leave(address)
-    })
+      if (counted !== null) this.#ports.guard.leave(counted)
+    }
+    const admit = (clientAddress: string): Refusal | null => {
+      // Without a proxy it was counted above; a proxy that speaks for itself (a health check) names no client.
+      if (!options.isProxy(address) || options.isProxy(clientAddress)) return null
+      if (options.isExempt(clientAddress)) return null
+      const refused = this.#ports.guard.enter(clientAddress)
+      if (refused === null) counted = clientAddress
+      else this.#ports.refusedConnection(refused, clientAddress)
+      return refused
+    }
+    const session = this.#ports.startSession(socket, ended, admit)
     this.#sessions.add(session)
   }
 

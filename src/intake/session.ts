@@ -59,6 +59,8 @@ export interface SessionPorts {
   readonly authenticator: Authenticator
   readonly submitter: Submitter
   readonly observer: DoorObserver
+  /** The bounds of the client's address, asked once it is known. */
+  admit(clientAddress: string): Refusal | null
 }
 
 const okSender = smtpReply(250, '2.1.0', 'Sender ok')
@@ -84,10 +86,11 @@ export class SubmissionSession implements SmtpSessionHandler {
     this.#door = door
   }
 
-  open(session: SmtpSessionFacts): null {
+  open(session: SmtpSessionFacts): SmtpReply | null {
     this.#facts = session
     this.#isInNetworks = this.#door.isInNetworks(session.clientAddress)
-    return null
+    const refusal = this.#ports.admit(session.clientAddress)
+    return refusal === null ? null : refusalReply(refusal)
   }
 
   async authenticate(credentials: SaslCredentials): Promise<SmtpReply> {

@@ -116,6 +116,8 @@ export interface ShownEvent {
   readonly recipientId: string | null
   readonly account: string | null
   readonly forwardPath?: string
+  /** Of `accepted`: all recipients. */
+  readonly forwardPaths?: readonly string[]
   readonly attempt?: number
   readonly nextAttemptAt?: string | null
   readonly outcome?: ShownOutcome

@@ -25,9 +25,9 @@ import {
   type Sent,
   type Trouble,
 } from './support/client-programs.ts'
+import { changed, filledIn, pagesFolder, readSendPage } from './support/config-page.ts'
 import type { KeyRecords } from './support/judges.ts'
 import { needs } from './support/needs.ts'
-import { changed, filledIn, pagesFolder, readSendPage } from './support/send-page.ts'
 import { assertMail, writeMail } from './support/submitted-mail.ts'
 
 const doors: readonly Door[] = ['starttls', 'implicit']

@@ -7,9 +7,10 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { queuedId, SmtpClient } from '../scenario/support/client.ts'
-import { House, message, type ShownEvent, waitForAll } from '../scenario/support/house.ts'
+import { House, message, type Ports, type ShownEvent, waitForAll } from '../scenario/support/house.ts'
 import { Receiver } from '../scenario/support/receiver.ts'
 import { freePort, isListening, Program, Scratch } from '../support/peers/index.ts'
+import { type ConfigPage, changed, filledIn, readPage } from './support/config-page.ts'
 import { needs } from './support/needs.ts'
 
 /** HAProxy connects from here; only this address may say who a client is. */
@@ -17,59 +18,64 @@ const balancer = '127.0.7.1'
 /** Sends to the relay door without login; no bounds for its address. */
 const printer = '127.0.7.20'
 const connectionsMax = 2
-const versions = ['v1', 'v2'] as const
 
-type Front = 'v1' | 'v2' | 'implicit' | 'relay'
-type Fronts = Readonly<Record<Front, number>>
+/** Ports of HAProxy's `listen` sections; `submission` speaks version 2 of the header. */
+interface Fronts {
+  readonly submission: number
+  readonly submissions: number
+  readonly relay: number
+}
 
 interface Stage {
   readonly house: House
   readonly fronts: Fronts
+  /** In front of the submissions door, with version 1. */
+  readonly old: Fronts
 }
 
 async function openStage(owned: AsyncDisposableStack): Promise<Stage> {
+  const page = await readPage(join(import.meta.dirname, '../../docs/operating/haproxy.md'))
   const receiver = owned.use(await Receiver.start())
   // Bounds are shared out among threads; with one of them they can be counted.
   const top = 'relay_threads = 1\n'
   const limits = `[limits]\nconnections_per_address = ${connectionsMax}\n`
-  const proxied = `proxy_protocol = ["${balancer}"]`
+  const named = (page.files.get('postrider.toml') ?? '').replace('192.0.2.10', balancer)
   const house = owned.use(
     await House.open(`${top}${receiver.route}${limits}`, {
-      relay: `${proxied}\nnetworks = ["${printer}"]\naccount = "acme"`,
-      submission: proxied,
+      relay: `${named}networks = ["${printer}"]\naccount = "acme"`,
+      submission: named,
     }),
   )
-  const { folder, fronts } = {
-    folder: owned.use(await Scratch.create('haproxy')).path,
-    fronts: await freePorts(),
-  }
-  const { submission, submissions, relay } = house.ports
-  const toSubmission = `127.0.0.1:${submission} source ${balancer}`
-  const listen = (front: Front, ...lines: readonly string[]): string =>
-    [`listen ${front}`, `bind 127.0.0.1:${fronts[front]}`, ...lines].join('\n  ')
-  const configuration = [
-    'defaults\n  mode tcp\n  timeout connect 10s\n  timeout client 1m\n  timeout server 1m',
-    listen('v1', `server postrider ${toSubmission} send-proxy`),
-    // One check that fails takes the server away.
-    listen(
-      'v2',
-      'option smtpchk EHLO balancer.example',
-      `server postrider ${toSubmission} send-proxy-v2 check check-send-proxy inter 50ms fall 1`,
-    ),
-    listen('implicit', `server postrider 127.0.0.1:${submissions} source ${balancer} send-proxy-v2`),
-    listen('relay', `server postrider 127.0.0.1:${relay} source ${balancer} send-proxy-v2`),
-  ]
+  const fronts = await startHaproxy(owned, page, house.ports)
+  const old = await startHaproxy(owned, changed(page, page.changes.get('version-1') ?? []), house.ports)
+  return { house, fronts, old }
+}
+
+/** HAProxy as its page says, on free ports, connecting from the balancer's address. */
+async function startHaproxy(owned: AsyncDisposableStack, page: ConfigPage, to: Ports): Promise<Fronts> {
+  const { path: folder } = owned.use(await Scratch.create('haproxy'))
+  const fronts = await freePorts()
+  const made = filledIn(page, [
+    [/0\.0\.0\.0:587/g, `127.0.0.1:${fronts.submission}`],
+    [/0\.0\.0\.0:465/g, `127.0.0.1:${fronts.submissions}`],
+    [/0\.0\.0\.0:25/g, `127.0.0.1:${fronts.relay}`],
+    [/192\.0\.2\.25:587/g, `127.0.0.1:${to.submission} source ${balancer}`],
+    [/192\.0\.2\.25:465/g, `127.0.0.1:${to.submissions} source ${balancer}`],
+    [/192\.0\.2\.25:25/g, `127.0.0.1:${to.relay} source ${balancer}`],
+    // Checks more often, and one that fails takes the server away.
+    [/check-send-proxy/g, 'check-send-proxy inter 50ms fall 1'],
+  ])
   const file = join(folder, 'haproxy.cfg')
-  await writeFile(file, `${configuration.join('\n')}\n`)
+  await writeFile(file, made.files.get('haproxy.cfg') ?? '')
   const program = owned.use(
     new Program({ name: 'haproxy', command: '/usr/sbin/haproxy', args: ['-db', '-f', file] }),
   )
   await program.until('a listener', () => isListening('127.0.0.1', fronts.relay))
-  return { house, fronts }
+  return fronts
 }
 
 async function freePorts(): Promise<Fronts> {
-  return { v1: await freePort(), v2: await freePort(), implicit: await freePort(), relay: await freePort() }
+  return { submission: await freePort(), submissions: await freePort(), relay: await freePort() }
 }
 
 /** Sends a message over a connection; gives its `accepted` event. */
@@ -81,7 +87,7 @@ async function accepted(house: House, client: SmtpClient): Promise<ShownEvent> {
 
 /** The first reply, whatever it is, with its connection. */
 async function knock(port: number, localAddress: string): Promise<{ text: string; client: SmtpClient }> {
-  const client = await SmtpClient.open(port, { localAddress })
+  const client = await SmtpClient.open(port, { localAddress, isTls: true })
   return { text: (await client.replyOrEnd())?.text ?? 'closed', client }
 }
 
@@ -100,50 +106,51 @@ const needed = await needs('haproxy')
 
 test('behind HAProxy the client is whom HAProxy names', needed, async context => {
   await using owned = new AsyncDisposableStack()
-  const { house, fronts } = await openStage(owned)
+  const { house, fronts, old } = await openStage(owned)
   const { login } = house
 
-  for (const [index, version] of versions.entries())
+  await context.test('with STARTTLS the event log has its address', async () => {
+    const localAddress = '127.0.8.1'
+    await using client = await SmtpClient.connect(fronts.submission, { localAddress })
+    await client.login(login.username, login.secret)
+    assert.equal((await accepted(house, client)).clientAddress, localAddress)
+  })
+
+  const doors: readonly (readonly [version: string, fronts: Fronts])[] = [
+    ['version 1', old],
+    ['version 2', fronts],
+  ]
+  for (const [index, [version, { submissions }]] of doors.entries()) {
     await context.test(
-      `send-proxy (${version}): STARTTLS and login work, the event log has its address`,
+      `with TLS from the first byte the event log has its address (${version})`,
       async () => {
-        const localAddress = `127.0.8.${index + 1}`
-        await using client = await SmtpClient.connect(fronts[version], { localAddress })
-        await client.login(login.username, login.secret)
+        const localAddress = `127.0.8.${2 + index}`
+        await using client = await SmtpClient.connect(submissions, { localAddress, isTls: true })
+        await client.hello()
+        const token = Buffer.from(`\0${login.username}\0${login.secret}`).toString('base64')
+        assert.equal((await client.command(`AUTH PLAIN ${token}`)).code, 235)
         assert.equal((await accepted(house, client)).clientAddress, localAddress)
       },
     )
 
-  await context.test('the header goes before TLS from the first byte, too', async () => {
-    const localAddress = '127.0.8.3'
-    await using client = await SmtpClient.connect(fronts.implicit, { localAddress, isTls: true })
-    await client.hello()
-    const token = Buffer.from(`\0${login.username}\0${login.secret}`).toString('base64')
-    assert.equal((await client.command(`AUTH PLAIN ${token}`)).code, 235)
-    assert.equal((await accepted(house, client)).clientAddress, localAddress)
-  })
-
-  for (const [index, version] of versions.entries())
     await context.test(`the bound of connections counts for each client (${version})`, async () => {
-      const port = fronts[version]
       const [one, other] = [`127.0.8.${10 + index}`, `127.0.8.${20 + index}`]
       await using held = new AsyncDisposableStack()
-      const first = await letIn(port, one)
-      for (let count = 1; count < connectionsMax; count++) held.use(await letIn(port, one))
-      const { text, client } = await knock(port, one)
+      const first = await letIn(submissions, one)
+      for (let count = 1; count < connectionsMax; count++) held.use(await letIn(submissions, one))
+      const { text, client } = await knock(submissions, one)
       held.use(client)
-      assert.match(
-        text,
-        new RegExp(`^421 4\\.7\\.0 ${one.replaceAll('.', '\\.')} has .*\\[too-many-connections\\]`),
-      )
-      held.use(await letIn(port, other))
+      const named = one.replaceAll('.', '\\.')
+      assert.match(text, new RegExp(`^421 4\\.7\\.0 ${named} has .*\\[too-many-connections\\]`))
+      held.use(await letIn(submissions, other))
       await first[Symbol.asyncDispose]()
-      held.use(await letIn(port, one))
+      held.use(await letIn(submissions, one))
     })
+  }
 
   await context.test('a failed login is logged with the client’s address', async () => {
     const localAddress = '127.0.8.30'
-    await using client = await SmtpClient.connect(fronts.v2, { localAddress })
+    await using client = await SmtpClient.connect(fronts.submission, { localAddress })
     await client.hello()
     await client.startTls()
     const token = Buffer.from(`\0${login.username}\0wrong`).toString('base64')
@@ -173,7 +180,7 @@ test('behind HAProxy the client is whom HAProxy names', needed, async context =>
   await context.test('HAProxy’s own health checks go through, and are bounded by nothing', async () => {
     await using held = new AsyncDisposableStack()
     for (let count = 0; count < 20; count++) {
-      held.use(await SmtpClient.connect(fronts.v2, { localAddress: `127.0.9.${count + 1}` }))
+      held.use(await SmtpClient.connect(fronts.submission, { localAddress: `127.0.9.${count + 1}` }))
       await sleep(50)
     }
     assert.doesNotMatch(house.server.output, new RegExp(`session\\.refused.*${balancer}`))

@@ -5,9 +5,9 @@
 import { access, copyFile, mkdir, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { run, runOrThrow } from '../../support/peers/index.ts'
+import type { Change, ConfigPage } from './config-page.ts'
 import { sendByExim } from './exim-client.ts'
 import { sendByPostfix } from './postfix-client.ts'
-import type { Change, SendPage } from './send-page.ts'
 import type { MailHabit, MailKind } from './submitted-mail.ts'
 
 /** `starttls`: port 587. `implicit`: port 465. */
@@ -19,7 +19,7 @@ export interface Job {
   /** A folder of its own, with the mail in it; the client's home. */
   readonly folder: string
   /** The page with all values filled in. */
-  readonly page: SendPage
+  readonly page: ConfigPage
   /** PEM file of the only authority that the client trusts. */
   readonly authority: string
   readonly from: string

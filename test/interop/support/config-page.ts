@@ -1,10 +1,10 @@
-// A page of docs/start/send-from as the tests run it: its code blocks are the configuration, so that page and test agree.
+// A page of docs as the tests run it: its code blocks are the configuration, so that page and test agree.
 //
 // The word behind a block's language says what it is. `ini .msmtprc` is a file of that name; `sh` is the command that
 // sends, `sh NAME` another one; `diff NAME` is a change to the blocks above: lines with - are replaced by those with +.
 
 import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 
 /** The folder of the pages. */
 export const pagesFolder: string = join(import.meta.dirname, '../../../docs/start/send-from')
@@ -13,7 +13,7 @@ export const pagesFolder: string = join(import.meta.dirname, '../../../docs/star
 export type Change = readonly [before: string, after: string]
 
 /** What a page has one do. */
-export interface SendPage {
+export interface ConfigPage {
   readonly name: string
   /** Files by name. */
   readonly files: ReadonlyMap<string, string>
@@ -25,11 +25,14 @@ export interface SendPage {
 
 const block = /^```(\w+)(?: (\S+))?\n([\s\S]*?)^```$/gm
 
-export async function readSendPage(name: string): Promise<SendPage> {
-  return parseSendPage(name, await readFile(join(pagesFolder, `${name}.md`), 'utf8'))
+/** A page of docs/start/send-from. */
+export function readSendPage(name: string): Promise<ConfigPage> {
+  return readPage(join(pagesFolder, `${name}.md`))
 }
 
-export function parseSendPage(name: string, text: string): SendPage {
+export async function readPage(path: string): Promise<ConfigPage> {
+  const name = basename(path, '.md')
+  const text = await readFile(path, 'utf8')
   const files = new Map<string, string>()
   const commands = new Map<string, string>()
   const changes = new Map<string, readonly Change[]>()
@@ -52,7 +55,7 @@ function stripped(lines = ''): string {
 }
 
 /** The page after changes; throws when a text to be replaced is not there exactly once. */
-export function changed(page: SendPage, changes: readonly Change[]): SendPage {
+export function changed(page: ConfigPage, changes: readonly Change[]): ConfigPage {
   let { files, commands } = page
   for (const [before, after] of changes) {
     let times = 0
@@ -74,9 +77,9 @@ export function changed(page: SendPage, changes: readonly Change[]): SendPage {
 
 /** The page with the example values of all pages replaced; each pair counts wherever it occurs. */
 export function filledIn(
-  page: SendPage,
+  page: ConfigPage,
   values: readonly (readonly [example: RegExp, value: string])[],
-): SendPage {
+): ConfigPage {
   const fill = (text: string): string =>
     values.reduce((filled, [example, value]) => filled.replaceAll(example, () => value), text)
   const all = (blocks: ReadonlyMap<string, string>): ReadonlyMap<string, string> =>

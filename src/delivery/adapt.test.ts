@@ -123,11 +123,13 @@ test('while the room for changed contents is used up a further one is deferred, 
       return '250 2.0.0 ok'
     },
   })
+  await using other = await startReceiver({ ...plainPeer, address: '127.0.0.2', port: mx.port })
   const harness = new Harness(mx.port, { readyContentBytesMax: 500 })
   harness.plans.set('b.test', plan)
+  harness.plans.set('c.test', planOf('c.test', ['mx.c.test', '127.0.0.2']))
   harness.send(['one@b.test'], { text: eightBit, isEightBit: true })
   while (!mx.commands.includes('DATA')) await new Promise(resolve => setImmediate(resolve))
-  harness.send(['two@b.test'], { text: eightBit, isEightBit: true })
+  harness.send(['two@c.test'], { text: eightBit, isEightBit: true })
   await harness.settledCount(1)
   const { outcome } = harness.settled[0]!.facts
   assert.deepEqual(
@@ -137,12 +139,13 @@ test('while the room for changed contents is used up a further one is deferred, 
   isHeld = false
   answer()
   await harness.settledCount(2)
-  harness.send(['three@b.test'], { text: eightBit, isEightBit: true })
+  harness.send(['three@c.test'], { text: eightBit, isEightBit: true })
   await harness.settledCount(3)
   assert.deepEqual(
     harness.settled.slice(1).map(one => one.facts.outcome.kind),
     ['delivered', 'delivered'],
   )
+  assert.equal(other.messages.length, 1)
   await harness.close()
 })
 

@@ -3,7 +3,7 @@
 // Read when a relay thread is built, and all but the resolvers again at a reload. Limits on connections are divided by the threads, so that
 // the configured numbers hold for the whole process.
 
-import { createHash } from 'node:crypto'
+import { constants, createHash } from 'node:crypto'
 import { networkInterfaces } from 'node:os'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import type { Clock } from '../base/index.ts'
@@ -88,7 +88,11 @@ export function deliveryOptionsOf(
 /** Null without authorities of the operator's own: Node's are then in force anyway. */
 function trustOf(tls: TlsMaterial): SecureContext | null {
   if (tls.caPem === '') return null
-  return createSecureContext({ ca: trustedAuthorities(tls), minVersion: 'TLSv1.2' })
+  return createSecureContext({
+    ca: trustedAuthorities(tls),
+    minVersion: 'TLSv1.2',
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
+  })
 }
 
 /** The routes, smarthosts as the operator named them. */

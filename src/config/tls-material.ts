@@ -3,7 +3,7 @@
 // Place on the path: before it; `app` posts the material to each relay thread, which makes its secure context of it.
 // Invariants: certificate and key belong together; a reload that fails leaves the old material in force.
 
-import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
+import { constants, createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { rootCertificates, type SecureContextOptions } from 'node:tls'
@@ -46,12 +46,16 @@ export function loadTlsMaterial(request: TlsRequest): TlsMaterialResult {
   return request.tls === null ? selfSignedMaterial(request) : materialOfFiles(request.tls, request)
 }
 
-/** Options of a server's secure context. The versions before TLS 1.2 are off (RFC 8996). */
+/**
+ * Options of a server's secure context. The versions before TLS 1.2 are off (RFC 8996), and so is renegotiation, which
+ * only costs (RFC 9325 §3.5).
+ */
 export function serverTlsOptions(material: TlsMaterial): SecureContextOptions {
   const options: SecureContextOptions = {
     cert: material.certificatePem,
     key: material.keyPem,
     minVersion: 'TLSv1.2',
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
   }
   return material.caPem === '' ? options : { ...options, ca: material.caPem }
 }

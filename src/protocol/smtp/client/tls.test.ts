@@ -193,3 +193,30 @@ test('a peer with TLS 1.1 only is refused', async () => {
   const result = await failure(connectSmtp(options(peer.port, { tls: { ...trusting, verify: false } })))
   assert.equal(result.stage, 'tls')
 })
+
+test('a peer that asks to negotiate again is told no', async () => {
+  let renegotiated = 0
+  let refused = ''
+  const { promise: over, resolve: end } = Promise.withResolvers<void>()
+  const server = createTlsServer({ ...certificate, maxVersion: 'TLSv1.2' }, (socket: TLSSocket) => {
+    socket.on('error', error => {
+      refused = error.message
+    })
+    socket.on('close', () => end())
+    void (async () => {
+      const peer = new PeerConnection(socket)
+      await welcome(peer, ['PIPELINING'])
+      socket.on('secure', () => renegotiated++)
+      socket.renegotiate({}, () => undefined)
+    })().catch(() => socket.destroy())
+  })
+  servers.push(server)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const connected = await session(port, { tls: { ...trusting, mode: 'implicit' } })
+  await over
+  assert.equal(renegotiated, 0)
+  assert.match(refused, /renegotiation/i)
+  connected.destroy()
+})

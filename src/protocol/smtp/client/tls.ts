@@ -4,6 +4,7 @@
 // Resumption: a resumed connection shows no certificate, and Node checks no name then. So a session ticket travels together
 // with what was found when its certificate was seen, and is not used where that is not enough.
 
+import { constants } from 'node:crypto'
 import { isIP } from 'node:net'
 import type { ConnectionOptions, TLSSocket } from 'node:tls'
 import type { ClientTlsOptions } from './options.ts'
@@ -25,6 +26,8 @@ export function tlsConnectionOptions(options: ClientTlsOptions): ConnectionOptio
     ...(isIP(servername) === 0 ? { servername } : {}),
     rejectUnauthorized: false,
     minVersion: minVersion ?? 'TLSv1.2',
+    // A peer could keep us negotiating for ever (RFC 9325 §3.5).
+    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
     ...(ca === undefined ? {} : { ca: Array.isArray(ca) ? [...ca] : (ca as string | Buffer) }),
     ...(secureContext === undefined ? {} : { secureContext }),
     ...(session === null ? {} : { session: session.ticket }),

@@ -246,6 +246,19 @@ export function queueSuite(name: string, start: StartStore): void {
       assert.equal(leased.length, 105)
     })
 
+    test('an account gets nothing only when there are more accounts than room', async () => {
+      await using opened = await TestStore.open(start)
+      for (const [accountKey, count] of [
+        [1, 2],
+        [2, 2],
+        [3, 1],
+      ] as const)
+        for (let i = 0; i < count; i++)
+          await accepted(opened.line, newMessage({ accountKey, startState: 'scheduled' }))
+      const leased = await opened.line.queue.lease({ recipientsMax: 4, nowMs: startMs })
+      assert.deepEqual(leased.map(one => one.accountKey).sort(), [1, 1, 2, 3])
+    })
+
     test('accounts take turns when a lease has room for one only', async () => {
       await using opened = await TestStore.open(start)
       const store = opened.line

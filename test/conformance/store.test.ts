@@ -18,5 +18,5 @@ for (const [name, start] of implementations) {
   controlSuite(name, start)
   accountsSuite(name, start)
   contentSuite(name, start)
-  queueModelSuite(name, start)
+  queueModelSuite(name, start, start !== startStoreThread)
 }

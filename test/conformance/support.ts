@@ -1,7 +1,7 @@
 // What the store suites share: how an implementation is opened, and messages, settlements and accounts to feed it.
 
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { IdGenerator } from '../../src/base/index.ts'
@@ -28,8 +28,9 @@ export type StartStore = (options: {
 
 /** A store with one line to it, on a folder of its own, that can be stopped and started again. */
 export class TestStore implements AsyncDisposable {
-  readonly dataDir: string
+  dataDir: string
   readonly #start: StartStore
+  readonly #abandoned: string[] = []
   #host: StoreHost | null = null
   #line: ThreadStore | null = null
 
@@ -81,9 +82,22 @@ export class TestStore implements AsyncDisposable {
     await this.start(nowMs)
   }
 
+  /**
+   * Goes on from what a killed process would leave behind: the files as they are at this moment. What has been asked and
+   * not answered may be there or not.
+   */
+  async crash(nowMs: number): Promise<void> {
+    const left = mkdtempSync(join(tmpdir(), 'postrider-store-'))
+    cpSync(this.dataDir, left, { recursive: true })
+    await this.stop()
+    this.#abandoned.push(this.dataDir)
+    this.dataDir = left
+    await this.start(nowMs)
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
-    rmSync(this.dataDir, { recursive: true, force: true })
+    for (const folder of [...this.#abandoned, this.dataDir]) rmSync(folder, { recursive: true, force: true })
   }
 }
 

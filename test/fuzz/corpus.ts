@@ -3,7 +3,7 @@
 // Kept in the repository: `corpora/TARGET.txt`. Lines that begin with `#` and empty ones say something to people. An
 // empty input is written as `\`.
 
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 const folder = join(import.meta.dirname, 'corpora')
@@ -27,6 +27,7 @@ export function readCorpus(target: string): Buffer[] {
 export function writeCorpus(target: string, inputs: readonly Buffer[]): void {
   const path = corpusPath(target)
   const head = existsSync(path) ? /^(?:#.*\n)*/.exec(readFileSync(path, 'latin1'))![0] : ''
+  mkdirSync(folder, { recursive: true })
   writeFileSync(path, head + inputs.map(input => `${encodeInput(input)}\n`).join(''), 'latin1')
 }
 

@@ -92,7 +92,8 @@ export class Leaser {
     const rows: LeaseRow[] = []
     let accounts = this.#hints.due(nowMs, this.#lastServed)
     while (accounts.length > 0 && rows.length < recipientsMax) {
-      const share = Math.max(1, Math.ceil((recipientsMax - rows.length) / accounts.length))
+      // Rounded down, so that all get something before any gets the rest in a further round.
+      const share = Math.max(1, Math.floor((recipientsMax - rows.length) / accounts.length))
       const withMore: number[] = []
       for (const account of accounts) {
         const room = Math.min(share, recipientsMax - rows.length)

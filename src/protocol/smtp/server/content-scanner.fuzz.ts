@@ -104,6 +104,8 @@ export const target: FuzzTarget = {
     '\n',
   ],
   inputBytesMax: 200,
+  // Twenty scans an input, and every mended LF is a piece of its own.
+  slowMs: 600,
   run(input) {
     const ended = Buffer.concat([input, Buffer.from('\r\n.\r\n')])
     for (const isData of [true, false]) {

@@ -63,7 +63,7 @@ export class Conversation implements CommandSession {
     const core = this.#core
     const { input } = core
     if (input.length === 0) return false
-    if (input.buffer[input.at] === tlsRecord) {
+    if (input.isAtLineStart && input.buffer[input.at] === tlsRecord) {
       core.end('not-smtp', replies.tlsOnPlainPort)
       return true
     }

@@ -248,6 +248,14 @@ test('a ClientHello on a plain port is cut off', async () => {
   assert.deepEqual((await early.untilClosed()).replies.map(codes), ['500 5.5.2'])
 })
 
+test('the first byte of a TLS record inside an overlong line is part of the line', async () => {
+  await using server = await TestServer.start()
+  const client = await server.connect()
+  await client.sendInPieces([Buffer.alloc(20_000, 'x'), Buffer.from('\x16\r\n')])
+  assert.equal(codes(await client.reply()), '500 5.5.2')
+  assert.equal(codes(await client.talk('NOOP')), '250 2.0.0')
+})
+
 test('a client that talks before the greeting is cut off', async () => {
   await using server = await TestServer.start()
   const client = server.connectRaw()

@@ -30,6 +30,11 @@ export class LineInput {
     return this.#buffer.length - this.#at
   }
 
+  /** True when what comes next begins a line: not inside one whose beginning was dropped because it is too long. */
+  get isAtLineStart(): boolean {
+    return this.#droppedBytes === 0
+  }
+
   /** The bytes behind `at` in it are unused. Valid until the next push. */
   get buffer(): Buffer {
     return this.#buffer

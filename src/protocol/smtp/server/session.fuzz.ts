@@ -226,6 +226,8 @@ export const target: FuzzTarget = {
     'EHLO a\r\nMAIL FROM:<bad@b.test>\r\nBDAT 9999999\r\nQUIT\r\n',
     'VRFY\r\nHELP\r\nAUTH PLAIN\r\nSTARTTLS\r\nnonsense\r\n',
     'EHLO a\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<c@d.test>\r\nBDAT 3000 LAST\r\n',
+    // The byte that begins a TLS record, inside a line whose beginning was dropped.
+    `${'a'.repeat(220)}\x16\r\n`,
   ],
   inputBytesMax: 700,
   longBytesMax: 16_384,

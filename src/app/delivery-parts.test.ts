@@ -9,6 +9,7 @@ const tls: TlsMaterial = {
   certificatePem: '',
   keyPem: '',
   caPem: '',
+  ciphers: 'modern',
   isSelfSigned: true,
   notAfterMs: 0,
 }

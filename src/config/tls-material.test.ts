@@ -60,6 +60,7 @@ function files(pair: CertificatePair, caPem?: string): NonNullable<TlsRequest['t
     certificatePath: write('cert.pem', pair.certificatePem),
     keyPath: write('key.pem', pair.privateKeyPem),
     caPath,
+    ciphers: 'modern',
   }
 }
 
@@ -67,17 +68,23 @@ function openssl(...args: string[]): string {
   return execFileSync('openssl', args, { encoding: 'utf8' })
 }
 
-/** Does one TLS session with this material; the answer is the error's code, or the protocol. */
-async function handshake(material: TlsMaterial, servername: string, ca: string): Promise<string> {
+/** Does one TLS session with this material; the answer is the error's code, or the protocol, and with `ciphers` the cipher. */
+async function handshake(
+  material: TlsMaterial,
+  servername: string,
+  ca: string,
+  ciphers?: string,
+): Promise<string> {
   const server = createServer(serverTlsOptions(material), socket => socket.end())
   server.on('tlsClientError', () => {})
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
-  const socket = connect({ host: '127.0.0.1', port, servername, ca })
+  const only = ciphers === undefined ? {} : { ciphers, maxVersion: 'TLSv1.2' as const }
+  const socket = connect({ host: '127.0.0.1', port, servername, ca, ...only })
   try {
     await once(socket, 'secureConnect')
-    return socket.getProtocol() ?? ''
+    return (ciphers === undefined ? socket.getProtocol() : socket.getCipher().name) ?? ''
   } catch (error) {
     return (error as NodeJS.ErrnoException).code ?? ''
   } finally {
@@ -162,6 +169,22 @@ test('configured files serve TLS 1.2 and up, with the names and the authority th
     'ERR_TLS_CERT_ALTNAME_INVALID',
   )
   assert.equal(serverTlsOptions(result.material).minVersion, 'TLSv1.2')
+})
+
+test('old ciphers count only when "compatible" says so, and even then ours goes first', async () => {
+  const ca = certificate(['authority.example'], { isAuthority: true })
+  const pair = files(certificate(['mx.example.com'], { issuer: ca }))
+  const material = (ciphers: 'modern' | 'compatible'): TlsMaterial => {
+    const result = loadTlsMaterial(request({ tls: { ...pair, ciphers } }))
+    assert.ok(result.ok)
+    return result.material
+  }
+  const [old, strong] = ['ECDHE-ECDSA-AES128-SHA', 'ECDHE-ECDSA-AES128-GCM-SHA256'] as const
+  const shake = (ciphers: 'modern' | 'compatible', offered: string): Promise<string> =>
+    handshake(material(ciphers), 'mx.example.com', ca.certificatePem, offered)
+  assert.equal(await shake('modern', old), 'ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE')
+  assert.equal(await shake('compatible', old), old)
+  assert.equal(await shake('compatible', `${old}:${strong}`), strong)
 })
 
 test('a key of another certificate, missing files and files without PEM are refused with what to do', () => {

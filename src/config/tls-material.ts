@@ -19,6 +19,7 @@ export interface TlsMaterial {
   readonly keyPem: string
   /** Further authorities, '' when none are named. */
   readonly caPem: string
+  readonly ciphers: TlsConfig['ciphers']
   /** Made by us, for want of [tls]. */
   readonly isSelfSigned: boolean
   /** When the certificate ends. */
@@ -46,15 +47,29 @@ export function loadTlsMaterial(request: TlsRequest): TlsMaterialResult {
   return request.tls === null ? selfSignedMaterial(request) : materialOfFiles(request.tls, request)
 }
 
+/** Forward secrecy and authenticated encryption; of TLS 1.3, in the order of speed. */
+const modernCiphers = [
+  'TLS_AES_128_GCM_SHA256',
+  'TLS_AES_256_GCM_SHA384',
+  'TLS_CHACHA20_POLY1305_SHA256',
+  'ECDHE+AESGCM',
+  'ECDHE+CHACHA20',
+]
+/** Behind them, for old devices: CBC with forward secrecy, then RSA key exchange. */
+const olderCiphers = ['ECDHE+AES', 'RSA+AESGCM', 'RSA+AES', '!aNULL', '!PSK', '!AESCCM']
+
 /**
  * Options of a server's secure context. The versions before TLS 1.2 are off (RFC 8996), and so is renegotiation, which
  * only costs (RFC 9325 §3.5).
  */
 export function serverTlsOptions(material: TlsMaterial): SecureContextOptions {
+  const ciphers = material.ciphers === 'modern' ? modernCiphers : [...modernCiphers, ...olderCiphers]
   const options: SecureContextOptions = {
     cert: material.certificatePem,
     key: material.keyPem,
     minVersion: 'TLSv1.2',
+    ciphers: ciphers.join(':'),
+    honorCipherOrder: true,
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
   }
   return material.caPem === '' ? options : { ...options, ca: material.caPem }
@@ -129,6 +144,7 @@ function materialOfFiles(tls: TlsConfig, request: TlsRequest): TlsMaterialResult
     certificatePem: texts.certificate,
     keyPem: texts.key,
     caPem: texts.ca,
+    ciphers: tls.ciphers,
     isSelfSigned: false,
     notAfterMs: first.validToDate.getTime(),
   }
@@ -226,7 +242,7 @@ function readStored(folder: string, request: TlsRequest): TlsMaterial | null {
 }
 
 function selfSigned(certificatePem: string, keyPem: string, notAfterMs: number): TlsMaterial {
-  return { certificatePem, keyPem, caPem: '', isSelfSigned: true, notAfterMs }
+  return { certificatePem, keyPem, caPem: '', ciphers: 'modern', isSelfSigned: true, notAfterMs }
 }
 
 function readCertificates(pem: string): X509Certificate[] {

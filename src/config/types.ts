@@ -60,11 +60,12 @@ export interface RouteConfig {
   readonly password: string | null
 }
 
-/** Absolute paths of PEM files. */
+/** Paths are absolute, of PEM files. */
 export interface TlsConfig {
   readonly certificatePath: string
   readonly keyPath: string
   readonly caPath: string | null
+  readonly ciphers: 'modern' | 'compatible'
 }
 
 export interface HttpConfig {

@@ -81,6 +81,14 @@ export const tlsKeys: Keys<TlsConfig> = {
       since,
     }),
   ),
+  ciphers: choiceKey(['modern', 'compatible'], {
+    name: 'ciphers',
+    text: 'What the listeners offer. `modern`: TLS 1.3, and of TLS 1.2 only what has forward secrecy and authenticated encryption. `compatible` adds CBC and RSA key exchange, last in order, for TLS 1.2 devices that know nothing else. Read again on SIGHUP.',
+    reason:
+      'Whoever records a session with RSA key exchange can read it once the key is known (RFC 9325 §4.1).',
+    fallback: 'modern',
+    since,
+  }),
 }
 
 export const httpKeys: Keys<HttpConfig> = {

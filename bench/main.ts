@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { missingPeers } from '../test/support/peers/index.ts'
 import { readConditions, refuseMemoryFileSystem } from './conditions.ts'
+import { figureLines, type MeasuredFigures } from './figures.ts'
 import { runLatency } from './latency/run.ts'
 import { runLoad } from './load-run.ts'
 import { type BenchOptions, readOptions } from './options.ts'
@@ -32,19 +33,24 @@ async function main(): Promise<void> {
   const directory = process.env['POSTRIDER_BENCH_DIR'] ?? tmpdir()
   await refuseMemoryFileSystem(directory)
   const absent = (await missingPeers()).filter(name => /^(postfix|smtp-|opendkim)/.test(name))
-  if (absent.length > 0)
+  if (absent.length > 0 && options.scenarios.length > 0)
     throw new Error(`missing: ${absent.join(', ')}; npm test as root on Debian installs them`)
-  const ready = await readyPeers(options.peers)
+  const ready = options.scenarios.length === 0 ? [] : await readyPeers(options.peers)
   const series = await measure({ ...options, peers: ready }, directory)
+  const figures = await measureFigures(options, directory)
   const verdicts = judge(series)
   const conditions = await readConditions({ directory, rounds: options.rounds, peers: ready })
-  const everything = { conditions, series, verdicts }
+  const everything = { conditions, series, verdicts, figures }
   const results = join(import.meta.dirname, 'results')
   await mkdir(results, { recursive: true })
   const stamp = new Date().toISOString().replaceAll(/[:.]/g, '-')
   await writeFile(join(results, `${stamp}.json`), JSON.stringify(everything, null, 2))
   if (options.isJson) process.stdout.write(`${JSON.stringify(everything, null, 2)}\n`)
-  else process.stdout.write(`\n${textTable(series)}\n\n${verdictLines(verdicts).join('\n')}\n`)
+  else {
+    if (series.length > 0)
+      process.stdout.write(`\n${textTable(series)}\n\n${verdictLines(verdicts).join('\n')}\n`)
+    if (figures.length > 0) process.stdout.write(`\n${figureLines(figures).join('\n')}\n`)
+  }
   if (options.isWriting) say(`written: ${await writePerformancePage(everything)}`)
 }
 
@@ -86,6 +92,25 @@ async function measure(options: BenchOptions, directory: string): Promise<readon
         }
       }
   return series
+}
+
+/** Our own scenarios, once each. */
+async function measureFigures(
+  { figureScenarios }: BenchOptions,
+  parent: string,
+): Promise<readonly MeasuredFigures[]> {
+  const measured: MeasuredFigures[] = []
+  for (const { name, title, run } of figureScenarios) {
+    say(`${name}: ${title}`)
+    try {
+      const figures = await run({ parent, say: line => say(`${name}: ${line}`) })
+      measured.push({ scenario: name, title, figures })
+    } catch (error) {
+      say(`${name} FAILED: ${error instanceof Error ? error.message : String(error)}`)
+      process.exitCode = 1
+    }
+  }
+  return measured
 }
 
 /** Servers that cannot sign are left out of signed loads; the ceiling has no queue to be late. */

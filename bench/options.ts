@@ -1,10 +1,12 @@
 /** The command line of the bench. */
 import { parseArgs } from 'node:util'
 import { type Peer, peers } from './peers/index.ts'
-import { type Scenario, scenarios } from './scenarios.ts'
+import type { FiguresScenario } from './figures.ts'
+import { figureScenarios, type Scenario, scenarios } from './scenarios.ts'
 
 export interface BenchOptions {
   readonly scenarios: readonly Scenario[]
+  readonly figureScenarios: readonly FiguresScenario[]
   readonly peers: readonly Peer[]
   /** Overrides each load scenario's own number. */
   readonly messages: number | undefined
@@ -14,7 +16,12 @@ export interface BenchOptions {
 }
 
 export const usage: string = `npm run bench -- [options]
-  --only 4k,signed        scenarios: ${scenarios.map(one => one.name).join(', ')} (default: all)
+  --only 4k,signed        scenarios: ${scenarios.map(one => one.name).join(', ')}
+                          and of our own: ${figureScenarios.map(one => one.name).join(', ')}
+                          (default: all but ${figureScenarios
+                            .filter(one => one.isOnDemand === true)
+                            .map(one => one.name)
+                            .join(', ')})
   --peers postrider,…     servers: ${peers.map(one => one.name).join(', ')} (default: all)
   --messages N            messages a run, instead of each scenario's own number
   --rounds N              runs of each server and scenario, medians count (default 3)
@@ -39,7 +46,7 @@ export function readOptions(args: readonly string[]): BenchOptions | string {
     })
     if (values.help) return usage
     return {
-      scenarios: choose('scenario', scenarios, values.only),
+      ...chooseScenarios(values.only),
       peers: choose('server', peers, values.peers),
       messages: values.messages === undefined ? undefined : count('--messages', values.messages),
       rounds: count('--rounds', values.rounds),
@@ -48,6 +55,15 @@ export function readOptions(args: readonly string[]): BenchOptions | string {
     }
   } catch (error) {
     return `${error instanceof Error ? error.message : String(error)}\n\n${usage}`
+  }
+}
+
+function chooseScenarios(names: string | undefined): Pick<BenchOptions, 'scenarios' | 'figureScenarios'> {
+  const chosen = choose<Scenario | FiguresScenario>('scenario', [...scenarios, ...figureScenarios], names)
+  const isWanted = (one: FiguresScenario): boolean => names !== undefined || one.isOnDemand !== true
+  return {
+    scenarios: chosen.filter(one => one.kind !== 'figures'),
+    figureScenarios: chosen.filter(one => one.kind === 'figures').filter(isWanted),
   }
 }
 

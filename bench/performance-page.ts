@@ -6,6 +6,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Conditions } from './conditions.ts'
 import type { BarVerdict, Series } from './results.ts'
+import { figureLines, type MeasuredFigures } from './figures.ts'
 import { markdownTable, verdictLines } from './table.ts'
 
 const page = join(import.meta.dirname, '../docs/operating/performance.md')
@@ -16,6 +17,7 @@ export async function writePerformancePage(figures: {
   readonly series: readonly Series[]
   readonly verdicts: readonly BarVerdict[]
   readonly conditions: Conditions
+  readonly figures: readonly MeasuredFigures[]
 }): Promise<string> {
   const old = await readFile(page, 'utf8').catch(() => `# Performance\n\n${begin}\n${end}\n`)
   const [from, to] = [old.indexOf(begin), old.indexOf(end)]
@@ -32,6 +34,7 @@ export async function writePerformancePage(figures: {
     markdownTable(series),
     '',
     ...verdictLines(verdicts).map(line => `- ${line}`),
+    ...figureLines(figures.figures).map(line => `- ${line}`),
     '',
   ].join('\n')
   await mkdir(dirname(page), { recursive: true })

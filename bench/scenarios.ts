@@ -3,6 +3,9 @@
  * is where it wants to be.
  */
 
+import type { FiguresScenario } from './figures.ts'
+import { queueScenarios } from './queue/index.ts'
+
 export interface LoadScenario {
   readonly kind: 'load'
   readonly name: string
@@ -25,6 +28,7 @@ export interface LatencyScenario {
   readonly durationMs: number
 }
 
+/** Run by each server in turn. */
 export type Scenario = LoadScenario | LatencyScenario
 
 /** All loads run with this many sessions at a time. */
@@ -54,6 +58,9 @@ export const scenarios: readonly Scenario[] = [
     durationMs: 10_000,
   },
 ]
+
+/** Run by Postrider alone; the bars are with the figures. */
+export const figureScenarios: readonly FiguresScenario[] = [...queueScenarios]
 
 export type Bar =
   | {

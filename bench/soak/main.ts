@@ -18,6 +18,7 @@ import {
   type GeneratorProcess,
   type LoadOptions,
   makeSinkPem,
+  manyDomains,
   type SinkProcess,
   startGenerator,
   startSinkProcess,
@@ -65,7 +66,7 @@ async function soak(options: SoakOptions, parent: string, samplesPath: string): 
   const tracked = Math.ceil(options.minutes * 60 * (options.ratePerSecond ?? 12_000)) + calibrationMessages
   const pem = await makeSinkPem(scratch.path)
   const sinkPort = await sink.call('start', { addresses, ...pem, tracked })
-  const dnsPort = await sink.call('dns', { domains, suffix: 'mx.receivers.test', addresses })
+  const dnsPort = await sink.call('dns', [manyDomains(domains, 'mx.receivers.test', addresses)])
   const { program, port } = await startScaleServer({
     folder: scratch.path,
     sinkPort,

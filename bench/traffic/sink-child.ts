@@ -1,6 +1,6 @@
 /** The sink and the DNS of the bench's domains as a child process; see sink.ts, dns.ts and child.ts. */
 import { answerCalls } from './child.ts'
-import { type BenchDns, startBenchDns } from './dns.ts'
+import { type DomainGroup, startBenchDns } from './dns.ts'
 import type { FaultShares } from './faults.ts'
 import { type SinkCounts, type SinkOptions, TrafficSink } from './sink.ts'
 
@@ -17,7 +17,7 @@ const calls = {
     return await sink.open()
   },
   /** @returns the port of the DNS server. */
-  dns: async (options: BenchDns): Promise<number> => await startBenchDns(options),
+  dns: async (groups: readonly DomainGroup[]): Promise<number> => await startBenchDns(groups),
   shut: async (): Promise<void> => await running().shut(),
   open: async (): Promise<number> => await running().open(),
   misbehave: (shares: FaultShares | null, seed: number): void => running().misbehave(shares, seed),

@@ -10,6 +10,8 @@ import { type FaultShares, Faults } from './faults.ts'
 export interface SinkOptions {
   /** Loopback addresses to listen on, all at one port. */
   readonly addresses: readonly string[]
+  /** Any by default. */
+  readonly port?: number
   /** PEM; with both STARTTLS is offered. */
   readonly certificate?: string
   readonly key?: string
@@ -40,7 +42,7 @@ export class TrafficSink {
   readonly #context: SecureContext | null
   #servers: Server[] = []
   readonly #sockets = new Set<Socket>()
-  #port = 0
+  #port: number
   #waiting: { readonly recipients: number; readonly resolve: (atMs: number) => void }[] = []
   #faults: Faults | null = null
   /** Arrival of each tracked recipient, 0 before. */
@@ -58,6 +60,7 @@ export class TrafficSink {
 
   constructor(options: SinkOptions) {
     this.#options = options
+    this.#port = options.port ?? 0
     const { certificate, key } = options
     this.#context =
       certificate === undefined || key === undefined

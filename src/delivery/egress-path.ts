@@ -1,7 +1,9 @@
 // An egress path: egress source × site. Counts the connections towards a site and lets no more be opened than allowed.
 //
-// Next hops of one site (the many customers of one provider) share it: who finds no slot waits in line, and an idle
-// connection of another next hop is closed to make room.
+// Next hops of one site (the many customers of one provider) share it. Who finds no slot waits in line. A connection that
+// becomes idle goes to the first in line whom it serves as well as one of its own (the same address under the same demands);
+// when there is none, it is closed to make room. Who is served so often by others cannot keep the rest waiting: a connection
+// carries only so many messages, and then its slot goes to the first in line.
 
 import type { Connection } from './connection.ts'
 
@@ -9,7 +11,14 @@ import type { Connection } from './connection.ts'
 export interface SlotWaiter {
   /** A slot may be free: try again. */
   pump(): void
+  /** Pool keys of connections that serve it as well as one of its own. */
+  servingKeys(): readonly string[]
+  /** Offers an idle connection of another next hop of this path; false when it has no use for it. */
+  inherit(connection: Connection): boolean
 }
+
+/** In line some may have found another way meanwhile: so many are asked. */
+const heirsAskedMax = 8
 
 /** Bounds of a site. */
 export interface SiteLimits {
@@ -21,7 +30,9 @@ export class EgressPath {
   /** `source|site`. */
   readonly key: string
   readonly #limits: SiteLimits
-  readonly #waiters = new Set<SlotWaiter>()
+  /** In the order in which they came, with the keys under which they stand in `#byKey`. */
+  readonly #waiters = new Map<SlotWaiter, readonly string[]>()
+  readonly #byKey = new Map<string, Set<SlotWaiter>>()
   readonly connections: Set<Connection> = new Set()
   /** Next hops that refer to this path. */
   hops = 0
@@ -38,12 +49,12 @@ export class EgressPath {
     return this.#taken
   }
 
-  /** Takes a slot; without one the waiter is called once when one is free. */
+  /** Takes a slot; without one the waiter is called once when one is free, or inherits an idle connection. */
   acquire(waiter: SlotWaiter): boolean {
     if (this.#taken >= this.#limits.connectionsPerSite) {
       if (!this.#waiters.has(waiter)) {
-        this.#waiters.add(waiter)
-        this.#closeIdle()
+        this.#await(waiter)
+        if (!this.#serveFromIdle(waiter)) this.#closeIdle()
       }
       return false
     }
@@ -54,9 +65,9 @@ export class EgressPath {
   /** Gives a slot back and calls who waits, until the slots are taken or nobody is left. */
   release(): void {
     this.#taken--
-    for (const waiter of this.#waiters) {
+    for (const waiter of this.#waiters.keys()) {
       if (this.#taken >= this.#limits.connectionsPerSite) return
-      this.#waiters.delete(waiter)
+      this.forget(waiter)
       waiter.pump()
     }
   }
@@ -66,9 +77,48 @@ export class EgressPath {
     return this.#waiters.size > (this.#waiters.has(waiter) ? 1 : 0)
   }
 
-  /** A waiter that is going out of use. */
+  /** Gives an idle connection to the first in line whom it serves; false when there is none. */
+  passOn(connection: Connection): boolean {
+    const inLine = this.#byKey.get(connection.key)
+    if (inLine === undefined) return false
+    for (const waiter of firstOf(inLine, heirsAskedMax)) {
+      this.forget(waiter)
+      if (waiter.inherit(connection)) return true
+    }
+    return false
+  }
+
+  /** A waiter that is going out of use, or waits no longer. */
   forget(waiter: SlotWaiter): void {
+    const keys = this.#waiters.get(waiter)
+    if (keys === undefined) return
     this.#waiters.delete(waiter)
+    for (const key of keys) {
+      const inLine = this.#byKey.get(key)
+      inLine?.delete(waiter)
+      if (inLine?.size === 0) this.#byKey.delete(key)
+    }
+  }
+
+  #await(waiter: SlotWaiter): void {
+    const keys = waiter.servingKeys()
+    this.#waiters.set(waiter, keys)
+    for (const key of keys) {
+      const inLine = this.#byKey.get(key)
+      if (inLine === undefined) this.#byKey.set(key, new Set([waiter]))
+      else inLine.add(waiter)
+    }
+  }
+
+  #serveFromIdle(waiter: SlotWaiter): boolean {
+    const keys = this.#waiters.get(waiter)
+    for (const one of this.connections) {
+      if (one.load > 0 || !one.isOpen || keys?.includes(one.key) !== true) continue
+      this.forget(waiter)
+      if (waiter.inherit(one)) return true
+      this.#await(waiter)
+    }
+    return false
   }
 
   /** Closes the connection that has been idle longest. Its end gives the slot to who waits first. */
@@ -79,4 +129,14 @@ export class EgressPath {
     }
     oldest?.owner?.lostConnection(oldest)
   }
+}
+
+/** A copy, since those in line change while they are asked. */
+function firstOf<T>(values: Iterable<T>, count: number): T[] {
+  const first: T[] = []
+  for (const value of values) {
+    if (first.length === count) break
+    first.push(value)
+  }
+  return first
 }

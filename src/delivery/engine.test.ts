@@ -130,6 +130,39 @@ test('an idle connection of a full site gives way to another next hop of that si
   await harness.close()
 })
 
+test('next hops of a full site at one address pass their connection on instead of opening their own', async () => {
+  await using mx = await startReceiver()
+  const harness = new Harness(mx.port, { connectionsPerSite: 1 })
+  const site = { site: 'microsoft-365', provider: 'microsoft-365' }
+  const domains = Array.from({ length: 20 }, (_, index) => `c${index}.test`)
+  for (const domain of domains)
+    harness.plans.set(domain, { ...planOf(domain, [`mx.${domain}`, '127.0.0.1']), ...site })
+  for (const domain of domains) harness.send([`one@${domain}`])
+  for (const domain of domains) harness.send([`two@${domain}`])
+  await harness.settledCount(40)
+  assert.equal(harness.settled.filter(one => one.facts.outcome.kind === 'delivered').length, 40)
+  assert.equal(mx.connections, 1)
+  await harness.close()
+})
+
+test('those of a site at another address are served, too, when a passed-on connection has carried its share', async () => {
+  await using mx = await startReceiver({ address: '127.0.0.2' })
+  const harness = new Harness(mx.port, { connectionsPerSite: 1, messagesPerConnection: 10 })
+  await using other = await startReceiver({ address: '127.0.0.3', port: mx.port })
+  const site = { site: 'microsoft-365', provider: 'microsoft-365' }
+  const addressOf = (index: number): string => (index === 5 ? '127.0.0.3' : '127.0.0.2')
+  for (let index = 0; index < 30; index++) {
+    const domain = `c${index}.test`
+    harness.plans.set(domain, { ...planOf(domain, [`mx.${domain}`, addressOf(index)]), ...site })
+    harness.send([`to@${domain}`])
+  }
+  await harness.settledCount(30)
+  assert.equal(other.messages.length, 1)
+  const place = harness.settled.findIndex(one => one.facts.forwardPath === 'to@c5.test')
+  assert.ok(place <= 10, `it was served as number ${place}`)
+  await harness.close()
+})
+
 test('recipients of one message on the same hosts share a transaction', async () => {
   await using mx = await startReceiver()
   const harness = new Harness(mx.port)

@@ -16,7 +16,7 @@ import type { Connection, ConnectionOwner } from './connection.ts'
 import type { DeliveryBatch } from './delivery-batch.ts'
 import type { EgressPath, SlotWaiter } from './egress-path.ts'
 import { type HostFailure, mostTelling } from './host-failure.ts'
-import type { ConnectionOpener, OpenResult } from './open-connection.ts'
+import type { ConnectionOpener, OpenResult, OpenTarget } from './open-connection.ts'
 import type { DeliveryOptions } from './options.ts'
 import type { ConnectionPool } from './pool.ts'
 import type { PlanHost } from './resolve/index.ts'
@@ -118,7 +118,23 @@ export class NextHop implements ConnectionOwner, SlotWaiter {
       if (!connection.isOpen) this.lostConnection(connection)
     } else if (connection.session.end !== null) this.#forget(connection)
     this.pump()
-    if (connection.load === 0 && this.target.path.isWantedBeside(this)) this.lostConnection(connection)
+    const { path } = this.target
+    if (connection.load > 0 || !path.isWantedBeside(this)) return
+    if (!connection.isOpen || !path.passOn(connection)) this.lostConnection(connection)
+  }
+
+  servingKeys(): readonly string[] {
+    return this.#ports.opener.servingKeys(this.#openTarget())
+  }
+
+  inherit(connection: Connection): boolean {
+    if (this.queue.size === 0 || this.isClosed || connection.owner === this) return false
+    if (!this.#ports.opener.serves(connection, this.#openTarget())) return false
+    if (connection.owner instanceof NextHop) connection.owner.giveAway(connection)
+    this.adopt(connection)
+    this.#failures = null
+    this.pump()
+    return true
   }
 
   /** Once a second: a head that waits although nothing grew may get one connection more. */
@@ -204,12 +220,13 @@ export class NextHop implements ConnectionOwner, SlotWaiter {
     if (this.#ports.pool.size >= this.#ports.options.connectionsTotal) return false
     if (!this.target.path.acquire(this)) return false
     this.#openings++
-    const { port, policy, smarthost, site, path } = this.target
-    const hosts = this.target.hosts()
-    void this.#ports.opener
-      .open({ hosts, port, policy, smarthost, site, path })
-      .then(result => this.#opened(result))
+    void this.#ports.opener.open(this.#openTarget()).then(result => this.#opened(result))
     return true
+  }
+
+  #openTarget(): OpenTarget {
+    const { port, policy, smarthost, site, path } = this.target
+    return { hosts: this.target.hosts(), port, policy, smarthost, site, path }
   }
 
   #opened(result: OpenResult): void {

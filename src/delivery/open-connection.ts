@@ -120,6 +120,18 @@ export class ConnectionOpener {
     return isFull ? { kind: 'busy' } : { kind: 'failed', failures, untilMs }
   }
 
+  /** Pool keys of the hosts that come first: a connection with one of them serves the target as well as a new one. */
+  servingKeys(target: OpenTarget): readonly string[] {
+    return [...firstChoices(target)].map(candidate => this.#key(candidate, target))
+  }
+
+  /** May this connection, made for another name, carry mail of this target? */
+  serves(connection: Connection, target: OpenTarget): boolean {
+    for (const candidate of firstChoices(target))
+      if (this.#key(candidate, target) === connection.key) return this.#mayUse(connection, candidate, target)
+    return false
+  }
+
   #key({ remoteAddress, host }: Candidate, { policy, smarthost }: OpenTarget): string {
     // A peer that proved one name has not proved another one that leads to the same address.
     const demand =
@@ -257,4 +269,10 @@ function* candidatesOf({ hosts, port, site }: OpenTarget): Generator<Candidate> 
       yield { host: host.name, address, family, remoteAddress, site }
     }
   }
+}
+
+/** Candidates of the best preference. */
+function* firstChoices(target: OpenTarget): Generator<Candidate> {
+  const best = target.hosts[0]?.preference
+  yield* candidatesOf({ ...target, hosts: target.hosts.filter(host => host.preference === best) })
 }

@@ -1,7 +1,7 @@
 /** The command line of the bench. */
 import { parseArgs } from 'node:util'
-import { type Peer, peers } from './peers/index.ts'
 import type { FiguresScenario } from './figures.ts'
+import { type Peer, peers } from './peers/index.ts'
 import { figureScenarios, type Scenario, scenarios } from './scenarios.ts'
 
 export interface BenchOptions {

@@ -5,8 +5,8 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Conditions } from './conditions.ts'
-import type { BarVerdict, Series } from './results.ts'
 import { figureLines, type MeasuredFigures } from './figures.ts'
+import type { BarVerdict, Series } from './results.ts'
 import { markdownTable, verdictLines } from './table.ts'
 
 const page = join(import.meta.dirname, '../docs/operating/performance.md')

@@ -63,7 +63,7 @@ export class Siege implements AsyncDisposable {
         await this.sendOrdinary()
         slowestMs = Math.max(slowestMs, performance.now() - startMs)
         served++
-        await sleep(20)
+        await sleep(50)
       } while (!isOver)
     }
     const attacking = attack().finally(() => {

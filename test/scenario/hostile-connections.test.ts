@@ -302,10 +302,10 @@ async function deaf(socket: Socket): Promise<void> {
   }
 }
 
-test('100 clients of a trusted network that send commands and never read a reply are closed soon', async t => {
+test('10 clients of a trusted network that send commands and never read a reply are closed soon', async t => {
   await attacked(t, 96, async () => {
     const sockets = await Promise.all(
-      Array.from({ length: 100 }, (_, index) =>
+      Array.from({ length: 10 }, (_, index) =>
         talked(siege.house.ports.relay, inside(index), ['EHLO x', 'MAIL FROM:<ann@acme.example>']),
       ),
     )

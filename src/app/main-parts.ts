@@ -10,6 +10,7 @@ import { IdGenerator, systemClock } from '../base/index.ts'
 import type { Config, TlsMaterial } from '../config/index.ts'
 import { openThreadStore, type StoreHost, type ThreadStore } from '../store/index.ts'
 import { type Log, Metrics, mergeMetrics, RuntimeWatch } from '../telemetry/index.ts'
+import { ClockGuard } from './clock-guard.ts'
 import type { Prepared } from './prepare.ts'
 import { type LabAddresses, mainThreadNumber } from './relay-data.ts'
 import { RelayHost } from './relay-host.ts'
@@ -28,7 +29,7 @@ export class MainParts implements AsyncDisposable {
   readonly log: Log
   readonly store: ThreadStore
   readonly accountService: AccountService
-  readonly relays: RelayHost = new RelayHost()
+  readonly relays: RelayHost = new RelayHost(() => this.#clockGuard.look())
   readonly ids: IdGenerator = new IdGenerator(() => clock.nowMs(), randomBytes)
   readonly lab: LabAddresses | null
   readonly startedAtMs: number = clock.nowMs()
@@ -38,6 +39,7 @@ export class MainParts implements AsyncDisposable {
   readonly #prepared: Prepared
   readonly #host: StoreHost
   readonly #health: StoreHealth
+  readonly #clockGuard: ClockGuard
   readonly #metrics: Metrics = new Metrics()
   readonly #runtime: RuntimeWatch
   #phase: Phase = 'starting'
@@ -64,6 +66,7 @@ export class MainParts implements AsyncDisposable {
       thread: mainThreadNumber,
       nowMs: () => clock.nowMs(),
     })
+    this.#clockGuard = new ClockGuard(clock, jump => this.store.control.clockJumped(jump), log)
     health.probe = () => this.store.probe()
     this.accountService = new AccountService({
       reader: this.store.accounts,
@@ -152,6 +155,7 @@ export class MainParts implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#clockGuard[Symbol.dispose]()
     await this.relays.terminate()
     this.#runtime[Symbol.dispose]()
     await this.store[Symbol.asyncDispose]()

@@ -23,8 +23,14 @@ interface RunningThread {
 /** All relay threads. */
 export class RelayHost implements ControlThreads {
   readonly #threads: RunningThread[] = []
+  readonly #onClockJump: () => Promise<void>
   readonly #failed = Promise.withResolvers<Error>()
   #isClosing = false
+
+  /** @param onClockJump a thread saw the wall clock jump; resolves when it may go on */
+  constructor(onClockJump: () => Promise<void>) {
+    this.#onClockJump = onClockJump
+  }
 
   /** Starts a thread; it builds its parts and opens nothing. */
   start(data: RelayData): void {
@@ -34,7 +40,7 @@ export class RelayHost implements ControlThreads {
       name: `relay-${data.index}`,
       resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb },
     })
-    const link = new ThreadLink(worker, {})
+    const link = new ThreadLink(worker, { clockJumped: () => this.#onClockJump() })
     const ended = (error: Error): void => {
       link.fail(error)
       if (!this.#isClosing) this.#failed.resolve(error)

@@ -11,10 +11,13 @@ import { ThreadLink } from './thread-link.ts'
 if (parentPort !== null) await run(parentPort, workerData as RelayData)
 
 async function run(port: MessagePort, data: RelayData): Promise<void> {
-  const relay = Relay.build(data, error => {
-    throw error
+  const relay = Relay.build(data, {
+    onFatal: error => {
+      throw error
+    },
+    onClockJump: () => link.call('clockJumped'),
   })
-  new ThreadLink(port, {
+  const link = new ThreadLink(port, {
     listen: () => relay.listen(),
     accountsChanged: () => relay.accountsChanged(),
     recall: () => relay.recall(),

@@ -48,6 +48,14 @@ const clock = systemClock
 const leaseOptions = { pollMs: 500, recipientsMax: 1000 }
 const backlog = 1024
 
+/** What a relay thread tells outside. */
+export interface RelayPorts {
+  /** Must end the thread. */
+  onFatal(error: unknown): void
+  /** The wall clock jumped; resolves when stored times fit it again. */
+  onClockJump(): Promise<void>
+}
+
 /** A relay thread. */
 export class Relay {
   readonly #data: RelayData
@@ -71,7 +79,7 @@ export class Relay {
   #secureContext: SecureContext
   #isDraining = false
 
-  private constructor(data: RelayData, onFatal: (error: unknown) => void) {
+  private constructor(data: RelayData, { onFatal, onClockJump }: RelayPorts) {
     const { config, index, threads, lab } = data
     this.#data = data
     this.#config = config
@@ -120,7 +128,13 @@ export class Relay {
       },
       delivery,
     )
-    this.#leases = new LeaseLoop(this.#store.queue, this.#engine, clock, leaseOptions, onFatal)
+    this.#leases = new LeaseLoop(
+      this.#store.queue,
+      this.#engine,
+      clock,
+      { ...leaseOptions, onClockJump },
+      onFatal,
+    )
     this.#submitter = new Submitter(
       {
         store: this.#store.queue,
@@ -138,9 +152,9 @@ export class Relay {
     this.#authenticator = new Authenticator(this.#store.accounts, this.#guard, ms => sleep(ms))
   }
 
-  /** Builds everything; nothing is open yet. `onFatal` must end the thread. */
-  static build(data: RelayData, onFatal: (error: unknown) => void): Relay {
-    return new Relay(data, onFatal)
+  /** Builds everything; nothing is open yet. */
+  static build(data: RelayData, ports: RelayPorts): Relay {
+    return new Relay(data, ports)
   }
 
   /** Binds the doors and begins to lease. Rejects with the system's error. */

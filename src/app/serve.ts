@@ -72,6 +72,7 @@ async function run(
   const stopping = watchSignals()
   using health = new StoreHealth(log, systemClock)
   await using host = await startStoreThread({ dataDir: config.dataDir, node: 1, nowMs: Date.now() }, health)
+  if (host.clockBehindMs > 0) log.event('clock.jumped', { byMs: -host.clockBehindMs })
   await using lab = await startLabFor(config, log)
   await using parts = MainParts.open(prepared, host, health, lab?.addresses ?? null, log)
   const firstRun = await firstRunOf(prepared, parts)

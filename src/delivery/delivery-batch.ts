@@ -9,6 +9,8 @@ import type { ChangedContent } from './adapt.ts'
 export interface InHand {
   /** Recipients neither settled nor given back. */
   open: number
+  /** When the message expires, monotonic: a jump of the wall clock does not give it up. */
+  readonly expiresAtMonotonicMs: number
   /** Bytes of content held for them. */
   readonly contentBytes: number
   /** The content as changed for peers without 8BITMIME, once made. */

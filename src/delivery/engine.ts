@@ -30,7 +30,7 @@ import type { EndOfDataMarks, HostMemory, Resigner } from './port.ts'
 import type { ReportFactory, ReportIdentity } from './report.ts'
 import type { PlanResult } from './resolve/index.ts'
 import { parseSmarthost, type RouteTable, type Smarthost } from './route.ts'
-import { expired, isPastExpiry, type OutcomeSink, Settling } from './settling.ts'
+import { expired, type OutcomeSink, Settling } from './settling.ts'
 import { tlsPolicyFor } from './tls-policy.ts'
 import { TlsSessions } from './tls-sessions.ts'
 
@@ -188,12 +188,20 @@ export class DeliveryEngine implements SmtpTicking {
     let contentBytes = 0
     if (content !== null) for (const part of content) contentBytes += part.length
     this.#ports.room.take(recipients.length, contentBytes)
-    const inHand: InHand = { open: recipients.length, contentBytes, sevenBit: null, changedBytes: 0 }
     const readyAtMs = this.#ports.clock.monotonicMs()
+    const lifeMs = message.expiresAtMs - this.#ports.clock.nowMs()
+    const expiresAtMonotonicMs = readyAtMs + lifeMs
+    const inHand: InHand = {
+      open: recipients.length,
+      expiresAtMonotonicMs,
+      contentBytes,
+      sevenBit: null,
+      changedBytes: 0,
+    }
     const common = { message, content, inHand, reruns: 0, readyAtMs }
     if (this.#isDraining) {
       this.#giveBack({ ...common, recipients })
-    } else if (isPastExpiry(message, this.#ports.clock.nowMs(), this.#options.expiryGraceMs)) {
+    } else if (lifeMs < -this.#options.expiryGraceMs) {
       this.#expireUnsent({ ...common, recipients })
     } else if (recipients.length === 1) {
       this.#place({ ...common, recipients }, this.#destinationOf(recipients[0]!))

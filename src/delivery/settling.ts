@@ -83,11 +83,13 @@ export class Settling {
     let { outcome } = one
     let nextAttemptAtMs = 0
     if (outcome.kind === 'deferred') {
+      const nowMs = this.#ports.clock.nowMs()
+      const lifeMs = batch.inHand.expiresAtMonotonicMs - this.#ports.clock.monotonicMs()
       const next = nextAttempt(
         this.#options.retry,
         recipient.attempts + 1,
-        this.#ports.clock.nowMs(),
-        message.expiresAtMs,
+        nowMs,
+        Math.round(nowMs + lifeMs),
         this.#ports.random,
       )
       if (next.kind === 'expired') outcome = asKind(outcome, 'expired')
@@ -169,11 +171,6 @@ function countdown(count: number, then: () => void): () => void {
   return () => {
     if (--left === 0) then()
   }
-}
-
-/** The outcome of a message that is past its expiry before an attempt could be made. */
-export function isPastExpiry(message: { expiresAtMs: number }, nowMs: number, graceMs: number): boolean {
-  return nowMs > message.expiresAtMs + graceMs
 }
 
 /** The same outcome as expired, for a decision without an attempt. */

@@ -1,9 +1,10 @@
 // Moves due recipients from the durable scheduled queue into delivery: leases as many as delivery has room for.
 //
 // States: idle (a timer waits for the next look) → asking (one lease request is out) → idle. `wake` only brings the
-// next look forward: losing it costs latency, never a message.
+// next look forward: losing it costs latency, never a message. When the wall clock has jumped, nothing is leased by the new
+// time until the stored times have been moved along: else a jump forward would expire what waits.
 
-import type { Clock } from '../base/index.ts'
+import { type Clock, ClockWatch } from '../base/index.ts'
 import type { LeasedMessage } from './message.ts'
 import type { QueueStore } from './port.ts'
 import { isPassing } from './settler.ts'
@@ -20,6 +21,8 @@ export interface LeaseLoopOptions {
   readonly pollMs: number
   /** Bound of one request. */
   readonly recipientsMax: number
+  /** The wall clock jumped; resolves when stored times fit it again. */
+  readonly onClockJump?: () => Promise<void>
 }
 
 /** One per relay thread. */
@@ -29,6 +32,7 @@ export class LeaseLoop {
   readonly #clock: Clock
   readonly #options: LeaseLoopOptions
   readonly #onFault: (error: unknown) => void
+  readonly #clockWatch: ClockWatch
   #timer: NodeJS.Timeout | null = null
   #isAsking = false
   #isStopped = true
@@ -46,6 +50,7 @@ export class LeaseLoop {
     this.#clock = clock
     this.#options = options
     this.#onFault = onFault
+    this.#clockWatch = new ClockWatch(clock)
   }
 
   start(): void {
@@ -75,6 +80,7 @@ export class LeaseLoop {
     if (room > 0) {
       this.#isAsking = true
       try {
+        if (this.#clockWatch.look() !== null) await this.#options.onClockJump?.()
         const leased = await this.#store.lease({ recipientsMax: room, nowMs: this.#clock.nowMs() })
         let recipients = 0
         for (const message of leased) {

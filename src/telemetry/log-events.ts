@@ -81,6 +81,10 @@ export const logEvents = {
     text: 'The store cannot write; messages are answered 452 until it can. Told at once, then once a minute.',
   },
   'store.writes-again': { level: 'info', text: 'The store writes again, after `refusedForMs`.' },
+  'clock.jumped': {
+    level: 'warn',
+    text: 'The wall clock was set, or the machine slept: the times of waiting mail were moved along by `byMs`.',
+  },
   'store.migrated': { level: 'info', text: 'The database was brought to a newer schema.' },
   'store.recovered': { level: 'info', text: 'At start: leases of the last run were taken back.' },
   'queue.action': {

@@ -16,6 +16,7 @@ import {
   stateCodes,
   unpackExtents,
 } from '../format/index.ts'
+import type { ClockJumps } from './clock-jumps.ts'
 import type { Database, Statement } from './database.ts'
 import type { DueHints } from './due-hints.ts'
 
@@ -45,6 +46,7 @@ type MessageColumns = [
 export class Leaser {
   readonly #hints: DueHints
   readonly #node: number
+  readonly #jumps: ClockJumps
   readonly #accounts: Statement
   readonly #lane: Statement
   readonly #take: Statement
@@ -52,7 +54,8 @@ export class Leaser {
   readonly #extents: Statement
   #lastServed = 0
 
-  constructor(db: Database, hints: DueHints, node: number) {
+  constructor(db: Database, hints: DueHints, node: number, jumps: ClockJumps) {
+    this.#jumps = jumps
     this.#hints = hints
     this.#node = node
     const { scheduled, leased } = stateCodes
@@ -162,7 +165,7 @@ export class Leaser {
       accountKey: row[1],
       streamKey: row[2],
       acceptedAtMs: row[3],
-      expiresAtMs: row[4],
+      expiresAtMs: row[4] + this.#jumps.expiryShiftMs(key),
       priority: row[5],
       sizeBytes: row[6],
       recipientCount: row[7],

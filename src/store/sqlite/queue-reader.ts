@@ -17,6 +17,7 @@ import {
   stateCodes,
   stateOf,
 } from '../format/index.ts'
+import { expiryShiftMs } from './clock-jumps.ts'
 import type { Database } from './database.ts'
 import { findMessageKey } from './message-key.ts'
 import { compileFilter, windowEnd, windowRows } from './queue-filter.ts'
@@ -189,7 +190,7 @@ export class QueueReader {
       reversePath: readEnvelope(envelope).reversePath,
       sizeBytes,
       acceptedAtMs,
-      expiresAtMs,
+      expiresAtMs: expiresAtMs + expiryShiftMs(this.#db, key),
       priority,
       openRecipients: open[0],
     }

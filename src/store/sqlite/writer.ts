@@ -5,12 +5,14 @@
 
 import { existsSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { type ClockJump, clockJumpMsMin } from '../../base/index.ts'
 import type { LeasedMessage } from '../../queue/index.ts'
 import { StoreError } from '../errors.ts'
 import { markDir, readMarks, removeMarks } from '../marks/index.ts'
 import { SegmentLedger, type SyncFile, segmentDir } from '../segments/index.ts'
 import { AccountWriter } from './account-writer.ts'
 import { QueueActions } from './actions.ts'
+import { ClockJumps, clockBehindMs } from './clock-jumps.ts'
 import { Database, type Statement } from './database.ts'
 import { DueHints } from './due-hints.ts'
 import { EventWriter } from './event-writer.ts'
@@ -67,6 +69,9 @@ export class StoreWriter implements Disposable {
   readonly hints: DueHints
   readonly actions: QueueActions
   readonly accounts: AccountWriter
+  /** By how much the clock lay behind the newest event at start; 0 when it did not. */
+  readonly clockBehindMs: number
+  readonly #jumps: ClockJumps
   readonly #leaser: Leaser
   readonly #tlsSeen: Statement
   readonly #probe: Statement
@@ -79,7 +84,12 @@ export class StoreWriter implements Disposable {
     this.settler = new Settler(db, this.messages, this.events, this.hints)
     this.actions = new QueueActions(db, this.events, this.settler, this.hints)
     this.accounts = new AccountWriter(db)
-    this.#leaser = new Leaser(db, this.hints, options.node)
+    this.#jumps = new ClockJumps(db)
+    this.#jumps.prune()
+    const behindMs = clockBehindMs(db, options.nowMs)
+    this.clockBehindMs = behindMs < clockJumpMsMin ? 0 : behindMs
+    if (this.clockBehindMs > 0) this.#moveAllBack(options.nowMs)
+    this.#leaser = new Leaser(db, this.hints, options.node, this.#jumps)
     this.segments = new SegmentLedger(segmentDir(options.dataDir), options.syncSegment)
     this.segments.load(liveExtents(db))
     this.#tlsSeen = db.prepare('INSERT OR REPLACE INTO host_tls (host, at_ms) VALUES (?, ?)')
@@ -119,13 +129,33 @@ export class StoreWriter implements Disposable {
       return this.db.transaction(work)
     } catch (error) {
       // What the rolled-back work told the hints may be too late a time: look everywhere again.
-      if (!(error instanceof StoreError && error.isFatal)) this.#leaser.rescan()
+      if (!(error instanceof StoreError && error.isFatal)) {
+        this.#jumps.reread()
+        this.#leaser.rescan()
+      }
       throw error
     }
   }
 
   lease(recipientsMax: number, nowMs: number): LeasedMessage[] {
     return this.#leaser.lease(recipientsMax, nowMs)
+  }
+
+  /** The wall clock jumped: one step of moving the stored times along. @returns where to go on, null at the end. */
+  clockJumped(jump: ClockJump, fromKey: number): number | null {
+    if (fromKey === 0) this.#jumps.remember(jump)
+    const next = this.#jumps.shiftStep(jump, fromKey)
+    this.#leaser.rescan()
+    return next
+  }
+
+  /** The clock was set back while nobody ran: the same, before anything is leased. */
+  #moveAllBack(nowMs: number): void {
+    const jump = { beforeMs: nowMs + this.clockBehindMs, nowMs, byMs: -this.clockBehindMs }
+    for (let from: number | null = 0; from !== null; ) {
+      const fromKey: number = from
+      from = this.db.transaction(() => this.#jumps.shiftStep(jump, fromKey))
+    }
   }
 
   /** Remembers that a host spoke TLS. */

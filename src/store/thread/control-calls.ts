@@ -1,5 +1,6 @@
 // What the control plane may ask of the store thread by name: a table from name to work in a commit of its own.
 
+import type { ClockJump } from '../../base/index.ts'
 import type { QueueAction, QueueFilter } from '../../queue/index.ts'
 import type { StoreWriter } from '../sqlite/writer.ts'
 import { restoreBuffers } from './control-codec.ts'
@@ -35,6 +36,8 @@ export class ControlCalls {
       prune: (beforeMs: number, limit: number) =>
         group.runControl(() => writer.events.prune(beforeMs, limit)),
       sweep: () => writer.segments.sweep(),
+      clockJumped: (jump: ClockJump, fromKey: number) =>
+        group.runControl(() => writer.clockJumped(jump, fromKey)),
       probe: (nowMs: number) => group.runControl(() => writer.probe(nowMs)),
       commitFacts: () => group.samples.take(),
       threadCpu: () => process.threadCpuUsage(),

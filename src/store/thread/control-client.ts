@@ -4,6 +4,7 @@
 // Place: behind the control socket, off the path of mail. Every call is one commit of the store thread or one page read.
 
 import type { Account, AccountStore, Credential, Domain, DomainKey, Stream } from '../../accounts/index.ts'
+import type { ClockJump } from '../../base/index.ts'
 import type { MessageRow, QueueAction, QueueControl, QueueFilter, QueueRow } from '../../queue/index.ts'
 import type { ActionStep } from '../sqlite/actions.ts'
 import type { Page, QueueReader, StateCounts } from '../sqlite/queue-reader.ts'
@@ -109,6 +110,12 @@ export class ControlClient implements QueueControl {
       total += gone
       if (gone === 0) return total
     }
+  }
+
+  /** The wall clock jumped: moves the times of waiting mail along, in steps. May be called again after it failed. */
+  async clockJumped(jump: ClockJump): Promise<void> {
+    for (let from: number | null = 0; from !== null; )
+      from = await ask<number | null>(this.#connection, 'clockJumped', jump, from)
   }
 
   /** Deletes dead segments that a backup had held back; call now and then. */

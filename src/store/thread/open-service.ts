@@ -11,6 +11,7 @@ export type StoreOptions = WriterOptions
 /** A running service over an open writer. */
 export interface OpenedStore {
   readonly service: StoreService
+  readonly clockBehindMs: number
   readonly close: () => void
 }
 
@@ -21,6 +22,7 @@ export function openService(options: StoreOptions, observer: CommitObserver): Op
   const service = new StoreService(group, new ControlCalls(writer, group))
   return {
     service,
+    clockBehindMs: writer.clockBehindMs,
     close: () => {
       service.close()
       writer.close()

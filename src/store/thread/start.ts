@@ -12,7 +12,7 @@ export type ToWorker = { readonly kind: 'connect'; readonly port: MessagePort } 
 
 /** What the store thread tells the main thread. */
 export type FromWorker =
-  | { readonly kind: 'ready' }
+  | { readonly kind: 'ready'; readonly clockBehindMs: number }
   | { readonly kind: 'failed'; readonly error: PackedStoreError }
   | { readonly kind: 'fatal'; readonly error: PackedStoreError }
   | { readonly kind: 'refusing'; readonly why: string | null }
@@ -25,6 +25,8 @@ export interface StoreHost extends AsyncDisposable {
   connect(): MessagePort
   /** Resolves when the store cannot go on (a failed fsync, a damaged file, a dead thread): end the process. */
   readonly failed: Promise<StoreError>
+  /** By how much the clock lay behind the newest event at start: waiting mail was moved along. 0 when it did not. */
+  readonly clockBehindMs: number
   /** Serves what has been asked, then closes. */
   close(): Promise<void>
 }
@@ -40,9 +42,9 @@ export async function startStoreThread(options: StoreOptions, watch: StoreWatch 
   })
   const failed = Promise.withResolvers<StoreError>()
   const closed = Promise.withResolvers<void>()
-  const ready = Promise.withResolvers<void>()
+  const ready = Promise.withResolvers<number>()
   worker.on('message', (message: FromWorker) => {
-    if (message.kind === 'ready') ready.resolve()
+    if (message.kind === 'ready') ready.resolve(message.clockBehindMs)
     else if (message.kind === 'closed') closed.resolve()
     else if (message.kind === 'failed') ready.reject(unpackError(message.error))
     else if (message.kind === 'refusing') watch.onRefusing?.(message.why)
@@ -60,7 +62,7 @@ export async function startStoreThread(options: StoreOptions, watch: StoreWatch 
   }
   worker.on('error', onEnd)
   worker.on('exit', () => onEnd(null))
-  await ready.promise
+  const clockBehindMs = await ready.promise
   const close = async (): Promise<void> => {
     worker.postMessage({ kind: 'close' } satisfies ToWorker)
     await closed.promise
@@ -68,6 +70,7 @@ export async function startStoreThread(options: StoreOptions, watch: StoreWatch 
   }
   return {
     failed: failed.promise,
+    clockBehindMs,
     connect: () => {
       const { port1, port2 } = new MessageChannel()
       worker.postMessage({ kind: 'connect', port: port2 } satisfies ToWorker, [port2])
@@ -90,6 +93,7 @@ export function startStoreInProcess(options: StoreOptions): StoreHost {
   const close = async (): Promise<void> => opened.close()
   return {
     failed: failed.promise,
+    clockBehindMs: opened.clockBehindMs,
     connect: () => {
       const { port1, port2 } = new MessageChannel()
       opened.service.attach(port2)

@@ -33,5 +33,5 @@ function serve(main: MessagePort, options: StoreOptions): void {
       main.close()
     }
   })
-  say({ kind: 'ready' })
+  say({ kind: 'ready', clockBehindMs: opened.clockBehindMs })
 }

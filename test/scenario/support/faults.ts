@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFileSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { MountNamespace, Postrider } from '../../support/postrider.ts'
 
@@ -219,5 +219,41 @@ export async function waitForLog(
     if (lines.length > 0) return lines
     if (Date.now() > endMs) throw new Error(`no ${event} in the log:\n${output()}`)
     await sleep(50)
+  }
+}
+
+const fakeTimeLibraries = ['x86_64-linux-gnu', 'aarch64-linux-gnu'].map(
+  machine => `/usr/lib/${machine}/faketime/libfaketimeMT.so.1`,
+)
+
+/** A wall clock that the test sets, for one process and its threads; the monotonic clock stays real. */
+export class FakeClock {
+  /** With CI=true it must be. */
+  static readonly isThere: boolean = process.env['CI'] === 'true' || fakeTimeLibraries.some(existsSync)
+  readonly #file: string
+  #offsetMs = 0
+
+  /** @param file where the offset is kept */
+  constructor(file: string) {
+    this.#file = file
+    this.jump(0)
+  }
+
+  /** For the process that gets this clock. */
+  get env(): Record<string, string> {
+    return {
+      LD_PRELOAD: fakeTimeLibraries.find(existsSync)!,
+      FAKETIME_TIMESTAMP_FILE: this.#file,
+      FAKETIME_CACHE_DURATION: '1',
+      FAKETIME_DONT_FAKE_MONOTONIC: '1',
+      DONT_FAKE_MONOTONIC: '1',
+    }
+  }
+
+  /** Sets the clock ahead, or back. Seen within a second. */
+  jump(byMs: number): void {
+    this.#offsetMs += byMs
+    const seconds = this.#offsetMs / 1000
+    writeFileSync(this.#file, `${seconds >= 0 ? '+' : ''}${seconds}\n`)
   }
 }

@@ -69,6 +69,8 @@ const aptPeers: readonly Peer[] = [
   { name: 'm4', package: 'm4', file: '/usr/bin/m4' },
   { name: 'openssl', package: 'openssl', file: '/usr/bin/openssl' },
   { name: 'strace', package: 'strace', file: '/usr/bin/strace' },
+  { name: 'faketime', package: 'faketime', file: '/usr/share/doc/libfaketime' },
+  { name: 'prlimit', package: 'util-linux', file: '/usr/bin/prlimit' },
 ]
 
 /** What the tests may count on. `missing` is empty when everything is there. */

@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type TestContext, test } from 'node:test'
+import { PackWriter } from '../../base/index.ts'
+import type { NewMessage } from '../../queue/index.ts'
+import { stateCodes, writeEnvelope, writeHead } from '../format/index.ts'
+import { StoreWriter } from './writer.ts'
+
+const minuteMs = 60_000
+const dayMs = 86_400_000
+/** The clock before it jumps. */
+const beforeMs = 1_700_000_000_000
+
+interface Queue {
+  readonly writer: StoreWriter
+  /** The rows' next attempts, after what the clock said before. */
+  waits(): number[]
+  reopen(nowMs: number): Queue
+}
+
+function open(t: TestContext, dataDir: string = '', nowMs: number = beforeMs): Queue {
+  const dir = dataDir === '' ? mkdtempSync(join(tmpdir(), 'postrider-jumps-')) : dataDir
+  if (dataDir === '') t.after(() => rmSync(dir, { recursive: true, force: true }))
+  const writer = StoreWriter.open({ dataDir: dir, node: 1, nowMs })
+  t.after(() => writer.close())
+  return {
+    writer,
+    waits: () =>
+      (writer.db.prepare('SELECT next_at_ms FROM recipient ORDER BY key').all() as unknown as [number][]).map(
+        ([atMs]) => atMs - beforeMs,
+      ),
+    reopen: atMs => {
+      writer.close()
+      return open(t, dir, atMs)
+    },
+  }
+}
+
+const envelope = packed(to =>
+  writeEnvelope(to, {
+    content: { kind: 'inline', parts: [], sizeBytes: 1 },
+    ret: '',
+    reversePath: '',
+    sentReversePath: '',
+    envelopeId: '',
+  } as unknown as NewMessage),
+)
+const head = packed(to => writeHead(to, { notify: 0, forwardPath: 'a@example.net', originalRecipient: '' }))
+
+function packed(write: (to: PackWriter) => void): Buffer {
+  const to = new PackWriter(256)
+  write(to)
+  return Buffer.from(to.view())
+}
+
+let made = 0
+/** A message that waits until then and expires an hour after `beforeMs`. */
+function add({ writer }: Queue, nextAtMs: number): number {
+  return writer.transaction(() =>
+    writer.messages.insert({
+      id: Buffer.alloc(16, ++made),
+      accountKey: 1,
+      streamKey: 1,
+      acceptedAtMs: beforeMs,
+      expiresAtMs: beforeMs + 60 * minuteMs,
+      firstAttemptAtMs: nextAtMs,
+      priority: 5,
+      sizeBytes: 1,
+      startState: stateCodes.scheduled,
+      startReason: 0,
+      envelope,
+      prefix: Buffer.alloc(0),
+      content: Buffer.from('x'),
+      extents: null,
+      acceptedFacts: Buffer.from([1]),
+      recipients: [{ number: 0, domain: 'example.net', head }],
+    }),
+  )
+}
+
+function jump({ writer }: Queue, byMs: number): void {
+  const one = { beforeMs, nowMs: beforeMs + byMs, byMs }
+  for (let from: number | null = 0; from !== null; ) {
+    const fromKey: number = from
+    from = writer.transaction(() => writer.clockJumped(one, fromKey))
+  }
+}
+
+test('a jump ahead moves what waits and its expiry; what is due, and what came since, stays; told twice is told once', t => {
+  const queue = open(t)
+  add(queue, beforeMs - minuteMs)
+  const waiting = add(queue, beforeMs + 5 * minuteMs)
+  add(queue, beforeMs + dayMs + minuteMs)
+  for (let times = 0; times < 2; times++) {
+    jump(queue, dayMs)
+    assert.deepEqual(queue.waits(), [-minuteMs, dayMs + 5 * minuteMs, dayMs + minuteMs])
+  }
+  const leased = queue.writer.transaction(() => queue.writer.lease(10, beforeMs + dayMs + 5 * minuteMs))
+  const one = leased.find(({ key }) => key === waiting)
+  assert.equal(one?.expiresAtMs, beforeMs + dayMs + 60 * minuteMs)
+})
+
+test('the longer life of a jump ahead outlives a restart, and is not given to new messages', t => {
+  const first = open(t)
+  const old = add(first, beforeMs + minuteMs)
+  jump(first, dayMs)
+  const queue = first.reopen(beforeMs + dayMs)
+  const fresh = add(queue, beforeMs + minuteMs)
+  const leased = queue.writer.transaction(() => queue.writer.lease(10, beforeMs + 2 * dayMs))
+  const lives = new Map(leased.map(({ key, expiresAtMs }) => [key, expiresAtMs - beforeMs]))
+  assert.deepEqual([lives.get(old), lives.get(fresh)], [dayMs + 60 * minuteMs, 60 * minuteMs])
+})
+
+test('a jump back brings what waits earlier by as much, at most to now, and leases it when it is due', t => {
+  const queue = open(t)
+  add(queue, beforeMs - minuteMs)
+  add(queue, beforeMs + 5 * minuteMs)
+  jump(queue, -dayMs)
+  assert.deepEqual(queue.waits(), [-dayMs, -dayMs + 5 * minuteMs])
+  const lease = (atMs: number) =>
+    queue.writer.transaction(() => queue.writer.lease(10, beforeMs - dayMs + atMs))
+  assert.equal(lease(0).length, 1)
+  assert.equal(lease(5 * minuteMs).length, 1)
+})
+
+test('a start with the clock behind the newest event moves what waits, and says by how much', t => {
+  const first = open(t)
+  add(first, beforeMs + 5 * minuteMs)
+  const queue = first.reopen(beforeMs - dayMs)
+  assert.equal(queue.writer.clockBehindMs, dayMs)
+  assert.deepEqual(queue.waits(), [-dayMs + 5 * minuteMs])
+  assert.equal(queue.reopen(beforeMs - dayMs + 1000).waits().length, 1)
+})

@@ -69,6 +69,22 @@ export class SmtpClient implements AsyncDisposable {
     this.#socket.write(bytes)
   }
 
+  /** Writes and waits until the socket takes more. */
+  async writeAll(bytes: string | Buffer): Promise<void> {
+    const socket = this.#socket
+    if (socket.destroyed || socket.write(bytes)) return
+    await new Promise<void>(resolve => {
+      socket.once('drain', resolve)
+      socket.once('close', () => resolve())
+    })
+  }
+
+  /** Writes the same block until so many bytes are out or the server has closed. */
+  async writeEndless(block: Buffer, totalBytes: number): Promise<void> {
+    for (let sent = 0; sent < totalBytes && this.#socket.writable && !this.#isClosed; sent += block.length)
+      await this.writeAll(block)
+  }
+
   /** The next reply; rejects when the connection ends before. */
   async reply(): Promise<ClientReply> {
     const reply = await this.replyOrEnd()

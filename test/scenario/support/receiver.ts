@@ -35,6 +35,7 @@ export interface Script {
 }
 
 const strictEnd = /\r\n\.\r\n/
+const endLengthMax = 6
 const laxEnd = /(?:\r\n|\r|\n)\0?\.\0?(?:\r\n|\r|\n)/
 
 /** A running receiver. */
@@ -141,6 +142,10 @@ class Conversation {
   readonly #number: number
   readonly #memory: Memory
   #pending = ''
+  /** Content so far, without an end in it. */
+  #contentPieces: string[] = []
+  /** The last octets before what is pending; a line end before all content. */
+  #contentTail = '\r\n'
   #isInData = false
   #isBusy = false
   #from: [path: string, parameters: string] = ['', '']
@@ -203,10 +208,21 @@ class Conversation {
   }
 
   async #takeContent(): Promise<boolean> {
-    const found = (this.#script.isLax === true ? laxEnd : strictEnd).exec(`\r\n${this.#pending}`)
-    if (found === null) return false
-    const raw = this.#pending.slice(0, found.index)
-    this.#pending = this.#pending.slice(found.index + found[0].length - 2)
+    // Only what is new is searched, with a few octets before it: an end may be cut anywhere.
+    const tail = `${this.#contentTail}${this.#pending}`
+    const found = (this.#script.isLax === true ? laxEnd : strictEnd).exec(tail)
+    if (found === null) {
+      this.#contentPieces.push(this.#pending)
+      this.#contentTail = tail.slice(-endLengthMax)
+      this.#pending = ''
+      return false
+    }
+    const all = this.#contentPieces.join('') + this.#pending
+    // The tail began two octets before the content.
+    const raw = all.slice(0, all.length + 2 - tail.length + found.index)
+    this.#pending = tail.slice(found.index + found[0].length)
+    this.#contentPieces = []
+    this.#contentTail = '\r\n'
     this.#isInData = false
     const message: Received = {
       from: this.#from[0],

@@ -5,7 +5,8 @@
 //   3. `handler.open`, one look for early talkers, the greeting;
 //   4. commands and contents, each in the phase table's order; 5. the last reply, the peer's FIN, `handler.closed`.
 // Invariants: one place changes phase (`enter`), one place sends replies (`#send`), one loop reads input (`#run`).
-// While a promise of the handler is open no input is read. All replies of one turn leave in one write.
+// While a promise of the handler is open no input is read. All replies of one turn leave in one write. One session takes
+// a bounded number of commands a turn, so that a flood of them does not keep the others waiting.
 
 import type { Socket } from 'node:net'
 import { type SmtpReply, smtpReply } from '../reply.ts'
@@ -57,6 +58,9 @@ export function serveSmtpSession(ports: SmtpServerSessionPorts): SmtpServerSessi
   return session
 }
 
+/** A thousand pipelined recipients are ten turns; an ordinary message is far below. */
+const stepsPerTurnMax = 100
+
 const unmappedAddress = (address: string): string => address.replace(/^::ffff:(?=\d+\.)/i, '')
 
 class Session implements SmtpServerSession, SessionCore, Ticking {
@@ -73,6 +77,8 @@ class Session implements SmtpServerSession, SessionCore, Ticking {
   #phase: Phase = 'arrived'
   #isRunning = false
   #isWaiting = false
+  /** Enough was done in this turn; the rest of the input follows in the next. */
+  #isYielding = false
   #hasPeerEnded = false
   /** Set when the session is to end after the open transaction: the last word and its reason. */
   #farewell: { readonly reason: CloseReason; readonly reply: SmtpReply } | null = null
@@ -256,7 +262,7 @@ class Session implements SmtpServerSession, SessionCore, Ticking {
 
   #peerEnded(): void {
     this.#hasPeerEnded = true
-    if (!this.#isWaiting) this.#finishEnded()
+    if (!this.#isWaiting && !this.#isYielding) this.#finishEnded()
   }
 
   #finishEnded(): void {
@@ -268,9 +274,12 @@ class Session implements SmtpServerSession, SessionCore, Ticking {
   #run(): void {
     if (this.#isRunning) return
     this.#isRunning = true
-    while (!this.#isWaiting && !this.#wire.isFull && this.#step()) {}
+    let steps = 0
+    while (!this.#isWaiting && !this.#wire.isFull && !this.#isYielding && this.#step()) {
+      if (++steps === stepsPerTurnMax) this.#yield()
+    }
     this.#isRunning = false
-    if (this.#isWaiting || this.#wire.isFull) {
+    if (this.#isWaiting || this.#wire.isFull || this.#isYielding) {
       if (this.input.length > this.options.limits.inputBytesMax) this.#wire.pause()
       return
     }
@@ -278,6 +287,15 @@ class Session implements SmtpServerSession, SessionCore, Ticking {
     this.#wire.flush()
     this.#wire.resume()
     if (this.#hasPeerEnded) this.#finishEnded()
+  }
+
+  #yield(): void {
+    this.#isYielding = true
+    this.#wire.flush()
+    setImmediate(() => {
+      this.#isYielding = false
+      this.#run()
+    })
   }
 
   /** Takes one line or one piece of content; false when there is nothing to take. */

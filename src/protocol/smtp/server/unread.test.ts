@@ -1,7 +1,8 @@
-// Clients that do not read our replies, and clients that make room for others.
+// Clients that do not read our replies, clients that make room for others, and clients that send a flood of commands.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { smtpReply } from '../reply.ts'
 import { codes, TestServer, until } from './test-kit.ts'
 
 /** Sends refused recipients without reading the refusals, until the session stops reading. */
@@ -63,4 +64,32 @@ test('a session that makes room says why and ends at once', async () => {
   server.sessions[0]!.makeRoom()
   assert.deepEqual((await client.untilClosed()).replies.map(codes), ['421 4.3.2'])
   assert.equal(await server.closeReason(), 'crowded')
+})
+
+test('a flood of pipelined commands is worked on a hundred a turn, and every reply comes', async () => {
+  await using server = await TestServer.start({ trustsClient: () => true })
+  const client = await server.inTransaction()
+  let inTurn = 0
+  let mostInTurn = 0
+  server.recorder.answers = {
+    rcpt: () => {
+      mostInTurn = Math.max(mostInTurn, ++inTurn)
+      return smtpReply(550, '5.1.1', 'No such recipient')
+    },
+  }
+  const other = await server.inTransaction()
+  let isOver = false
+  const turn = (): void => {
+    inTurn = 0
+    if (!isOver) setImmediate(turn)
+  }
+  turn()
+  other.send(`${'RCPT TO:<b@rcpt.test>\r\n'.repeat(3000)}QUIT\r\n`)
+  other.socket.end()
+  const { replies } = await other.untilClosed()
+  isOver = true
+  assert.equal(replies.length, 3001, 'also the commands behind which the client closed its side')
+  // The look for the turn's end may come behind a turn of the session.
+  assert.ok(mostInTurn <= 200, `${mostInTurn} in one turn`)
+  client.destroy()
 })

@@ -1,0 +1,364 @@
+// Situation: connections that only cost (the rows "slowloris" and "half-open, RST, FIN" of the resource-exhaustion table):
+// thousands at once that send a byte now and then in every phase, thousands that break off, clients that never read.
+//
+// The deadlines are shortened by configuration. An ordinary client is served meanwhile, everything is closed in the end,
+// and neither descriptors nor memory stay behind.
+
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import type { Socket } from 'node:net'
+import { after, before, type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import tls from 'node:tls'
+import { freePort } from '../support/postrider.ts'
+import { closed, describe, manyAddresses, rawConnection, Siege } from './support/siege.ts'
+
+/** Clients of these addresses need no login, so that they come as far as DATA without the cost of TLS. */
+const network = '127.30.0.0/16'
+const inside = (index: number): string => `127.30.${(index >> 8) & 255}.${index & 255 || 1}`
+
+const limits = [
+  '[limits]',
+  'idle = "6s"',
+  'data_idle = "6s"',
+  'handshake = "6s"',
+  'stranger = "1s"',
+  'unread_replies = "3s"',
+  // So that the rate of an address is not what is tested here.
+  'connection_rate_per_address = 100000',
+].join('\n')
+
+let siege: Siege
+let proxied: number
+let calmDescriptors: number
+before(async () => {
+  proxied = await freePort()
+  const door = `[[listener]]\naddress = "127.0.0.1:${proxied}"\nkind = "submission"\nproxy_protocol = ["127.40.0.0/16"]`
+  siege = await Siege.open({
+    toml: `${limits}\n${door}\n`,
+    relay: `networks = ["${network}"]\naccount = "acme"`,
+  })
+  await settled()
+  calmDescriptors = siege.descriptors
+})
+after(() => siege[Symbol.asyncDispose]())
+
+async function attacked(t: TestContext, max: number, attack: () => Promise<void>): Promise<void> {
+  t.diagnostic(describe(await siege.during(attack, max)))
+}
+
+/** Waits until no session is open any more. */
+async function settled(timeoutMs: number = 60_000): Promise<void> {
+  const endMs = Date.now() + timeoutMs
+  while ((await siege.metric('postrider_sessions_open')) > 0) {
+    if (Date.now() > endMs) throw new Error('sessions stay open')
+    await sleep(100)
+  }
+}
+
+/** A connection that takes in whatever comes. */
+async function connection(port: number, localAddress: string): Promise<Socket> {
+  const socket = await rawConnection(port, localAddress)
+  socket.resume()
+  return socket
+}
+
+/** A connection on which the greeting and the replies to these commands have come. */
+async function talked(port: number, localAddress: string, commands: readonly string[]): Promise<Socket> {
+  const socket = await rawConnection(port, localAddress)
+  for (const command of [null, ...commands]) {
+    if (command !== null) socket.write(`${command}\r\n`)
+    await heard(socket)
+  }
+  socket.resume()
+  return socket
+}
+
+/** Resolves when something came or nothing will. */
+function heard(socket: Socket): Promise<void> {
+  if (socket.destroyed) return Promise.resolve()
+  return new Promise(resolve => {
+    for (const event of ['data', 'close', 'error']) socket.once(event, () => resolve())
+  })
+}
+
+async function inData(index: number, last: string): Promise<Socket> {
+  const envelope = ['EHLO x', 'MAIL FROM:<ann@acme.example>', 'RCPT TO:<u@calm.example>']
+  return await talked(siege.house.ports.relay, inside(index), last === '' ? envelope : [...envelope, last])
+}
+
+async function inLogin(index: number): Promise<Socket> {
+  const socket = await rawConnection(siege.house.ports.submissions, manyAddresses(index))
+  const secure = tls.connect({ socket, rejectUnauthorized: false })
+  secure.on('error', () => undefined)
+  for (const line of ['EHLO x', 'AUTH LOGIN']) {
+    await heard(secure)
+    secure.write(`${line}\r\n`)
+  }
+  secure.resume()
+  return secure
+}
+
+/** Each phase with how to get there and what is sent byte by byte from then on ('' sends nothing). */
+const phases: readonly {
+  readonly name: string
+  readonly count: number
+  readonly enter: (index: number) => Promise<Socket>
+  readonly drip: string
+}[] = [
+  {
+    name: 'after the greeting, silent',
+    count: 400,
+    enter: index => connection(siege.house.ports.submission, manyAddresses(index)),
+    drip: '',
+  },
+  {
+    name: 'in a command',
+    count: 500,
+    enter: index => talked(siege.house.ports.submission, manyAddresses(index), []),
+    drip: `EHLO ${'x'.repeat(60)}`,
+  },
+  {
+    name: 'in the TLS handshake of an implicit port',
+    count: 400,
+    enter: index => connection(siege.house.ports.submissions, manyAddresses(index)),
+    drip: '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03',
+  },
+  {
+    name: 'in the TLS handshake after STARTTLS',
+    count: 200,
+    enter: index => talked(siege.house.ports.submission, manyAddresses(index), ['EHLO x', 'STARTTLS']),
+    drip: '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03',
+  },
+  {
+    name: 'in the PROXY header',
+    count: 200,
+    enter: index => connection(proxied, `127.40.1.${index % 200 || 1}`),
+    drip: 'PROXY TCP4 192.0.2.1',
+  },
+  { name: 'in AUTH', count: 60, enter: inLogin, drip: 'YWJjZGVmZ2hpamtsbW5vcA==' },
+  { name: 'in DATA', count: 120, enter: index => inData(index, 'DATA'), drip: 'Subject: a slow one indeed' },
+  {
+    name: 'in BDAT',
+    count: 120,
+    enter: async index => {
+      const socket = await inData(index, '')
+      socket.write('BDAT 1000000\r\n')
+      return socket
+    },
+    drip: 'Subject: a slow one indeed',
+  },
+]
+
+/** Sends a text one byte every half second until the other side closes. */
+async function dribble(socket: Socket, text: string): Promise<void> {
+  for (let at = 0; !socket.destroyed && text !== ''; at++) {
+    socket.write(Buffer.from(text[at % text.length]!, 'latin1'))
+    await sleep(500)
+  }
+  await closed(socket)
+}
+
+test('clients that drip bytes are closed at the deadline, whatever the phase', {
+  timeout: 60_000,
+}, async t => {
+  const open = new Map(phases.map(({ name }) => [name, 50]))
+  await attacked(t, 96, async () => {
+    const all = phases.flatMap(({ name, enter, drip }, phase) =>
+      Array.from({ length: 50 }, async (_, index) => {
+        // Addresses of their own: how many connections one may have is not what is tested here.
+        await dribble(await enter(phase * 100 + index), drip)
+        open.set(name, open.get(name)! - 1)
+      }),
+    )
+    await Promise.all(all)
+  })
+  for (const [name, left] of open) await t.test(name, () => assert.equal(left, 0, 'all were closed'))
+  await settled()
+})
+
+test('2,000 at once, dripping in every phase: an ordinary client is served, and all are closed in the end', async t => {
+  await attacked(t, 300, async () => {
+    const attackers: Promise<void>[] = []
+    let index = 0
+    for (const { count, enter, drip } of phases) {
+      for (let left = count; left > 0; left -= 50) {
+        const group = Array.from({ length: Math.min(left, 50) }, async () =>
+          dribble(await enter(index++), drip),
+        )
+        attackers.push(...group)
+        await sleep(20)
+      }
+    }
+    assert.equal(attackers.length, 2000)
+    await Promise.all(attackers)
+  })
+  await settled()
+  await siege.waitForDescriptors(calmDescriptors + 20)
+})
+
+test('2,000 silent strangers fill all places and keep coming back: each newcomer that logs in finds one', async t => {
+  await attacked(t, 300, async () => {
+    let isOver = false
+    const filling = Array.from({ length: 2000 }, async (_, index) => {
+      while (!isOver) {
+        const socket = await connection(siege.house.ports.submission, manyAddresses(index))
+        await Promise.race([closed(socket), sleep(5000)])
+        await sleep(100)
+        if (isOver) socket.destroy()
+      }
+    })
+    while ((await siege.metric('postrider_sessions_open')) < 1900) await sleep(100)
+    // From now on there is no free place, and a client in a hurry gets one all the same.
+    await sleep(1200)
+    for (let i = 0; i < 20; i++) await siege.sendOrdinary()
+    isOver = true
+    await Promise.all(filling)
+  })
+  await settled()
+  await siege.waitForDescriptors(calmDescriptors + 20)
+})
+
+// ---- connections that break off -----------------------------------------------------------------------------------
+
+/** Where a connection breaks off, in turn; each gives the socket as it is then. */
+const breakPoints: readonly ((index: number) => Promise<Socket>)[] = [
+  index => connection(siege.house.ports.submission, manyAddresses(index)),
+  index => talked(siege.house.ports.relay, inside(index), []),
+  index => talked(siege.house.ports.relay, inside(index), ['EHLO x']),
+  async index => {
+    const socket = await inData(index, 'DATA')
+    socket.write('Subject: half')
+    return socket
+  },
+  async index => {
+    const socket = await inData(index, '')
+    socket.write('BDAT 100\r\nhalf')
+    return socket
+  },
+  async index => {
+    const socket = await connection(siege.house.ports.submissions, manyAddresses(index))
+    socket.write(Buffer.from([0x16, 3, 1, 2, 0, 1, 0]))
+    return socket
+  },
+  async index => {
+    const socket = await connection(proxied, `127.40.1.${index % 200 || 1}`)
+    socket.write('PROXY TCP4')
+    return socket
+  },
+]
+
+async function cycles(from: number, to: number): Promise<void> {
+  let index = from
+  const worker = async (): Promise<void> => {
+    while (index < to) {
+      const mine = index++
+      const socket = await breakPoints[mine % breakPoints.length]!(mine)
+      // A reset and an orderly end in turn; both without waiting for anything.
+      if (mine % 2 === 0) socket.resetAndDestroy()
+      else socket.destroy()
+    }
+  }
+  await Promise.all(Array.from({ length: 50 }, worker))
+}
+
+test('10,000 connections that are reset or closed in every phase leave nothing behind', async t => {
+  const accepted = await siege.metric('postrider_messages_accepted_total')
+  // The first part grows what grows once: pools, code, the heap up to its working size.
+  const first = await siege.during(() => cycles(0, 4000), 96)
+  await attacked(t, 48, () => cycles(4000, 10_000))
+  await settled()
+  await siege.waitForDescriptors(calmDescriptors + 20)
+  const now = await siege.metric('postrider_messages_accepted_total')
+  const ordinary = siege.receiver.messages.length
+  assert.equal(now, ordinary, 'nothing was accepted but the ordinary mail')
+  assert.ok(now > accepted)
+  t.diagnostic(`the first 4,000: ${describe(first)}`)
+})
+
+test('500 clients that close their side at once and read on are answered and closed', async t => {
+  await attacked(t, 64, async () => {
+    const half = async (index: number): Promise<void> => {
+      const socket = await talked(siege.house.ports.submission, manyAddresses(index), ['EHLO x'])
+      socket.end('MAIL FROM:<a@b.example>')
+      await closed(socket)
+    }
+    for (let at = 0; at < 500; at += 100)
+      await Promise.all(Array.from({ length: 100 }, (_, index) => half(at + index)))
+  })
+  await settled()
+})
+
+// ---- clients that never read --------------------------------------------------------------------------------------
+
+/** Writes commands without end and never looks at an answer; resolves when the server has closed. */
+async function deaf(socket: Socket): Promise<void> {
+  socket.pause()
+  const commands = 'RCPT TO:<no-domain>\r\n'.repeat(2000)
+  while (!socket.destroyed && socket.writable) {
+    if (socket.write(commands)) continue
+    await Promise.race([new Promise(done => socket.once('drain', done)), closed(socket)])
+  }
+}
+
+test('10 clients of a trusted network that send commands and never read a reply are closed soon', async t => {
+  await attacked(t, 96, async () => {
+    const sockets = await Promise.all(
+      Array.from({ length: 10 }, (_, index) =>
+        talked(siege.house.ports.relay, inside(index), ['EHLO x', 'MAIL FROM:<ann@acme.example>']),
+      ),
+    )
+    await Promise.all(sockets.map(deaf))
+  })
+  await settled()
+})
+
+// ---- TLS ----------------------------------------------------------------------------------------------------------
+
+test('1,000 handshakes that are broken off, garbage or of old versions leave nothing behind', async t => {
+  await attacked(t, 96, async () => {
+    let index = 0
+    const worker = async (): Promise<void> => {
+      while (index < 1000) {
+        const mine = index++
+        const socket = await connection(siege.house.ports.submissions, manyAddresses(mine % 400))
+        if (mine % 4 === 0) {
+          socket.write(Buffer.alloc(2000, 0xff))
+          await closed(socket)
+        } else if (mine % 4 === 1) {
+          const old = tls.connect({
+            socket,
+            rejectUnauthorized: false,
+            maxVersion: 'TLSv1.1',
+            minVersion: 'TLSv1',
+          })
+          old.on('error', () => undefined)
+          await closed(socket)
+        } else {
+          const secure = tls.connect({ socket, rejectUnauthorized: false })
+          secure.on('error', () => undefined)
+          if (mine % 4 === 2)
+            await Promise.race([new Promise(done => secure.once('secureConnect', done)), closed(socket)])
+          socket.resetAndDestroy()
+        }
+      }
+    }
+    await Promise.all(Array.from({ length: 20 }, worker))
+  })
+  await settled()
+})
+
+test('a client that asks to negotiate TLS again is told no', { timeout: 60_000 }, async () => {
+  const { submissions } = siege.house.ports
+  const address = ['-connect', `127.0.0.1:${submissions}`, '-tls1_2']
+  const openssl = spawn('openssl', ['s_client', ...address], { stdio: ['pipe', 'pipe', 'pipe'] })
+  let said = ''
+  for (const stream of [openssl.stdout, openssl.stderr])
+    stream.on('data', chunk => {
+      said += String(chunk)
+      if (/220 relay\.example/.test(said) && !said.includes('RENEGOTIATING')) openssl.stdin.write('R\n')
+    })
+  await once(openssl, 'close')
+  assert.match(said, /RENEGOTIATING[\s\S]*no renegotiation/)
+})

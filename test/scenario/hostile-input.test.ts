@@ -1,0 +1,306 @@
+// Situation: clients that send what never ends or is far too much (the rows "huge line", "headers" and "MIME nesting" of
+// the resource-exhaustion table, and recipients and commands without end). Each is refused, or relayed, with bounded
+// memory, and an ordinary client is served meanwhile.
+
+import assert from 'node:assert/strict'
+import { after, before, type TestContext, test } from 'node:test'
+import { type ClientReply, queuedId, SmtpClient } from './support/client.ts'
+import { message, waitForAll } from './support/house.ts'
+import { Receiver } from './support/receiver.ts'
+import { closed, describe, pour, rawConnection, Siege, transaction } from './support/siege.ts'
+
+const mebibyte = 1024 * 1024
+/** Far less than what is sent, and enough for the buffers and the garbage of a busy minute (MiB). */
+const growthMax = 96
+const noise = Buffer.alloc(64 * 1024, 'x')
+
+let siege: Siege
+/** A server that lacks 8BITMIME. */
+let seven: Receiver
+before(async () => {
+  seven = await Receiver.start({ keywords: ['PIPELINING'] })
+  const route = `[[route]]\nrecipient_domain = "seven.example"\nsmarthost = "127.0.0.1:${seven.port}"\n`
+  siege = await Siege.open({ toml: route })
+})
+after(async () => {
+  await siege[Symbol.asyncDispose]()
+  await seven[Symbol.asyncDispose]()
+})
+
+/** Runs an attack beside ordinary mail and notes what it cost. */
+async function attacked(t: TestContext, attack: () => Promise<void>, max: number = growthMax): Promise<void> {
+  t.diagnostic(describe(await siege.during(attack, max)))
+}
+
+/** Sends a content of any make in a transaction of its own; the reply to its end. */
+async function submit(
+  parts: Iterable<string | Buffer>,
+  to: string = 'bob@calm.example',
+): Promise<ClientReply> {
+  await using client = await siege.house.client()
+  await transaction(client, to)
+  assert.equal((await client.command('DATA')).code, 354)
+  for (const part of parts) await client.writeAll(part)
+  client.write('.\r\n')
+  return await client.reply()
+}
+
+function* repeated(head: string, piece: string, times: number, tail: string = ''): Generator<string> {
+  yield head
+  const block = piece.repeat(1000)
+  for (let left = times; left > 0; left -= 1000) yield left >= 1000 ? block : piece.repeat(left)
+  yield `${tail}\r\n`
+}
+
+const from = 'From: Ann <ann@acme.example>\r\n'
+
+// ---- lines and contents without end -------------------------------------------------------------------------------
+
+test('a command of 100 MiB without a line end closes the connection', t =>
+  attacked(t, async () => {
+    const socket = await rawConnection(siege.house.ports.submission)
+    let said = ''
+    socket.on('data', chunk => {
+      said += String(chunk)
+    })
+    await new Promise(resolve => socket.once('data', resolve))
+    const sent = await pour(socket, noise, 100 * mebibyte)
+    await closed(socket)
+    assert.ok(sent < 100 * mebibyte, 'the connection was closed long before')
+    assert.match(said, /\r\n500 5\.5\.2 /)
+  }))
+
+test('a login line of 100 MiB closes the connection', t =>
+  attacked(t, async () => {
+    await using client = await SmtpClient.connect(siege.house.ports.submissions, { isTls: true })
+    await client.hello()
+    assert.equal((await client.command('AUTH PLAIN')).code, 334)
+    await client.writeEndless(noise, 100 * mebibyte)
+    assert.match((await client.reply()).text, /^500 5\.5\.2 /)
+    await client.ended()
+  }))
+
+for (const [where, head] of [
+  ['header', 'X-Long: '],
+  ['body', `${from}\r\n`],
+] as const)
+  test(`a content with a ${where} line of 120 MiB closes the connection`, t =>
+    attacked(t, async () => {
+      await using client = await siege.house.client()
+      await transaction(client)
+      assert.equal((await client.command('DATA')).code, 354)
+      client.write(head)
+      await client.writeEndless(noise, 120 * mebibyte)
+      assert.match((await client.reply()).text, /^552 5\.3\.4 /)
+      await client.ended()
+    }))
+
+test('a body line of 20 MiB is refused at the end of data, and the session goes on', t =>
+  attacked(t, async () => {
+    await using client = await siege.house.client()
+    await transaction(client)
+    assert.equal((await client.command('DATA')).code, 354)
+    client.write(`${from}\r\n`)
+    await client.writeEndless(noise, 20 * mebibyte)
+    client.write('\r\n.\r\n')
+    assert.match((await client.reply()).text, /^550 5\.6\.0 .*\[line-too-long\]$/)
+    queuedId(await client.send('ann@acme.example', 'bob@calm.example', message()))
+  }))
+
+test('a BDAT chunk of a terabyte is refused, and cut when it comes all the same', t =>
+  attacked(t, async () => {
+    await using client = await siege.house.client()
+    await transaction(client)
+    client.write('BDAT 1099511627776 LAST\r\n')
+    await client.writeEndless(noise, 120 * mebibyte)
+    assert.match((await client.reply()).text, /^552 5\.3\.4 /)
+    await client.ended()
+  }))
+
+test('a hundred thousand BDAT chunks of nothing and of one octet are one message', t =>
+  attacked(t, async () => {
+    await using client = await siege.house.client()
+    await transaction(client)
+    const content = Buffer.from(message([], `${'y'.repeat(70)}\r\n`.repeat(400)))
+    for (let at = 0; at < 25_000; at += 500) {
+      let group = ''
+      for (let i = at; i < at + 500; i++) group += `BDAT 0\r\nBDAT 1\r\n${String.fromCharCode(content[i]!)}`
+      client.write(group)
+      for (let i = 0; i < 1000; i++) await client.expect(250)
+    }
+    client.write(`BDAT ${content.length - 25_000} LAST\r\n`)
+    client.write(content.subarray(25_000))
+    queuedId(await client.reply())
+  }))
+
+// ---- headers ------------------------------------------------------------------------------------------------------
+
+const headers: readonly (readonly [name: string, parts: () => Iterable<string>, reply: RegExp])[] = [
+  [
+    'one field of 1 MiB',
+    () => repeated(`${from}Subject: `, 'x\r\n ', mebibyte / 4),
+    /^552 5\.3\.4 .*\[header-too-large\]$/,
+  ],
+  ['100,000 fields', () => repeated(from, 'X: y\r\n', 100_000), /^552 5\.3\.4 .*\[header-too-large\]$/],
+  [
+    'a million fields without a name',
+    () => repeated(from, ':\r\n', 1_000_000),
+    /^552 5\.3\.4 .*\[header-too/,
+  ],
+  ['1,001 fields', () => repeated(from, 'X: y\r\n', 1001), /^552 5\.3\.4 .*\[header-too-many-fields\]$/],
+  ['10,000 Received fields', () => repeated(from, 'Received: by x\r\n', 10_000), /^55[24] 5\.[34]\.[46] /],
+  [
+    'a From of 100,000 open comments',
+    () => repeated('From: ', '(', 100_000),
+    /^550 5\.6\.0 .*\[from-invalid\]$/,
+  ],
+  ['a From of nested groups', () => repeated('From: ', 'a:', 50_000), /^550 5\.6\.0 .*\[from-invalid\]$/],
+  [
+    'a From of 6,000 addresses',
+    () => repeated('From: ', 'a@acme.example,\r\n ', 6000),
+    /^550 5\.6\.0 .*\[from-invalid\]$/,
+  ],
+]
+for (const [name, parts, reply] of headers)
+  test(`a header with ${name} is refused`, t =>
+    attacked(t, async () => {
+      assert.match((await submit(parts())).text, reply)
+    }))
+
+test('a To field with 5,000 addresses is relayed as it is', t =>
+  attacked(t, async () => {
+    const to = Array.from({ length: 5000 }, (_, i) => `u${i}@a.example`).join(',\r\n ')
+    const id = queuedId(await submit([`${from}To: ${to}\r\nSubject: many\r\n\r\nx\r\n`]))
+    await waitForAll(siege.house.server, [id], 'delivered')
+    const arrived = siege.receiver.messages.find(one => one.content.includes(id))!
+    assert.ok(arrived.content.includes(`To: ${to}\r\n`))
+  }))
+
+// ---- recipients and commands --------------------------------------------------------------------------------------
+
+test('of 20,000 recipients the first 1,000 are taken and all of these are sent to', t =>
+  attacked(t, async () => {
+    await using client = await siege.house.client()
+    assert.equal((await client.command('MAIL FROM:<ann@acme.example>')).code, 250)
+    const codes: number[] = []
+    for (let at = 0; at < 20_000; at += 1000) {
+      client.write(
+        Array.from({ length: 1000 }, (_, i) => `RCPT TO:<many${at + i}@calm.example>\r\n`).join(''),
+      )
+      for (let i = 0; i < 1000; i++) codes.push((await client.reply()).code)
+    }
+    assert.ok(codes.slice(0, 1000).every(code => code === 250))
+    assert.ok(codes.slice(1000).every(code => code === 452))
+    assert.equal((await client.command('DATA')).code, 354)
+    client.write(`${message()}\r\n.\r\n`)
+    queuedId(await client.reply())
+    const taken = (): Set<string> =>
+      new Set(siege.receiver.messages.flatMap(one => one.to).filter(to => to.startsWith('many')))
+    await siege.receiver.waitFor(() => taken().size === 1000, 60_000)
+  }))
+
+for (const [name, line] of [
+  ['NOOP', 'NOOP'],
+  ['RSET', 'RSET'],
+  ['EHLO', 'EHLO x'],
+  ['unknown commands', 'FOO'],
+  ['empty lines', ''],
+] as const)
+  test(`${name} without end close the connection`, t =>
+    attacked(t, async () => {
+      const socket = await rawConnection(siege.house.ports.submission)
+      let said = ''
+      socket.on('data', chunk => {
+        said += String(chunk)
+      })
+      await new Promise(resolve => socket.once('data', resolve))
+      await pour(socket, `${line}\r\n`.repeat(1000), 20 * mebibyte)
+      await closed(socket)
+      assert.ok(said.length < mebibyte, 'the answers are bounded too')
+      assert.match(said.trimEnd().split('\r\n').at(-1)!, /^(?:421 4\.7\.0|554 5\.5\.0) /)
+    }))
+
+// ---- MIME ---------------------------------------------------------------------------------------------------------
+
+const eightBit = 'grüße\r\n'
+const mime = `${from}MIME-Version: 1.0\r\nContent-Type: `
+
+function* nested(depth: number): Generator<string> {
+  yield `${mime}multipart/mixed; boundary=b0\r\n\r\n`
+  for (let i = 1; i <= depth; i++)
+    yield `--b${i - 1}\r\nContent-Type: multipart/mixed; boundary=b${i}\r\n\r\n`
+  yield `--b${depth}\r\n\r\n${eightBit}`
+}
+
+const structures: readonly (readonly [name: string, parts: () => Iterable<string>, fits: boolean])[] = [
+  ['multiparts nested 10,000 deep', () => nested(10_000), false],
+  [
+    'messages inside messages 1,000 deep',
+    () =>
+      repeated(
+        `${mime}message/rfc822\r\n\r\n`,
+        'Content-Type: message/rfc822\r\n\r\n',
+        1000,
+        `\r\n${eightBit}`,
+      ),
+    false,
+  ],
+  [
+    'a boundary of 100 KiB',
+    () => [
+      `${mime}multipart/mixed;\r\n boundary=${`${'b'.repeat(900)}\r\n `.repeat(110)}x\r\n\r\n${eightBit}`,
+    ],
+    false,
+  ],
+  [
+    'a million parts',
+    () =>
+      repeated(
+        `${mime}multipart/mixed; boundary=b\r\n\r\n`,
+        '--b\r\n\r\n',
+        1_000_000,
+        `--b\r\n\r\n${eightBit}`,
+      ),
+    false,
+  ],
+  [
+    'six million lines that look like delimiters',
+    () => repeated(`${mime}multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n`, '--\r\n', 6_000_000, eightBit),
+    true,
+  ],
+]
+for (const [name, parts, fits] of structures) {
+  test(`${name}: relayed as it is, since nobody needs to look inside`, t =>
+    attacked(
+      t,
+      async () => {
+        const id = queuedId(await submit(parts()))
+        await waitForAll(siege.house.server, [id], 'delivered', 60_000)
+        const arrived = siege.receiver.messages.find(one => one.content.subarray(0, 1000).includes(id))!
+        assert.ok(
+          arrived.content.toString('latin1').endsWith(
+            Buffer.from([...parts()].join(''))
+              .toString('latin1')
+              .slice(-1000),
+          ),
+        )
+      },
+      250,
+    ))
+
+  test(`${name}, 8-bit, for a server without 8BITMIME: ${fits ? 'encoded and delivered' : 'bounced with the reason, and nothing is sent'}`, t =>
+    attacked(
+      t,
+      async () => {
+        const before = seven.messages.length
+        const id = queuedId(await submit(parts(), 'bob@seven.example'))
+        const events = await waitForAll(siege.house.server, [id], fits ? 'delivered' : 'bounced', 60_000)
+        if (fits) return
+        const { outcome } = events.find(one => one.messageId === id && one.type === 'bounced')!
+        assert.equal(outcome!.enhancedCode, '5.6.3')
+        assert.match(outcome!.text, /MIME structure/)
+        assert.equal(seven.messages.length, before)
+      },
+      250,
+    ))
+}

@@ -4,6 +4,7 @@
 // request bodies are never read; headers, connections and times are bounded; every error is a JSON object.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { keepAccepting } from '../base/index.ts'
 
 /** Why the server should get no traffic now. */
 export type Readiness =
@@ -31,6 +32,7 @@ const headerSizeBytesMax = 16_384
 export class OperationsServer {
   readonly #parts: OperationsParts
   readonly #server: Server
+  #accepting: Disposable | null = null
 
   constructor(parts: OperationsParts) {
     this.#parts = parts
@@ -61,6 +63,9 @@ export class OperationsServer {
     this.#server.once('error', onError)
     this.#server.listen(address.port, address.host, () => {
       this.#server.off('error', onError)
+      this.#accepting = keepAccepting(this.#server, {
+        listen: () => this.#server.listen(address.port, address.host),
+      })
       const bound = this.#server.address()
       resolve({ ok: true, port: typeof bound === 'object' && bound !== null ? bound.port : address.port })
     })
@@ -69,6 +74,7 @@ export class OperationsServer {
 
   /** Answers what is under way and closes the rest. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#accepting?.[Symbol.dispose]()
     if (!this.#server.listening) return
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#server.close(() => resolve())

@@ -17,6 +17,7 @@ import {
 } from '../config/index.ts'
 import { DataLock, StoreError } from '../store/index.ts'
 import { systemDnsServers } from './delivery-parts.ts'
+import { fitDescriptors } from './descriptors.ts'
 import { checkAddresses, settlePort } from './listen-check.ts'
 import { operatorKeys } from './operator-keys.ts'
 import { findUser, reachProblem, type SystemUser } from './privileges.ts'
@@ -50,8 +51,9 @@ export async function prepare(configPath: string | undefined): Promise<Prepared 
     lock[Symbol.dispose]()
     return rest
   }
-  const warnings = [...loaded.warnings, ...rest.warnings, ...rootWarning(user)]
-  return { ...rest, configPath: loaded.path, warnings, lock, user, threads: threadsOf(rest.config) }
+  const { config, warnings: cut } = fitDescriptors(rest.config)
+  const warnings = [...loaded.warnings, ...rest.warnings, ...rootWarning(user), ...cut]
+  return { ...rest, config, configPath: loaded.path, warnings, lock, user, threads: threadsOf(config) }
 }
 
 /** Reads the configuration for serving; also what SIGHUP calls. */

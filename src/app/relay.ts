@@ -200,6 +200,7 @@ export class Relay {
           }
           return serveSmtpSession({ socket, handler: session, options, ticker, observer })
         },
+        acceptFailed: (address, code) => this.#log.event('listener.paused', { address, code }),
         refusedConnection: (refusal, clientAddress) => {
           this.#metrics.sessionsRefused.inc(refusal.code)
           this.#log.event('session.refused', { reason: refusal.code, clientAddress })

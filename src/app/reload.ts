@@ -6,6 +6,7 @@
 import { randomBytes } from 'node:crypto'
 import { type Config, formatProblem } from '../config/index.ts'
 import type { Log } from '../telemetry/index.ts'
+import { fitDescriptors } from './descriptors.ts'
 import type { MainParts } from './main-parts.ts'
 import { readConfig, readTls } from './prepare.ts'
 
@@ -36,7 +37,9 @@ export class Reloader implements Disposable {
       this.#log.event('config.refused', { problems: loaded.problems.map(formatProblem) })
       return
     }
-    const fixed = withFixedParts(parts.config, loaded.config)
+    // Sessions are fixed at the start; what is left of the descriptors is for connections.
+    const { config } = fitDescriptors(loaded.config)
+    const fixed = withFixedParts(parts.config, config)
     if (fixed.ignored.length > 0)
       this.#log.event('config.warning', {
         where: fixed.ignored,

@@ -1,4 +1,5 @@
 // The few things that every room may use: ids, clock, packed bytes.
+export { type AcceptingOptions, keepAccepting } from './accepting.ts'
 export { type Clock, systemClock } from './clock.ts'
 export { type ClockJump, ClockWatch, clockJumpMsMin } from './clock-watch.ts'
 export {

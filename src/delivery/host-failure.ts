@@ -25,6 +25,8 @@ export interface HostFailure {
   readonly category: Category
   readonly scope: OutcomeScope
   readonly source: 'reply' | 'local'
+  /** It says nothing of the host: this machine could not even try. */
+  readonly isOurs?: true
   /** It stands for a host that was not tried again so soon after. */
   readonly isRemembered?: true
 }
@@ -69,6 +71,8 @@ const ownCodes = new Set([
   'BAD_HELO_NAME',
 ])
 
+const noDescriptors = new Set(['EMFILE', 'ENFILE'])
+
 const stageOf: Readonly<Record<ConnectStage, OutcomeStage>> = {
   connect: 'connect',
   greeting: 'greeting',
@@ -93,10 +97,21 @@ export function hostFailure(failure: ConnectFailure, tried: TriedHost): HostFail
     return { ...common, code, enhanced, text, isPermanent, category, scope, source: 'reply' }
   }
   const isTimeout = failure.kind === 'timeout' && failure.stage !== 'connect'
-  const word = ownCodes.has(failure.code) ? ours : wordByStage[failure.stage]
+  const isOurs = ownCodes.has(failure.code)
+  const word = isOurs ? ours : wordByStage[failure.stage]
   const category = isTimeout ? 'timeout' : word.category
-  const text = oneLine(failure.message)
-  return { ...common, ...word, category, code: 451, text, isPermanent: false, source: 'local' }
+  const hint = noDescriptors.has(failure.code) ? 'no file descriptor left on this server: ' : ''
+  const text = hint + oneLine(failure.message)
+  const failed = {
+    ...common,
+    ...word,
+    category,
+    code: 451,
+    text,
+    isPermanent: false,
+    source: 'local',
+  } as const
+  return isOurs ? { ...failed, isOurs } : failed
 }
 
 /** A host that will not do because of our TLS policy: STARTTLS worked there lately, or is required, and is not offered. */

@@ -203,7 +203,8 @@ export class ConnectionOpener {
     if (!result.ok) {
       const failure = hostFailure(result.failure, candidate)
       if (failure.isTls) sessions.delete(`${host} ${remoteAddress}`)
-      if (!signal.aborted && !failure.isPermanent) this.#failed(candidate, key, failure)
+      const isItsFault = !failure.isPermanent && failure.isOurs !== true
+      if (!signal.aborted && isItsFault) this.#failed(candidate, key, failure)
       return failure
     }
     const { session } = result

@@ -174,7 +174,8 @@ export function noHost(
     const note = one.isRemembered === true ? ' (not tried again so soon)' : ''
     return line(`${one.remoteHost} ${one.remoteAddress} ${one.stage}${note}: ${one.code} ${one.text}`)
   })
-  return { recipient, outcome, conversation, waitReason: 'site-unreachable' }
+  const waitReason = best?.isOurs === true ? 'next-attempt' : 'site-unreachable'
+  return { recipient, outcome, conversation, waitReason }
 }
 
 const resolveCategories: Readonly<Record<ResolveFailureReason, string>> = {

@@ -40,6 +40,7 @@ async function open(perAddress: number = 10) {
         socket.resume()
         return seat
       },
+      acceptFailed: () => assert.fail('nothing fails here'),
       refusedConnection: refusal => void refused.push(refusal.code),
     },
     {

@@ -6,6 +6,7 @@
 // there cannot keep others out, and who has logged in is never sent away for somebody new.
 
 import net from 'node:net'
+import { keepAccepting } from '../base/index.ts'
 import type { AddressGuard } from './address-guard.ts'
 import type { Refusal } from './refusal.ts'
 import { refusalReply, refuse } from './refusal.ts'
@@ -33,6 +34,8 @@ export interface ListenerPorts {
     admit: (clientAddress: string) => Refusal | null,
   ): RunningSession
   refusedConnection(refusal: Refusal, clientAddress: string): void
+  /** The door is closed for a second, since accept failed with the system's code. */
+  acceptFailed(address: string, code: string): void
 }
 
 export interface ListenerOptions {
@@ -56,6 +59,7 @@ export class Listener {
   readonly #options: ListenerOptions
   readonly #server: net.Server
   readonly #sessions: Set<RunningSession>
+  #accepting: Disposable | null = null
 
   /** @param sessions shared by all listeners of a thread: bounds them together */
   constructor(ports: ListenerPorts, options: ListenerOptions, sessions: Set<RunningSession>) {
@@ -72,7 +76,10 @@ export class Listener {
       this.#server.once('error', reject)
       this.#server.listen({ host, port, backlog, reusePort: true }, () => {
         this.#server.off('error', reject)
-        this.#server.on('error', () => {})
+        this.#accepting = keepAccepting(this.#server, {
+          listen: () => this.#server.listen({ host, port, backlog, reusePort: true }),
+          onPause: code => this.#ports.acceptFailed(`${host}:${port}`, code),
+        })
         resolve()
       })
     })
@@ -85,6 +92,7 @@ export class Listener {
 
   /** No new connections; the sessions are drained by whoever owns their set. */
   close(): void {
+    this.#accepting?.[Symbol.dispose]()
     this.#server.close()
   }
 

@@ -40,6 +40,10 @@ export const logEvents = {
   'tls.handshake-failed': { level: 'debug', text: 'A client broke off the TLS handshake.' },
   'listener.open': { level: 'info', text: 'A door is open at `address`.' },
   'listener.failed': { level: 'error', text: 'A door cannot be opened at `address`.' },
+  'listener.paused': {
+    level: 'error',
+    text: 'A door could not accept (`code`, mostly EMFILE: no file descriptor left) and is closed for a second.',
+  },
   'listener.account-missing': {
     level: 'warn',
     text: 'A listener names an account that does not exist: MAIL is answered 451 there.',

@@ -6,6 +6,7 @@
 
 import { chmodSync, lstatSync, rmSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
+import { keepAccepting } from '../../base/index.ts'
 import type { ControlCommands } from './command.ts'
 import { controlCommands } from './commands.ts'
 import { ControlConnection } from './connection.ts'
@@ -55,6 +56,7 @@ export class ControlServer implements AsyncDisposable {
   readonly #connections = new Set<ControlConnection>()
   readonly #connectionsMax: number
   #isClosed = false
+  #accepting: Disposable | null = null
 
   constructor(place: SocketPlace, commands: ControlCommands, connectionsMax: number) {
     this.#place = place
@@ -73,18 +75,23 @@ export class ControlServer implements AsyncDisposable {
       this.#server.once('error', reject)
       this.#server.listen(this.#place.path, () => {
         this.#server.off('error', reject)
-        // An error of a later accept (no file descriptors left) must not end the relay.
-        this.#server.on('error', () => undefined)
+        this.#accepting = keepAccepting(this.#server, { listen: () => this.#listenAgain() })
         chmodSync(this.#place.path, 0o600)
         resolve()
       })
     })
   }
 
+  /** The socket's file went with the paused door. */
+  #listenAgain(): void {
+    this.#server.listen(this.#place.path, () => chmodSync(this.#place.path, 0o600))
+  }
+
   /** Ends every connection, running commands included, and removes the socket. */
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
+    this.#accepting?.[Symbol.dispose]()
     const closed = new Promise(resolve => this.#server.close(resolve))
     for (const connection of this.#connections) connection.close()
     const graceMs = 1000

@@ -29,6 +29,8 @@ export class SegmentLedger {
   /** Their sync failed: what the page cache says of them is not trusted again. */
   readonly #distrusted = new Set<number>()
   #isDirSynced = false
+  /** Why the last sync that failed did, for the log. */
+  lastError = ''
   /** Dead segments that a backup keeps from being deleted. */
   readonly #due = new Set<number>()
 
@@ -114,14 +116,16 @@ export class SegmentLedger {
     const known = this.#of(segment)
     try {
       known.descriptor ??= openSync(segmentPath(this.#dir, segment), 'r+')
-    } catch {
+    } catch (error) {
+      this.lastError = (error as Error).message
       // Nothing was written off: with a descriptor to spare the same bytes can still be synced.
       return false
     }
     try {
       this.#sync(known.descriptor)
       return true
-    } catch {
+    } catch (error) {
+      this.lastError = (error as Error).message
       this.#distrusted.add(segment)
       return false
     }
@@ -133,7 +137,8 @@ export class SegmentLedger {
       descriptor = openSync(this.#dir, 'r')
       fsyncSync(descriptor)
       this.#isDirSynced = true
-    } catch {
+    } catch (error) {
+      this.lastError = (error as Error).message
       for (const segment of segments) {
         failed.add(segment)
         // A second fsync would say nothing about the entries that the first one lost.

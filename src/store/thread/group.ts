@@ -183,7 +183,8 @@ export class GroupCommitter {
     }
     if (named === null) return nothing
     const failed = this.#writer.segments.sync(named)
-    if (failed.size > 0) this.#setRefusing('a segment with large contents could not be synced')
+    if (failed.size > 0)
+      this.#setRefusing(`large contents cannot be synced: ${this.#writer.segments.lastError}`)
     return failed
   }
 }

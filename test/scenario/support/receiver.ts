@@ -75,6 +75,11 @@ export class Receiver implements AsyncDisposable {
     return `[[route]]\nrecipient_domain = "*"\nsmarthost = "127.0.0.1:${this.port}"\n`
   }
 
+  /** Connections that are open now. */
+  get openSessions(): number {
+    return this.#sockets.size
+  }
+
   /** Resolves when so many messages have been taken, or when the condition holds. */
   waitFor(wanted: number | (() => boolean), timeoutMs: number = 20_000): Promise<void> {
     const isEnough = typeof wanted === 'number' ? () => this.messages.length >= wanted : wanted
@@ -102,7 +107,10 @@ export class Receiver implements AsyncDisposable {
   #converse(socket: Socket): void {
     this.#sockets.add(socket)
     socket.on('error', () => undefined)
-    socket.on('close', () => this.#sockets.delete(socket))
+    socket.on('close', () => {
+      this.#sockets.delete(socket)
+      this.#tell()
+    })
     const session = new Conversation(socket, this.#script, ++this.sessions, {
       heard: line => {
         this.commands.push(line)

@@ -66,6 +66,7 @@ export function deliveryOptionsOf(
     readyContentBytesMax: share(limits.readyQueueSizeBytes),
     timeouts: {
       connectMs: delivery.connectTimeoutMs,
+      tlsMs: delivery.connectTimeoutMs,
       greetingMs: delivery.greetingTimeoutMs,
       ehloMs: delivery.commandTimeoutMs,
       starttlsMs: delivery.commandTimeoutMs,

@@ -96,7 +96,7 @@ export const deliveryKeys: Keys<DeliveryConfig> = {
   connectTimeoutMs: durationKey(
     {
       name: 'connect_timeout',
-      text: 'How long one address may take to answer a connection.',
+      text: 'How long one address may take to answer a connection, and then how long its TLS handshake may take.',
       fallback: '30s',
       reason: 'The next address is tried sooner than the system’s two minutes.',
       since,

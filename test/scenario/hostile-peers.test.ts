@@ -1,0 +1,379 @@
+// Situation: the servers that we deliver to are hostile (the row "hostile MX" of the resource-exhaustion table): replies
+// without end, giant or byte by byte, TLS that never comes to an end, a peer that reads nothing of what we send.
+//
+// All of them are delivered to at the same time, six messages each, with deadlines shortened by configuration. Every
+// message must come back from its attempt with a reason that is true, its connection must be gone, memory must stay
+// bounded, and ordinary mail must go on.
+
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
+import { after, before, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import tls from 'node:tls'
+import { makeCertificate } from '../../src/protocol/smtp/client/testing/certificates.ts'
+import { queuedId } from './support/client.ts'
+import { message, type ShownEvent, waitForEvents } from './support/house.ts'
+import { describe, pour, Siege } from './support/siege.ts'
+
+const mebibyte = 1024 * 1024
+const certificate = makeCertificate('hostile.example')
+
+/** One connection of a hostile server. */
+class Dialogue {
+  readonly socket: Socket
+  #received = ''
+  #wake: () => void = () => {}
+
+  constructor(socket: Socket) {
+    this.socket = socket
+    socket.on('data', chunk => {
+      this.#received += String(chunk)
+      this.#wake()
+    })
+    socket.on('close', () => this.#wake())
+  }
+
+  /** Waits for a line that begins like this. */
+  async line(start: string): Promise<void> {
+    for (;;) {
+      const at = this.#received.indexOf('\r\n')
+      if (at < 0) {
+        if (this.socket.destroyed) throw new Error('gone')
+        await new Promise<void>(resolve => {
+          this.#wake = resolve
+        })
+        continue
+      }
+      const line = this.#received.slice(0, at)
+      this.#received = this.#received.slice(at + 2)
+      if (line.startsWith(start)) return
+    }
+  }
+
+  say(text: string): void {
+    if (!this.socket.destroyed) this.socket.write(text)
+  }
+
+  /** Greeting and EHLO. */
+  async hello(keywords: string = '250-PIPELINING\r\n'): Promise<void> {
+    this.say('220 hostile.example\r\n')
+    await this.line('EHLO')
+    this.say(`250-hostile.example\r\n${keywords}250 HELP\r\n`)
+  }
+
+  /** As far as the content. */
+  async envelope(): Promise<void> {
+    await this.hello()
+    for (const [command, reply] of [
+      ['MAIL', '250 ok'],
+      ['RCPT', '250 ok'],
+      ['DATA', '354 go'],
+    ] as const) {
+      await this.line(command)
+      this.say(`${reply}\r\n`)
+    }
+  }
+
+  /** A byte every 300 ms, for ever. */
+  async drip(text: string): Promise<void> {
+    for (let at = 0; !this.socket.destroyed; at++) {
+      this.say(text[at % text.length]!)
+      await sleep(300)
+    }
+  }
+
+  /** The same text as fast as it is taken, for ever. */
+  async flood(text: string): Promise<void> {
+    await pour(this.socket, text, Number.POSITIVE_INFINITY)
+  }
+
+  async silence(): Promise<void> {
+    await once(this.socket, 'close')
+  }
+}
+
+interface Hostile {
+  readonly name: string
+  readonly run: (peer: Dialogue) => Promise<unknown>
+  /** What the outcome must say. */
+  readonly text: RegExp
+  readonly stage: string
+  /** Larger than a mebibyte: only where the peer does not read it. */
+  readonly isLarge?: boolean
+}
+
+const lines = '250-X'.concat('y'.repeat(90), '\r\n').repeat(500)
+const long = 'z'.repeat(65_536)
+
+const hostiles: readonly Hostile[] = [
+  {
+    name: 'a greeting that never comes',
+    run: peer => peer.silence(),
+    stage: 'greeting',
+    text: /did not answer in time/,
+  },
+  {
+    name: 'a greeting byte by byte',
+    run: peer => peer.drip('220-slow '),
+    stage: 'greeting',
+    text: /did not answer in time/,
+  },
+  {
+    name: 'a greeting of endless lines',
+    run: peer => peer.flood('220-hello\r\n'.repeat(5000)),
+    stage: 'greeting',
+    text: /more lines than we read/,
+  },
+  {
+    name: 'a greeting line without end',
+    run: peer => peer.flood(long),
+    stage: 'greeting',
+    text: /longer reply than we read/,
+  },
+  {
+    name: 'a greeting that is no SMTP',
+    run: peer => peer.flood('HTTP/1.1 200 OK\r\n'),
+    stage: 'greeting',
+    text: /not an SMTP reply/,
+  },
+  {
+    name: 'endless EHLO keywords',
+    run: async peer => {
+      peer.say('220 hi\r\n')
+      await peer.line('EHLO')
+      await peer.flood(lines)
+    },
+    stage: 'ehlo',
+    text: /more lines than we read|longer reply than we read/,
+  },
+  {
+    name: 'an EHLO reply of 1 MiB in one line',
+    run: async peer => {
+      peer.say('220 hi\r\n')
+      await peer.line('EHLO')
+      peer.say(`250 ${'k'.repeat(mebibyte)}\r\n`)
+      await peer.silence()
+    },
+    stage: 'ehlo',
+    text: /longer reply than we read/,
+  },
+  {
+    name: 'EHLO keywords byte by byte',
+    run: async peer => {
+      peer.say('220 hi\r\n')
+      await peer.line('EHLO')
+      await peer.drip('250-SIZE\r\n')
+    },
+    stage: 'ehlo',
+    text: /did not answer in time/,
+  },
+  {
+    name: 'STARTTLS answered and then silence',
+    run: async peer => {
+      await peer.hello('250-STARTTLS\r\n')
+      await peer.line('STARTTLS')
+      peer.say('220 go\r\n')
+      await peer.silence()
+    },
+    stage: 'starttls',
+    text: /did not answer in time|TLS/,
+  },
+  {
+    name: 'TLS byte by byte',
+    run: async peer => {
+      await peer.hello('250-STARTTLS\r\n')
+      await peer.line('STARTTLS')
+      peer.say('220 go\r\n')
+      await sleep(100)
+      await peer.drip('\x16\x03\x03\x40\x00\x02\x00\x3f\xfc')
+    },
+    stage: 'starttls',
+    text: /did not answer in time|TLS/,
+  },
+  {
+    name: 'a chain of 1,000 certificates',
+    run: async peer => {
+      await peer.hello('250-STARTTLS\r\n')
+      await peer.line('STARTTLS')
+      peer.socket.removeAllListeners('data')
+      peer.say('220 go\r\n')
+      const options = { key: certificate.key, cert: certificate.cert.repeat(1000), isServer: true }
+      const secure = new tls.TLSSocket(peer.socket, options)
+      secure.on('error', () => undefined)
+      await peer.silence()
+    },
+    stage: 'starttls',
+    text: /excessive message size|TLS|certificate/i,
+  },
+  {
+    name: 'a reply to MAIL byte by byte',
+    run: async peer => {
+      await peer.hello()
+      await peer.line('MAIL')
+      await peer.drip('250-one moment\r\n')
+    },
+    stage: 'mail',
+    text: /did not answer in time/,
+  },
+  {
+    name: 'an endless reply to RCPT',
+    run: async peer => {
+      await peer.hello()
+      await peer.line('MAIL')
+      peer.say('250 ok\r\n')
+      await peer.line('RCPT')
+      await peer.flood(lines)
+    },
+    stage: 'mail',
+    text: /lines than we read|longer reply than we read/,
+  },
+  {
+    name: 'replies to commands that were never sent',
+    run: async peer => {
+      await peer.hello()
+      await peer.line('MAIL')
+      await peer.flood('250 ok\r\n'.repeat(5000))
+    },
+    stage: 'mail',
+    text: /which is not an answer there|without being asked/,
+  },
+  {
+    name: 'a peer that reads nothing of a content of 8 MiB',
+    run: async peer => {
+      await peer.envelope()
+      peer.socket.pause()
+      await new Promise(resolve => peer.socket.once('close', resolve))
+    },
+    stage: 'data',
+    text: /did not answer in time/,
+    isLarge: true,
+  },
+  {
+    name: 'a reply to the end of data byte by byte',
+    run: async peer => {
+      await peer.envelope()
+      await peer.line('.')
+      await peer.drip('250-nearly\r\n')
+    },
+    stage: 'data',
+    text: /did not answer in time/,
+  },
+  {
+    name: 'an endless reply to the end of data',
+    run: async peer => {
+      await peer.envelope()
+      await peer.line('.')
+      await peer.flood(lines)
+    },
+    stage: 'data',
+    text: /lines than we read|longer reply than we read/,
+  },
+  {
+    name: 'a refusal with a text of 60 KiB of control characters',
+    run: async peer => {
+      await peer.hello()
+      await peer.line('MAIL')
+      peer.say(`250 ok\r\n451 ${'\x1b[2J\x07\x00'.repeat(10_000)}\r\n`)
+      await peer.silence()
+    },
+    stage: 'rcpt',
+    text: /^(?:\\x1B\[2J\\x07\\x00)+/,
+  },
+  {
+    name: 'a reset in the middle of a reply',
+    run: async peer => {
+      await peer.hello()
+      await peer.line('MAIL')
+      peer.say('250-he')
+      await sleep(50)
+      peer.socket.resetAndDestroy()
+    },
+    stage: 'mail',
+    text: /ECONNRESET|closed the connection/,
+  },
+]
+
+const messagesEach = 6
+const domainOf = (index: number): string => `h${index}.hostile.example`
+
+let siege: Siege
+const servers: Server[] = []
+const sockets = new Set<Socket>()
+let calmDescriptors: number
+let outcomes: readonly ShownEvent[] = []
+
+before(async () => {
+  let toml = [
+    '[retry]\nschedule = ["1h"]',
+    '[delivery]',
+    ...['connect', 'greeting', 'command', 'data', 'end_of_data'].map(name => `${name}_timeout = "2s"`),
+    // Plain text would be allowed to a peer whose TLS is broken, for messages that are old enough.
+    'tls_fallback_after = "1d"',
+    '',
+  ].join('\n')
+  for (const [index, { run }] of hostiles.entries()) {
+    const server = createServer(socket => {
+      sockets.add(socket)
+      socket.on('error', () => undefined)
+      void run(new Dialogue(socket)).catch(() => undefined)
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    servers.push(server)
+    const { port } = server.address() as AddressInfo
+    toml += `[[route]]\nrecipient_domain = "${domainOf(index)}"\nsmarthost = "127.0.0.1:${port}"\n`
+  }
+  siege = await Siege.open({ toml })
+  calmDescriptors = siege.descriptors
+})
+after(async () => {
+  await siege[Symbol.asyncDispose]()
+  for (const socket of sockets) socket.destroy()
+  for (const server of servers) server.close()
+})
+
+test('hostile servers, six messages each at the same time: ordinary mail goes on and memory stays bounded', {
+  timeout: 180_000,
+}, async t => {
+  const cost = await siege.during(async () => {
+    await using client = await siege.house.client()
+    for (const [index, { isLarge }] of hostiles.entries())
+      for (let i = 0; i < (isLarge === true ? 3 : messagesEach); i++) {
+        const body = isLarge === true ? `${'m'.repeat(76)}\r\n`.repeat(107_000) : 'small'
+        queuedId(await client.send('ann@acme.example', `u${i}@${domainOf(index)}`, message([], body)))
+      }
+    // Each is deferred once, for its one attempt.
+    const expected = hostiles.reduce((sum, { isLarge }) => sum + (isLarge === true ? 3 : messagesEach), 0)
+    const isOurs = (event: ShownEvent): boolean =>
+      event.type === 'deferred' && event.forwardPath?.endsWith('.hostile.example') === true
+    outcomes = (
+      await waitForEvents(siege.house.server, events => events.filter(isOurs).length >= expected, 150_000)
+    ).filter(isOurs)
+  }, 128)
+  t.diagnostic(describe(cost))
+})
+
+for (const [index, { name, stage, text }] of hostiles.entries())
+  test(`${name}: deferred with the reason, in time`, () => {
+    const own = outcomes.filter(event => event.forwardPath!.endsWith(`@${domainOf(index)}`))
+    assert.ok(own.length >= 3)
+    for (const { outcome } of own) {
+      assert.match(outcome!.text, text)
+      assert.ok(outcome!.text.length < 10_000)
+      assert.doesNotMatch(outcome!.text, /[\x00-\x1f\x7f]/)
+    }
+    assert.ok(
+      own.some(({ outcome }) => outcome!.stage === stage),
+      `stages: ${own.map(one => one.outcome!.stage)}`,
+    )
+  })
+
+test('afterwards no connection to a hostile server is open', async () => {
+  const endMs = Date.now() + 30_000
+  while ((await siege.metric('postrider_connections_open')) > 0) {
+    assert.ok(Date.now() < endMs, 'connections are open')
+    await sleep(100)
+  }
+  await siege.waitForDescriptors(calmDescriptors + 10)
+})

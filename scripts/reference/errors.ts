@@ -28,7 +28,6 @@ const meanings: Readonly<Record<RefusalCode, string>> = {
   'mail-loop': 'More Received fields than `limits.received_hops`: the message goes round.',
   'line-too-long':
     'A line is over 998 bytes; encode the body, or set `long_lines = "encode"` for the listener or credential.',
-  'utf8-header-undeclared': 'UTF-8 in the header without SMTPUTF8.',
   'signing-failed':
     'The DKIM keys of the domain cannot be used; nothing leaves unsigned. A matter for the operator.',
   'store-failed': 'The message could not be written to disk and was not kept; try again later.',

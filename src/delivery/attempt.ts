@@ -58,12 +58,41 @@ export function runAttempt(
   const { message, content } = batch
   const peer = connection.session.facts.capabilities
   const recipientsMax = Math.min(limits.recipientsMax, peer.rcptMax ?? limits.recipientsMax)
-  const now =
-    batch.recipients.length <= recipientsMax ? batch.recipients : batch.recipients.slice(0, recipientsMax)
-  const later = now === batch.recipients ? nothing : batch.recipients.slice(recipientsMax)
+  const { now, later } =
+    peer.rcptDomainMax === null
+      ? splitByCount(batch.recipients, recipientsMax)
+      : splitByDomains(batch.recipients, recipientsMax, peer.rcptDomainMax)
   const attempt = new Attempt(batch, now, later, connection, ports, limits)
   if (content === null || needsAdapting(message, peer)) return attempt.prepareAndRun()
   return attempt.run(contentInMemory(message.prefix, content), message.isEightBit, message.isSmtpUtf8)
+}
+
+interface Split {
+  readonly now: readonly LeasedRecipient[]
+  readonly later: readonly LeasedRecipient[]
+}
+
+function splitByCount(recipients: readonly LeasedRecipient[], recipientsMax: number): Split {
+  if (recipients.length <= recipientsMax) return { now: recipients, later: nothing }
+  return { now: recipients.slice(0, recipientsMax), later: recipients.slice(recipientsMax) }
+}
+
+/** For peers that take only so many domains in a transaction (RFC 9422 §4.3). */
+function splitByDomains(
+  recipients: readonly LeasedRecipient[],
+  recipientsMax: number,
+  domainsMax: number,
+): Split {
+  const domains = new Set<string>()
+  const now: LeasedRecipient[] = []
+  const later: LeasedRecipient[] = []
+  for (const recipient of recipients) {
+    const isNew = !domains.has(recipient.domain)
+    const fits = now.length < recipientsMax && (!isNew || domains.size < domainsMax)
+    if (fits) domains.add(recipient.domain)
+    ;(fits ? now : later).push(recipient)
+  }
+  return { now, later }
 }
 
 class Attempt {

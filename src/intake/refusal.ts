@@ -21,7 +21,6 @@ export const refusals = {
   'from-not-owned': { code: 550, enhanced: '5.7.1', httpStatus: 403 },
   'mail-loop': { code: 554, enhanced: '5.4.6', httpStatus: 422 },
   'line-too-long': { code: 550, enhanced: '5.6.0', httpStatus: 422 },
-  'utf8-header-undeclared': { code: 550, enhanced: '5.6.7', httpStatus: 422 },
   'signing-failed': { code: 451, enhanced: '4.7.5', httpStatus: 503 },
   'store-failed': { code: 452, enhanced: '4.3.1', httpStatus: 503 },
   'shutting-down': { code: 421, enhanced: '4.3.2', httpStatus: 503 },

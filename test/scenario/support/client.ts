@@ -4,6 +4,7 @@
 // without having been asked for stays readable. Loopback only.
 
 import net from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import tls from 'node:tls'
 
 /** One reply, all its lines. */
@@ -113,6 +114,12 @@ export class SmtpClient implements AsyncDisposable {
     return this.reply()
   }
 
+  /** True when nothing comes for so long, and nothing unread is there. */
+  async isSilent(ms: number): Promise<boolean> {
+    await sleep(ms)
+    return this.#replies.length === 0 && this.#pending === '' && !this.#isClosed
+  }
+
   /** EHLO and its keywords. */
   async hello(name: string = 'client.example'): Promise<readonly string[]> {
     this.write(`EHLO ${name}\r\n`)
@@ -128,11 +135,11 @@ export class SmtpClient implements AsyncDisposable {
   }
 
   /** The TLS handshake on the connection as it is. */
-  async handshake(): Promise<void> {
+  async handshake(options: tls.ConnectionOptions = {}): Promise<void> {
     const plain = this.#socket
     for (const name of ['data', 'close', 'error']) plain.removeAllListeners(name)
     this.#pending = ''
-    const secure = tls.connect({ socket: plain, rejectUnauthorized: false })
+    const secure = tls.connect({ ...options, socket: plain, rejectUnauthorized: false })
     this.#socket = secure
     await new Promise<void>((resolve, reject) => {
       secure.once('error', reject)

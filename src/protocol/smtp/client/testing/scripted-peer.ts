@@ -120,9 +120,10 @@ export interface ScriptedPeer extends AsyncDisposable {
   readonly count: () => number
 }
 
-/** Starts a peer on 127.0.0.1; each connection runs `script`. */
+/** Starts a peer on a free port, of 127.0.0.1 by default; each connection runs `script`. */
 export async function startPeer(
   script: (connection: PeerConnection) => Promise<void> | void,
+  address: string = '127.0.0.1',
 ): Promise<ScriptedPeer> {
   const sockets = new Set<Socket>()
   const failures: unknown[] = []
@@ -136,7 +137,7 @@ export async function startPeer(
       socket.destroy()
     })
   })
-  server.listen(0, '127.0.0.1')
+  server.listen(0, address)
   await once(server, 'listening')
   return {
     port: (server.address() as AddressInfo).port,

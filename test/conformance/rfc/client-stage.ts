@@ -208,7 +208,7 @@ class Script {
       ciphers: 'DEFAULT@SECLEVEL=0',
     }
     const secureContext = createSecureContext(options)
-    await Promise.race([peer.startTls({ secureContext }), peer.closed()])
+    await Promise.race([peer.startTls({ secureContext }).catch(() => undefined), peer.closed()])
   }
 
   async #hello(peer: PeerConnection, keywords: readonly string[]): Promise<void> {

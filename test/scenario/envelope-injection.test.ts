@@ -102,3 +102,16 @@ test('each accepted RCPT is one recipient, repeated ones too, and no other appea
   await wanted.waitFor(() => to.every(path => wanted.messages.some(one => one.to.includes(path))))
   assert.equal(evil.sessions, 0)
 })
+
+test('long local parts, as SRS and VERP make them, pass in both paths up to 254 octets of address, and no further', async () => {
+  await using client = await house.client()
+  const sender = `SRS0=fGv9=BC=forwarder.example=bounce-${'4IDNASXYtY'.repeat(8)}`
+  const recipient = 'r'.repeat(254 - '@ok.example'.length)
+  queuedId(await client.send(`${sender}@acme.example`, `${recipient}@ok.example`, message()))
+  await wanted.waitFor(() => wanted.messages.some(one => one.from === `${sender}@acme.example`))
+  const { to } = wanted.messages.find(one => one.from === `${sender}@acme.example`)!
+  assert.deepEqual(to, [`${recipient}@ok.example`])
+  assert.equal((await client.command('MAIL FROM:<ann@acme.example>')).code, 250)
+  const tooLong = await client.command(`RCPT TO:<r${recipient}@ok.example>`)
+  assert.match(tooLong.text, /^501 5\.1\.3 .*longer than 25[46] octets/)
+})

@@ -31,6 +31,8 @@ const accepted: readonly [given: string, normal: string][] = [
   ['a@аpple.test', 'a@xn--pple-43d.test'],
   ['пример@пример.испытание', 'пример@xn--e1afmkfd.xn--80akhbyknj4f'],
   [`${'l'.repeat(64)}@d.test`, `${'l'.repeat(64)}@d.test`],
+  [`${'l'.repeat(65)}@d.test`, `${'l'.repeat(65)}@d.test`],
+  [`${'ü'.repeat(100)}@d.test`, `${'ü'.repeat(100)}@d.test`],
   [`a@${label63}.test`, `a@${label63}.test`],
 ]
 for (const [given, normal] of accepted) {
@@ -100,8 +102,8 @@ const refused: readonly string[] = [
   'a@\ud800.test',
   'a@ü%41.test',
   'a@ü%00.test',
-  `${'l'.repeat(65)}@d.test`,
-  `${'ü'.repeat(33)}@d.test`,
+  `${'l'.repeat(249)}@d.test`,
+  `${'ü'.repeat(125)}@d.test`,
   `a@${label63}x.test`,
   `a@${`${label63}.`.repeat(4)}test`,
   `a@${'ü'.repeat(64)}.test`,

@@ -9,11 +9,9 @@
 import { isIPv4, isIPv6 } from 'node:net'
 import { domainToASCII, domainToUnicode } from 'node:url'
 
-/** RFC 5321 §4.5.3.1.1, in octets. */
-export const localPartBytesMax = 64
 /** RFC 5321 §4.5.3.1.2, in octets. */
 export const domainBytesMax = 255
-/** RFC 5321 §4.5.3.1.3, in octets, with the angle brackets. */
+/** RFC 5321 §4.5.3.1.3, in octets, with the angle brackets. The local part has no limit of its own (decision 0015). */
 export const pathBytesMax = 256
 
 /** An address in its normal form. */
@@ -160,8 +158,8 @@ export function scanLocalPart(text: string, start: number): number {
 
 /** Why a local part that has passed `scanLocalPart` is still refused; null when it is not. */
 export function localPartFault(localPart: string): string | null {
-  if (localPart.length > localPartBytesMax || Buffer.byteLength(localPart) > localPartBytesMax)
-    return `the local part is longer than ${localPartBytesMax} octets`
+  if (localPart.length > pathBytesMax || Buffer.byteLength(localPart) > pathBytesMax)
+    return `the address is longer than ${pathBytesMax - 2} octets`
   return localPart.isWellFormed() ? null : 'the local part is not valid Unicode'
 }
 

@@ -56,7 +56,7 @@ for (const text of [
   '<abuse>',
   '<u%t.test>',
   '<@r.test,x:a@b.test>',
-  `<${'a'.repeat(65)}@b.test>`,
+  `<${'a'.repeat(249)}@b.test>`,
   `<a@${`${'x'.repeat(62)}.`.repeat(4)}test>`,
 ]) {
   const isParameterFault = text === '<a@b.test> <'

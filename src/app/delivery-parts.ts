@@ -26,8 +26,15 @@ import {
   type Route,
   type Smarthost,
 } from '../delivery/index.ts'
-import { type DnsResolver, type DnsServer, machinePorts, Resolver } from '../protocol/dns/index.ts'
+import {
+  type DnsOptions,
+  type DnsResolver,
+  type DnsServer,
+  machinePorts,
+  Resolver,
+} from '../protocol/dns/index.ts'
 import { defaultReplyLimits } from '../protocol/smtp/client/index.ts'
+import type { Log } from '../telemetry/index.ts'
 import type { LabAddresses } from './relay-data.ts'
 import { splitResolver } from './split-resolver.ts'
 
@@ -119,13 +126,36 @@ export interface PlannerParts {
   readonly lab: LabAddresses | null
   readonly clock: Clock
   readonly random: () => number
+  readonly log: Log
 }
 
+/** What the witness of negative answers remembers must be of now, not of before the servers broke. */
+const witnessOptions = {
+  ttlMsMin: 1000,
+  ttlMsMax: 1000,
+  negativeTtlMsMax: 1000,
+  failureTtlMs: 1000,
+  cacheEntriesMax: 1000,
+}
+/** Servers that are not believed are told of once in a while, not for each domain. */
+const unbelievableEveryMs = 60_000
+
 /** The planner over its resolvers. With the lab on and no server configured, the lab answers everything. */
-export function makePlanner({ config, dnsServers, lab, clock, random }: PlannerParts): Planner {
+export function makePlanner({ config, dnsServers, lab, clock, random, log }: PlannerParts): Planner {
+  const onServer = (server: string, isUp: boolean): void =>
+    log.event(isUp ? 'dns.server-up' : 'dns.server-down', { server })
+  let toldMs = Number.NEGATIVE_INFINITY
+  const onUnbelievable = (text: string): void => {
+    const nowMs = clock.monotonicMs()
+    if (nowMs - toldMs < unbelievableEveryMs) return
+    toldMs = nowMs
+    log.event('dns.not-believed', { why: text })
+  }
   const listeners = config.listeners.map(({ address }) => ({ address: address.host, port: address.port }))
   return new Planner({
-    resolver: makeResolver(config, dnsServers, lab),
+    resolver: makeResolver(config, dnsServers, lab, { onServer }),
+    witness: makeResolver(config, dnsServers, lab, witnessOptions),
+    onUnbelievable,
     monotonicMs: () => clock.monotonicMs(),
     random,
     port: lab === null ? config.delivery.port : lab.mxPort,
@@ -144,8 +174,10 @@ function makeResolver(
   config: Config,
   servers: readonly SocketAddress[],
   lab: LabAddresses | null,
+  options: Partial<DnsOptions>,
 ): DnsResolver {
-  const of = (list: readonly DnsServer[]): DnsResolver => new Resolver({ servers: list, ports: machinePorts })
+  const of = (list: readonly DnsServer[]): DnsResolver =>
+    new Resolver({ ...options, servers: list, ports: machinePorts })
   const ordinary = servers.map(({ host, port }) => ({ address: host, port, isTrusted: loopback.has(host) }))
   if (lab === null) return of(ordinary)
   const labResolver = of([{ address: '127.0.0.1', port: lab.dnsPort }])

@@ -103,7 +103,14 @@ export class Relay {
     const signatures = new SignatureMaker(this.#keys, operator, clock)
     this.#settler = new Settler(this.#store.queue, onFatal)
     const delivery = deliveryOptionsOf(config, threads, lab, data.tls)
-    this.#planner = makePlanner({ config, dnsServers: data.dnsServers, lab, clock, random: Math.random })
+    this.#planner = makePlanner({
+      config,
+      dnsServers: data.dnsServers,
+      lab,
+      clock,
+      random: Math.random,
+      log: this.#log,
+    })
     this.#engine = new DeliveryEngine(
       {
         clock,

@@ -78,6 +78,10 @@ export const logEvents = {
     text: 'A site refuses or fails for all recipients; `site` and `category` say which and how.',
   },
   'dns.server-down': { level: 'warn', text: 'A DNS server does not answer; the others are asked.' },
+  'dns.not-believed': {
+    level: 'error',
+    text: 'The DNS servers say that nothing exists, and know of nothing above it: mail is deferred. Once a minute.',
+  },
   'dns.server-up': { level: 'info', text: 'A DNS server answers again.' },
   'store.slow': { level: 'warn', text: 'A commit took longer than a second; told once a minute at most.' },
   'store.failed': {

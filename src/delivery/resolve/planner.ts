@@ -9,10 +9,12 @@
 // 4. Loop rule (RFC 5321 §5.1): a host at our own address and port goes, with all of equal or worse preference.
 // 5. Private-address guard: refused addresses go. Hosts without an address are skipped.
 // 6. Nobody left: deferred when a DNS failure may be the cause, else permanent, with the reason that says most.
+// 7. What is permanent because DNS has nothing is believed only of servers that know something above (belief.ts).
 // What is found is remembered as long as the shortest answer lives.
 
 import type { DnsResolver, DnsResult } from '../../protocol/dns/index.ts'
 import { normaliseName, TtlCache } from '../../protocol/dns/index.ts'
+import { isBelievable, type NegativeAnswer } from './belief.ts'
 import { badDomain, dnsFailure, loop, nobodyLeft, nullMx, resolveFailure } from './failure.ts'
 import { type HostLookup, lookupHost } from './hosts.ts'
 import { parseAddressLiteral } from './literal.ts'
@@ -20,14 +22,20 @@ import { drawOrder, hasTies } from './order.ts'
 import type { IsOwnAddress } from './own-address.ts'
 import type { AddressGuard } from './private-address.ts'
 import { siteOf } from './site.ts'
-import type { PlanAddress, PlanHost, PlanResult } from './types.ts'
+import type { PlanAddress, PlanHost, PlanResult, ResolveFailureReason } from './types.ts'
 
 /** While one host or family cannot be asked, a plan with the rest lives no longer than this. */
 const partialTtlMs = 60_000
+/** Servers that are not believed are asked again soon. */
+const unbelievedTtlMs = 5000
 const hostName = /^[a-z0-9_-]+(\.[a-z0-9_-]+)*$/
 
 export interface PlannerOptions {
   readonly resolver: DnsResolver
+  /** Asked whether a negative answer is to be believed; should forget soon. Default `resolver`. */
+  readonly witness?: DnsResolver
+  /** Told of servers that are not believed, with a sentence. */
+  readonly onUnbelievable?: (text: string) => void
   readonly monotonicMs: () => number
   /** From 0 up to but without 1. */
   readonly random: () => number
@@ -128,12 +136,15 @@ export class Planner {
     switch (mx.kind) {
       case 'failure':
         return dnsFailure(domain, mx)
-      case 'nxdomain':
-        return resolveFailure('nxdomain', domain, `the domain ${domain} does not exist`, mx.ttlMs)
+      case 'nxdomain': {
+        const gone = resolveFailure('nxdomain', domain, `the domain ${domain} does not exist`, mx.ttlMs)
+        return this.#believed(gone, [{ name, kind: 'nxdomain' }], signal)
+      }
       case 'nodata': {
         const host = await this.#lookup(name, 0, signal)
         const found = { domain, hosts: [host], mxNames: [name], isImplicitMx: true }
-        return this.#judge({ ...found, isMxAuthenticated: mx.isAuthenticated, mxTtlMs: mx.ttlMs })
+        const judged = this.#judge({ ...found, isMxAuthenticated: mx.isAuthenticated, mxTtlMs: mx.ttlMs })
+        return this.#believed(judged, negativesOf(found.hosts), signal)
       }
       case 'answer': {
         const chosen = chooseMx(mx, this.#hostsMax)
@@ -141,7 +152,8 @@ export class Planner {
         const hosts = await Promise.all(chosen.map(one => this.#lookup(one.exchange, one.preference, signal)))
         const mxNames = chosen.map(one => one.exchange).filter(one => hostName.test(one))
         const found = { domain, hosts, mxNames, isImplicitMx: false }
-        return this.#judge({ ...found, isMxAuthenticated: mx.isAuthenticated, mxTtlMs: mx.ttlMs })
+        const judged = this.#judge({ ...found, isMxAuthenticated: mx.isAuthenticated, mxTtlMs: mx.ttlMs })
+        return this.#believed(judged, negativesOf(hosts), signal)
       }
     }
   }
@@ -164,6 +176,24 @@ export class Planner {
       literal === 'invalid' ? await this.#lookup(name ?? bare, 0, signal) : withAddresses(bare, 0, [literal])
     const found = { domain: key, hosts: [lookup], mxNames: [key], isImplicitMx: false, ...noMx }
     return this.#judge(found, port)
+  }
+
+  /** Step 7. */
+  async #believed(
+    result: PlanResult,
+    negatives: readonly NegativeAnswer[],
+    signal: AbortSignal,
+  ): Promise<PlanResult> {
+    if (result.kind === 'plan' || !restsOnNothing.has(result.reason)) return result
+    const { witness, resolver, onUnbelievable } = this.#options
+    for (const negative of negatives) {
+      if (await isBelievable(witness ?? resolver, negative, signal)) continue
+      if (signal.aborted) return resolveFailure('aborted', result.domain, 'the question was given up', 0)
+      const text = unbelievable(negative)
+      onUnbelievable?.(text)
+      return resolveFailure('dns-failure', result.domain, text, unbelievedTtlMs)
+    }
+    return result
   }
 
   /** Steps 4 to 6. With `smarthostPort` the guard does not apply. */
@@ -200,6 +230,20 @@ interface Found {
   readonly isImplicitMx: boolean
   readonly isMxAuthenticated: boolean
   readonly mxTtlMs: number
+}
+
+/** Reasons that say "there is nothing". */
+const restsOnNothing: ReadonlySet<ResolveFailureReason> = new Set(['nxdomain', 'no-records', 'no-address'])
+
+/** What DNS said of the hosts that have no address. */
+function negativesOf(hosts: readonly HostLookup[]): NegativeAnswer[] {
+  const without = hosts.filter(({ name, addresses }) => addresses.length === 0 && hostName.test(name))
+  return without.map(({ name, isNxdomain }) => ({ name, kind: isNxdomain ? 'nxdomain' : 'nodata' }))
+}
+
+function unbelievable({ name, kind }: NegativeAnswer): string {
+  const said = kind === 'nxdomain' ? 'does not exist' : 'has no records'
+  return `the DNS servers say that ${name} ${said}, and know of nothing above it either, not even the root: they are not believed; look at [dns] servers`
 }
 
 /** No MX records were needed: nothing to prove, nothing that runs out. */

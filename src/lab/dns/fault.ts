@@ -9,6 +9,10 @@ export type LabDnsFault =
   | { readonly kind: 'servfail' }
   /** Answer with the REFUSED code. */
   | { readonly kind: 'refuse' }
+  /** NXDOMAIN for a name that may well exist, and no SOA. */
+  | { readonly kind: 'nxdomain' }
+  /** NOERROR without a record. */
+  | { readonly kind: 'empty' }
   /** Never answer; over TCP the connection stays open. */
   | { readonly kind: 'drop' }
   /** Right id and question, then bytes that are no DNS message. */
@@ -29,7 +33,7 @@ export type LabDnsFault =
       readonly make: (query: Buffer, rightAnswer: Buffer, overTcp: boolean) => readonly Buffer[]
     }
 
-/** A fault at a name; without `type` for all types. */
+/** A fault at a name, `*` for all names that have none of their own; without `type` for all types. */
 export interface LabDnsFaultAt {
   readonly name: string
   readonly type?: string

@@ -178,6 +178,10 @@ function applyFault(
       return { messages: [codeOnly(packet, question, rcode.servFail)] }
     case 'refuse':
       return { messages: [codeOnly(packet, question, rcode.refused)] }
+    case 'nxdomain':
+      return { messages: [codeOnly(packet, question, rcode.nxDomain)] }
+    case 'empty':
+      return { messages: [codeOnly(packet, question, rcode.noError)] }
     case 'drop':
       return { messages: [] }
     case 'malformed':

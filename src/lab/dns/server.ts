@@ -45,7 +45,7 @@ export interface LabDns extends AsyncDisposable {
     data: readonly LabRecordData[T][],
     ttlSeconds?: number,
   ): void
-  /** Sets or (with null) clears the fault of a name; without type for all types. */
+  /** Sets or (with null) clears the fault of a name, `*` for all names; without type for all types. */
   setFault(name: string, fault: LabDnsFault | null, type?: string): void
   /** Queries seen for this name and type, over UDP and TCP together. */
   countOf(name: string, type: string): number
@@ -148,7 +148,7 @@ class LabDnsServer implements LabDns {
 
   #answer(query: Buffer, overTcp: boolean): LabReply | undefined {
     const faultAt = (name: string, type: string): LabDnsFault | undefined =>
-      this.#faults.get(`${name} ${type}`) ?? this.#faults.get(`${name} *`)
+      this.#faults.get(`${name} ${type}`) ?? this.#faults.get(`${name} *`) ?? this.#faults.get('* *')
     const reply = respond({ zones: this.#zones, followCname: this.#followCname, faultAt }, query, overTcp)
     if (overTcp) this.counters.tcp++
     else this.counters.udp++

@@ -70,6 +70,7 @@ export class ZoneBook {
     this.#zones = zones.map(zone => ({ ...zone, name: labName(zone.name) }))
     for (const zone of zones) {
       for (const record of zone.records) this.#add({ ...record, name: labName(record.name) })
+      this.#addServer(labName(zone.name))
     }
   }
 
@@ -110,6 +111,13 @@ export class ZoneBook {
     const list = this.#records.get(record.name)
     if (list === undefined) this.#records.set(record.name, [record])
     else list.push(record)
+  }
+
+  /** A zone without name servers would be a strange one. */
+  #addServer(apex: string): void {
+    if (this.#records.get(apex)?.some(record => record.type === 'NS' || record.type === 'CNAME') === true)
+      return
+    this.#add({ name: apex, type: 'NS', data: apex === '' ? 'ns' : `ns.${apex}` })
   }
 
   #zoneOf(name: string): LabZone | undefined {

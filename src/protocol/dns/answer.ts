@@ -132,6 +132,7 @@ function shapeOf(record: Answer): DnsRecords[DnsType] | null {
       return { text: bytes.toString('utf8'), bytes }
     }
     case 'CNAME':
+    case 'NS':
     case 'PTR':
       return { target: printableName(record.data) }
     case 'TLSA': {

@@ -43,8 +43,15 @@ export interface ServerState {
 export class ServerList {
   readonly #states: readonly ServerState[]
   readonly #monotonicMs: () => number
+  readonly #onChange: (server: string, isUp: boolean) => void
 
-  constructor(servers: readonly DnsServer[], monotonicMs: () => number) {
+  /** @param onChange told when a server begins to rest, and when it answers again */
+  constructor(
+    servers: readonly DnsServer[],
+    monotonicMs: () => number,
+    onChange: (server: string, isUp: boolean) => void = () => {},
+  ) {
+    this.#onChange = onChange
     this.#monotonicMs = monotonicMs
     this.#states = servers.map(server => ({
       server,
@@ -82,6 +89,7 @@ export class ServerList {
   succeeded(state: ServerState, elapsedMs: number): void {
     const before = state.latencyMs
     state.latencyMs = before === null ? elapsedMs : before + (elapsedMs - before) * latencyWeight
+    if (state.failures >= failuresToRest) this.#onChange(state.label, true)
     state.failures = 0
     state.restsUntilMs = Number.NEGATIVE_INFINITY
   }
@@ -92,6 +100,7 @@ export class ServerList {
     state.failedAtMs = this.#monotonicMs()
     state.failures++
     if (state.failures < failuresToRest) return
+    if (state.failures === failuresToRest) this.#onChange(state.label, false)
     const restMs = Math.min(restMsMax, restMsFirst * 2 ** (state.failures - failuresToRest))
     state.restsUntilMs = this.#monotonicMs() + restMs
   }

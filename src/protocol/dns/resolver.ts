@@ -56,7 +56,7 @@ export interface DnsResolver {
 
 /** A caching stub resolver over the given servers. */
 export class Resolver implements DnsResolver, AsyncDisposable {
-  readonly #options: Required<Omit<DnsOptions, 'servers' | 'ports' | 'mixCase'>>
+  readonly #options: Required<Omit<DnsOptions, 'servers' | 'ports' | 'mixCase' | 'onServer'>>
   readonly #ask: AskContext
   readonly #cache: TtlCache<DnsResult>
   readonly #slots: Slots
@@ -80,7 +80,7 @@ export class Resolver implements DnsResolver, AsyncDisposable {
     }
     this.#ask = {
       ports,
-      servers: new ServerList(servers, ports.monotonicMs),
+      servers: new ServerList(servers, ports.monotonicMs, rest.onServer),
       attemptTimeoutMs: this.#options.attemptTimeoutMs,
       rounds: this.#options.rounds,
       mixCase: rest.mixCase ?? true,

@@ -15,6 +15,7 @@ export interface DnsRecords {
   /** The strings of one TXT record joined; `text` is the same as UTF-8. */
   TXT: { readonly text: string; readonly bytes: Buffer }
   CNAME: { readonly target: string }
+  NS: { readonly target: string }
   PTR: { readonly target: string }
   /** RFC 6698 §2.1. */
   TLSA: {
@@ -129,6 +130,8 @@ export interface DnsOptions {
   readonly negativeTtlMsMax?: number
   /** Life of a failure (RFC 9520 §3.2: 1 s to 5 min). Default 5,000. */
   readonly failureTtlMs?: number
+  /** Told when a server fails for the second time in a row, and when it answers again. */
+  readonly onServer?: (server: string, isUp: boolean) => void
   /** Mix the case of letters in questions and check the echo. Default true. */
   readonly mixCase?: boolean
 }

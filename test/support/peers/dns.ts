@@ -118,16 +118,21 @@ export async function startUnbound(options: {
   readonly port: number
   readonly address?: string
   readonly trustAnchors?: readonly string[]
+  /** Zones that are asked at another port of the same address. */
+  readonly elsewhere?: { readonly zones: readonly string[]; readonly port: number }
 }): Promise<Unbound> {
   const address = options.address ?? '127.0.0.1'
   await using owned = new AsyncDisposableStack()
   const { path } = owned.use(await Scratch.create('unbound'))
   const anchors = options.trustAnchors ?? []
-  const zones = options.zones.map(zone => zone.replace(/\.$/, ''))
-  const stubs = zones.map(
-    zone =>
-      `stub-zone:\n  name: "${zone}."\n  stub-addr: ${options.upstream.address}@${options.upstream.port}\n`,
-  )
+  const stub = (zone: string, port: number): string =>
+    `stub-zone:\n  name: "${zone}."\n  stub-addr: ${options.upstream.address}@${port}\n`
+  const elsewhere = options.elsewhere ?? { zones: [], port: 0 }
+  const stubs = [
+    ...options.zones.map(zone => stub(zone, options.upstream.port)),
+    ...elsewhere.zones.map(zone => stub(zone, elsewhere.port)),
+  ]
+  const zones = [...options.zones, ...elsewhere.zones]
   const server = [
     `interface: ${address}@${options.port}`,
     'access-control: 127.0.0.0/8 allow',

@@ -21,8 +21,8 @@ export interface ReceiverOptions {
   readonly onData?: () => Answer
   /** Answers to the end of data; may wait. */
   readonly onEnd?: (content: string) => Answer | Promise<Answer>
-  /** Offer STARTTLS with this certificate; `broken` answers 220 and then speaks no TLS. */
-  readonly tls?: { readonly key: string; readonly cert: string } | 'broken'
+  /** Offer STARTTLS with this certificate; `broken` answers 220 and then speaks no TLS, `refused` answers 454. */
+  readonly tls?: { readonly key: string; readonly cert: string } | 'broken' | 'refused'
 }
 
 export interface ReceivedMessage {
@@ -36,7 +36,7 @@ export interface ReceivedMessage {
 
 /** A running receiver. */
 export class Receiver implements AsyncDisposable {
-  readonly options: ReceiverOptions
+  options: ReceiverOptions
   readonly server: Server
   readonly messages: ReceivedMessage[] = []
   /** All command lines, for counting. */
@@ -56,6 +56,22 @@ export class Receiver implements AsyncDisposable {
 
   get port(): number {
     return (this.server.address() as AddressInfo).port
+  }
+
+  /** Behaves otherwise from now on. */
+  change(options: ReceiverOptions): void {
+    this.options = options
+  }
+
+  /** Ends all connections, and waits until they are gone. */
+  async closeAll(): Promise<void> {
+    await Promise.all(
+      [...this.#sockets].map(socket => {
+        const gone = once(socket, 'close')
+        socket.destroy()
+        return gone
+      }),
+    )
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -191,6 +207,10 @@ class Dialogue {
 
   #startTls(): void {
     const { tls } = this.#receiver.options
+    if (tls === 'refused') {
+      this.#answer('454 4.7.0 not now')
+      return
+    }
     this.#answer('220 go')
     if (tls === undefined || tls === 'broken') {
       this.#socket.end('this is no TLS\r\n')

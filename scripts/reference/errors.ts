@@ -67,7 +67,7 @@ export function errorsReference(root: string): string {
       ]),
     ),
     '## Replies of the SMTP engine\n',
-    'What the protocol itself answers, before any rule of ours is asked.\n',
+    'What the protocol itself answers, before any rule of ours is asked. When it refuses MAIL, RCPT or a content of a client that may send, the `rejected` event and the log tell it as well; reason and metric say `protocol`.\n',
     table(['Reply', 'Text', 'Then'], engineRows()),
     '## No host to deliver to\n',
     'Outcomes with stage `resolve`; 5xx bounce, 4xx are tried again.\n',

@@ -6,6 +6,7 @@
 import type { Clock } from '../base/index.ts'
 import { type NewEvent, packRejected } from '../events/index.ts'
 import { type DoorFacts, type DoorObserver, type Principal, type Refusal, refusals } from '../intake/index.ts'
+import type { SmtpReply } from '../protocol/smtp/index.ts'
 import type { Log, Metrics, Tally } from '../telemetry/index.ts'
 
 /** Watches the doors of one relay thread. */
@@ -73,14 +74,9 @@ export class DoorWatch implements DoorObserver {
     // Only what an account did is in its event log: strangers must not be able to fill it.
     if (principal === null) return
     const { code, enhanced } = refusals[refusal.code]
-    this.#addEvent({
-      type: 'rejected',
-      atMs: this.#clock.nowMs(),
-      accountKey: principal.account.key,
-      streamKey: principal.stream.key,
-      messageId: null,
-      recipientNumber: -1,
-      facts: packRejected({
+    this.#reject(
+      principal,
+      packRejected({
         reversePath,
         forwardPath,
         code,
@@ -89,6 +85,45 @@ export class DoorWatch implements DoorObserver {
         clientAddress,
         username: principal.username,
       }),
+    )
+  }
+
+  refusedByProtocol(
+    reply: SmtpReply,
+    principal: Principal,
+    door: DoorFacts,
+    reversePath: string,
+    forwardPath: string,
+  ): void {
+    this.#metrics.rejected.inc('protocol')
+    const { clientAddress } = door
+    const { code, enhanced: enhancedCode } = reply
+    const text = reply.lines.join(' ')
+    const account = principal.account.name
+    this.#log.event('message.rejected', {
+      reason: 'protocol',
+      account,
+      clientAddress,
+      reversePath,
+      forwardPath,
+      detail: text,
+    })
+    const { username } = principal
+    this.#reject(
+      principal,
+      packRejected({ reversePath, forwardPath, code, enhancedCode, text, clientAddress, username }),
+    )
+  }
+
+  #reject(principal: Principal, facts: Buffer): void {
+    this.#addEvent({
+      type: 'rejected',
+      atMs: this.#clock.nowMs(),
+      accountKey: principal.account.key,
+      streamKey: principal.stream.key,
+      messageId: null,
+      recipientNumber: -1,
+      facts,
     })
   }
 }

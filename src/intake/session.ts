@@ -11,6 +11,7 @@ import type {
   MailParameters,
   MaybePromise,
   RcptParameters,
+  RefusedPart,
   SaslCredentials,
   SmtpPath,
   SmtpReply,
@@ -47,6 +48,14 @@ export interface DoorObserver {
   refused(
     refusal: Refusal,
     principal: Principal | null,
+    door: DoorFacts,
+    reversePath: string,
+    forwardPath: string,
+  ): void
+  /** The protocol refused something of a client that may send. */
+  refusedByProtocol(
+    reply: SmtpReply,
+    principal: Principal,
     door: DoorFacts,
     reversePath: string,
     forwardPath: string,
@@ -146,6 +155,16 @@ export class SubmissionSession implements SmtpSessionHandler {
       recipients: this.#recipients,
     })
     return { sink: this.#sink(submission), bareLf: principal.bareLf }
+  }
+
+  /** Only of clients that may send: strangers must not be able to fill the log. */
+  refused(part: RefusedPart, reply: SmtpReply, text: string): void {
+    const principal = this.#facts!.authenticatedAs === null ? this.#relayPrincipal() : this.#loggedIn()
+    if (principal === null || 'code' in principal) return
+    const reversePath = part === 'mail' ? givenAddress(text) : this.#reversePath
+    const first = part === 'content' ? (this.#recipients[0]?.forwardPath ?? '') : ''
+    const forwardPath = part === 'rcpt' ? givenAddress(text) : first
+    this.#ports.observer.refusedByProtocol(reply, principal, this.#describeDoor(), reversePath, forwardPath)
   }
 
   reset(): void {
@@ -273,6 +292,12 @@ export class SubmissionSession implements SmtpSessionHandler {
 
 function formatPath(path: SmtpPath): string {
   return path.domain === '' ? path.localPart : `${path.localPart}@${path.domain}`
+}
+
+/** The address in the argument of MAIL or RCPT that cannot be read as one, for people. */
+function givenAddress(text: string): string {
+  const address = /^[^:]*: *<?([^> ]*)/.exec(text)?.[1] ?? ''
+  return address.slice(0, 256)
 }
 
 function notifyOf(parameters: RcptParameters): number {

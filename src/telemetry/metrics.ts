@@ -60,7 +60,7 @@ export class Metrics {
   })
   readonly rejected: LabelledCounter = new LabelledCounter({
     name: 'postrider_messages_rejected_total',
-    help: 'Messages and recipients refused at the door, by reason.',
+    help: 'Messages and recipients refused at the door, by reason; `protocol` is what the SMTP engine refuses to clients that may send.',
     healthy: 'Near zero for applications of your own.',
     alert: 'More than 5 % of the accepted ones for 10 minutes; any `store-failed`.',
     label: 'reason',

@@ -124,6 +124,8 @@ export interface ShownEvent {
   readonly conversation?: readonly string[]
   readonly clientAddress?: string
   readonly code?: number
+  readonly enhancedCode?: string
+  readonly reversePath?: string
   readonly text?: string
   readonly door?: string
   readonly by?: string

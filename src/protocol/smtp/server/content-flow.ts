@@ -75,6 +75,11 @@ export class ContentFlow {
     return true
   }
 
+  #tellRefused(reply: SmtpReply): void {
+    const core = this.#core
+    core.tell('refused', () => core.handler.refused?.('content', reply, ''))
+  }
+
   #newReader(kind: 'data' | 'bdat', target: ContentAcceptance | SmtpReply): ContentReader {
     const core = this.#core
     return new ContentReader({
@@ -89,7 +94,9 @@ export class ContentFlow {
     const { times } = this.#core
     times.activeMs = this.#core.nowMs
     times.windowBytes += reader.receivedBytes - before
-    if (reader.isAbsurd && !reader.isEnded) this.#core.end('flood', absurdContentReply)
+    if (!reader.isAbsurd || reader.isEnded) return
+    this.#tellRefused(absurdContentReply)
+    this.#core.end('flood', absurdContentReply)
   }
 
   /** Goes on at once when the sink took the bytes at once. */
@@ -104,8 +111,10 @@ export class ContentFlow {
     if (reader.refusal !== null) {
       const before = this.#phaseBeforeChunk
       this.#reader = null
-      if (before === 'rcpt' || before === 'chunks') this.#resetTransaction()
-      else core.enter(before)
+      if (before === 'rcpt' || before === 'chunks') {
+        this.#tellRefused(reader.refusal)
+        this.#resetTransaction()
+      } else core.enter(before)
       core.answer(reader.refusal)
     } else if (chunk.isLast) this.#whenWritten(reader.finishChunks(), () => this.#finish(reader))
     else {
@@ -120,6 +129,7 @@ export class ContentFlow {
       about: 'content',
       ask: () => reader.finish(),
       answered: (reply: SmtpReply) => {
+        if (reader.refusal !== null) this.#tellRefused(reader.refusal)
         this.#reader = null
         this.#resetTransaction()
         if (replyClass(reply) === 2) core.tally.acceptedContent()

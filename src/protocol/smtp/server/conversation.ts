@@ -9,7 +9,7 @@ import { authResponse } from './command/auth.ts'
 import type { AnySmtpCommand, BdatChunk, CommandSession } from './command.ts'
 import { commandTable, httpVerbs } from './commands.ts'
 import { ContentFlow } from './content-flow.ts'
-import type { ContentAcceptance, SmtpSessionFacts, SmtpSessionHandler } from './handler.ts'
+import type { ContentAcceptance, RefusedPart, SmtpSessionFacts, SmtpSessionHandler } from './handler.ts'
 import type { LineStatus } from './line-input.ts'
 import type { CloseReason } from './observer.ts'
 import type { SmtpServerOptions } from './options.ts'
@@ -133,6 +133,8 @@ export class Conversation implements CommandSession {
   #run(command: AnySmtpCommand, text: string): void {
     const checked = command.parse(text, this)
     if (!checked.ok) {
+      const part = refusedPart(command.verb, checked.reply)
+      if (part !== null) this.#core.tell('refused', () => this.handler.refused?.(part, checked.reply, text))
       this.#answer(command, checked.reply)
       return
     }
@@ -214,4 +216,10 @@ export class Conversation implements CommandSession {
   closeAfterReply(reason: CloseReason): void {
     this.#core.closeAfterReply(reason)
   }
+}
+
+/** What a handler is told of. That a message has too many recipients is no refusal: the rest comes in a new transaction. */
+function refusedPart(verb: string, reply: SmtpReply): RefusedPart | null {
+  if (verb === 'MAIL') return 'mail'
+  return verb === 'RCPT' && reply !== replies.tooManyRecipients ? 'rcpt' : null
 }

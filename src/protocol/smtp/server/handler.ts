@@ -82,6 +82,9 @@ export interface SaslCredentials {
   readonly password: string
 }
 
+/** What of a message the engine itself refuses: grammar and size of MAIL and RCPT, the bytes of a content. */
+export type RefusedPart = 'mail' | 'rcpt' | 'content'
+
 /** The meaning of a session. */
 export interface SmtpSessionHandler {
   /** Called once, before the greeting; a reply refuses the connection (4xx or 5xx, then close), null greets. */
@@ -92,6 +95,8 @@ export interface SmtpSessionHandler {
   rcpt(forwardPath: SmtpPath, parameters: RcptParameters): MaybePromise<SmtpReply>
   /** At least one recipient was accepted. A reply refuses the content. */
   content(): MaybePromise<ContentAcceptance | SmtpReply>
+  /** The engine refused by itself, and says so with `reply`; `text` is the argument of MAIL or RCPT as given. */
+  refused?(part: RefusedPart, reply: SmtpReply, text: string): void
   /** The transaction is over or was given up (RSET, EHLO, STARTTLS, end of content). */
   reset(): void
   /** The connection is gone; called exactly once. */

@@ -7,6 +7,7 @@ export type {
   MailParameters,
   MaybePromise,
   RcptParameters,
+  RefusedPart,
   SaslCredentials,
   SmtpPath,
   SmtpSessionFacts,

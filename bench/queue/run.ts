@@ -21,6 +21,7 @@ import {
   nowMs,
   oneDomain,
   type SinkProcess,
+  startDnsProcess,
   startGenerator,
   startSinkProcess,
 } from '../traffic/index.ts'
@@ -53,9 +54,10 @@ export async function runQueue(
   await using fresh = startSinkProcess()
   await using provider = startSinkProcess()
   await using generator = startGenerator()
+  await using dns = startDnsProcess()
   const sinkPort = await fresh.call('start', { addresses: freshAddresses, tracked })
   await provider.call('start', { addresses: providerAddresses, port: sinkPort, tracked: 0 })
-  const dnsPort = await provider.call('dns', [
+  const dnsPort = await dns.call('start', [
     manyDomains(options.domains, providerSuffix, providerAddresses),
     oneDomain(freshAddresses),
   ])

@@ -20,6 +20,7 @@ import {
   makeSinkPem,
   manyDomains,
   type SinkProcess,
+  startDnsProcess,
   startGenerator,
   startSinkProcess,
 } from '../traffic/index.ts'
@@ -63,10 +64,11 @@ async function soak(options: SoakOptions, parent: string, samplesPath: string): 
   await using scratch = await Scratch.create('soak', parent)
   await using sink = startSinkProcess()
   await using generator = startGenerator()
+  await using dns = startDnsProcess()
   const tracked = Math.ceil(options.minutes * 60 * (options.ratePerSecond ?? 12_000)) + calibrationMessages
   const pem = await makeSinkPem(scratch.path)
   const sinkPort = await sink.call('start', { addresses, ...pem, tracked })
-  const dnsPort = await sink.call('dns', [manyDomains(domains, 'mx.receivers.test', addresses)])
+  const dnsPort = await dns.call('start', [manyDomains(domains, 'mx.receivers.test', addresses)])
   const { program, port } = await startScaleServer({
     folder: scratch.path,
     sinkPort,

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { makeCertificate, makeCertificateAuthority } from '../../test/support/peers/index.ts'
 import { Child } from './child.ts'
+import type { DnsCalls } from './dns-child.ts'
 import type { GeneratorCalls } from './generator-child.ts'
 import type { SinkCalls } from './sink-child.ts'
 
@@ -15,6 +16,10 @@ export type SinkProcess = Child<SinkCalls>
 
 export function startGenerator(): GeneratorProcess {
   return new Child<GeneratorCalls>(new URL('./generator-child.ts', import.meta.url))
+}
+
+export function startDnsProcess(): Child<DnsCalls> {
+  return new Child<DnsCalls>(new URL('./dns-child.ts', import.meta.url))
 }
 
 export function startSinkProcess(): SinkProcess {

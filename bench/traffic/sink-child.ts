@@ -1,6 +1,5 @@
-/** The sink and the DNS of the bench's domains as a child process; see sink.ts, dns.ts and child.ts. */
+/** The sink as a child process; see sink.ts and child.ts. */
 import { answerCalls } from './child.ts'
-import { type DomainGroup, startBenchDns } from './dns.ts'
 import type { FaultShares } from './faults.ts'
 import { type SinkCounts, type SinkOptions, TrafficSink } from './sink.ts'
 
@@ -16,8 +15,6 @@ const calls = {
     sink = new TrafficSink(options)
     return await sink.open()
   },
-  /** @returns the port of the DNS server. */
-  dns: async (groups: readonly DomainGroup[]): Promise<number> => await startBenchDns(groups),
   shut: async (): Promise<void> => await running().shut(),
   open: async (): Promise<number> => await running().open(),
   misbehave: (shares: FaultShares | null, seed: number): void => running().misbehave(shares, seed),

@@ -4,6 +4,7 @@
 // next recipient asks the planner, which has caches of its own. Recipients that come meanwhile wait for the one answer.
 
 import type { Clock } from '../base/index.ts'
+import { Fifo } from '../queue/ready/index.ts'
 import type { DeliveryBatch } from './delivery-batch.ts'
 import type { NextHop } from './next-hop.ts'
 import type { Planner, PlanResult, ResolveFailure } from './resolve/index.ts'
@@ -30,12 +31,19 @@ export interface Destination {
 /** A plan without any life would be asked for at every message. */
 const lifeMsMin = 1_000
 const destinationsMax = 20_000
+/**
+ * Domains asked for at once; the rest wait in line. Ten thousand at once overran the resolver, which then refuses, and
+ * each of them costs a listener on the one signal that ends them all.
+ */
+const resolvingMax = 200
 
 /** All destinations of a thread. */
 export class Destinations {
   readonly #destinations = new Map<string, Destination>()
   readonly #planner: PlanSource
   readonly #clock: Clock
+  readonly #inLine = new Fifo<() => void>()
+  #resolving = 0
 
   constructor(planner: PlanSource, clock: Clock) {
     this.#planner = planner
@@ -76,6 +84,8 @@ export class Destinations {
   /** Asks for the plan. Never rejects: a planner that throws is a failure of ours. */
   async resolve(destination: Destination, signal: AbortSignal): Promise<PlanResult> {
     const { smarthost, domain } = destination
+    if (this.#resolving < resolvingMax) this.#resolving++
+    else await new Promise<void>(go => this.#inLine.push(go))
     try {
       const result =
         smarthost === null
@@ -84,6 +94,11 @@ export class Destinations {
       return this.#set(destination, result)
     } catch (error) {
       return plannerFault(domain, error)
+    } finally {
+      // The place goes to who has waited longest.
+      const next = this.#inLine.shift()
+      if (next === undefined) this.#resolving--
+      else next()
     }
   }
 

@@ -53,6 +53,26 @@ function lateplanner(mx: { port: number }) {
   }
 }
 
+test('of thousands of new domains a few hundred are asked for at once, and none is refused for it', async () => {
+  await using mx = await startReceiver()
+  let asking = 0
+  let most = 0
+  const plan = async (domain: string) => {
+    most = Math.max(most, ++asking)
+    await new Promise(resolve => setImmediate(resolve))
+    asking--
+    return planOf(domain, ['mx.test', '127.0.0.1'])
+  }
+  const unknown = () => undefined
+  const planner = { plan, planSmarthost: plan, cached: unknown, cachedSmarthost: unknown }
+  const harness = new Harness(mx.port, {}, { planner })
+  for (let index = 0; index < 2_000; index++) harness.send([`to@c${index}.test`])
+  await harness.settledCount(2_000)
+  assert.equal(harness.settled.filter(one => one.facts.outcome.kind === 'delivered').length, 2_000)
+  assert.ok(most <= 200, `${most} at once`)
+  await harness.close()
+})
+
 test('connections are kept: a hundred messages one after another use one', async () => {
   await using mx = await startReceiver()
   const harness = new Harness(mx.port)

@@ -4,7 +4,6 @@
 // next recipient asks the planner, which has caches of its own. Recipients that come meanwhile wait for the one answer.
 
 import type { Clock } from '../base/index.ts'
-import { Fifo } from '../queue/ready/index.ts'
 import type { DeliveryBatch } from './delivery-batch.ts'
 import type { NextHop } from './next-hop.ts'
 import type { Planner, PlanResult, ResolveFailure } from './resolve/index.ts'
@@ -42,7 +41,7 @@ export class Destinations {
   readonly #destinations = new Map<string, Destination>()
   readonly #planner: PlanSource
   readonly #clock: Clock
-  readonly #inLine = new Fifo<() => void>()
+  readonly #inLine = new Set<() => void>()
   #resolving = 0
 
   constructor(planner: PlanSource, clock: Clock) {
@@ -85,7 +84,7 @@ export class Destinations {
   async resolve(destination: Destination, signal: AbortSignal): Promise<PlanResult> {
     const { smarthost, domain } = destination
     if (this.#resolving < resolvingMax) this.#resolving++
-    else await new Promise<void>(go => this.#inLine.push(go))
+    else await new Promise<void>(go => this.#inLine.add(go))
     try {
       const result =
         smarthost === null
@@ -96,9 +95,12 @@ export class Destinations {
       return plannerFault(domain, error)
     } finally {
       // The place goes to who has waited longest.
-      const next = this.#inLine.shift()
-      if (next === undefined) this.#resolving--
-      else next()
+      const next = this.#inLine.values().next()
+      if (next.done === true) this.#resolving--
+      else {
+        this.#inLine.delete(next.value)
+        next.value()
+      }
     }
   }
 

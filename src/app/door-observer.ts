@@ -7,7 +7,14 @@ import type { Clock } from '../base/index.ts'
 import { type NewEvent, packRejected } from '../events/index.ts'
 import { type DoorFacts, type DoorObserver, type Principal, type Refusal, refusals } from '../intake/index.ts'
 import type { SmtpReply } from '../protocol/smtp/index.ts'
-import type { Log, Metrics, Tally } from '../telemetry/index.ts'
+import {
+  type Log,
+  type LogEventName,
+  type LogFields,
+  LogThrottle,
+  type Metrics,
+  type Tally,
+} from '../telemetry/index.ts'
 
 /** Watches the doors of one relay thread. */
 export class DoorWatch implements DoorObserver {
@@ -17,6 +24,7 @@ export class DoorWatch implements DoorObserver {
   readonly #addEvent: (event: NewEvent) => void
   readonly #acceptedBySmtp: Tally
   readonly #logsAccepted: boolean
+  readonly #throttle: LogThrottle = new LogThrottle()
 
   /** @param addEvent writes to the event log, soon, in some commit */
   constructor(log: Log, metrics: Metrics, clock: Clock, addEvent: (event: NewEvent) => void) {
@@ -26,6 +34,17 @@ export class DoorWatch implements DoorObserver {
     this.#addEvent = addEvent
     this.#acceptedBySmtp = metrics.accepted.child('smtp')
     this.#logsAccepted = log.writes('message.accepted')
+  }
+
+  /** A connection was turned away before the greeting. */
+  turnedAway(refusal: Refusal, clientAddress: string): void {
+    this.#metrics.sessionsRefused.inc(refusal.code)
+    this.#write('session.refused', `session ${refusal.code}`, { reason: refusal.code, clientAddress })
+  }
+
+  /** A fault of ours in a session. */
+  faulted(err: unknown, during: string): void {
+    this.#write('session.fault', 'fault', { err, during })
   }
 
   authenticated(): void {
@@ -63,7 +82,7 @@ export class DoorWatch implements DoorObserver {
     if (isLogin) this.#metrics.logins.inc('failed')
     const account = principal?.account.name ?? ''
     const { clientAddress } = door
-    this.#log.event(isLogin ? 'auth.failed' : 'message.rejected', {
+    this.#write(isLogin ? 'auth.failed' : 'message.rejected', refusal.code, {
       reason: refusal.code,
       account,
       clientAddress,
@@ -100,7 +119,7 @@ export class DoorWatch implements DoorObserver {
     const { code, enhanced: enhancedCode } = reply
     const text = reply.lines.join(' ')
     const account = principal.account.name
-    this.#log.event('message.rejected', {
+    this.#write('message.rejected', 'protocol', {
       reason: 'protocol',
       account,
       clientAddress,
@@ -113,6 +132,12 @@ export class DoorWatch implements DoorObserver {
       principal,
       packRejected({ reversePath, forwardPath, code, enhancedCode, text, clientAddress, username }),
     )
+  }
+
+  /** Bounded by kind: strangers, and a full disk, cause these. */
+  #write(name: LogEventName, kind: string, fields: LogFields): void {
+    const leftOut = this.#throttle.pass(kind, this.#clock.monotonicMs())
+    if (leftOut !== null) this.#log.event(name, leftOut === 0 ? fields : { ...fields, leftOut })
   }
 
   #reject(principal: Principal, facts: Buffer): void {

@@ -202,16 +202,12 @@ export class Relay {
               this.#metrics.sessionsOpen.add(-1)
               ended()
             },
-            onFault: (fault: unknown, during: string) =>
-              this.#log.event('session.fault', { err: fault, during }),
+            onFault: (fault: unknown, during: string) => watch.faulted(fault, during),
           }
           return serveSmtpSession({ socket, handler: session, options, ticker, observer })
         },
         acceptFailed: (address, code) => this.#log.event('listener.paused', { address, code }),
-        refusedConnection: (refusal, clientAddress) => {
-          this.#metrics.sessionsRefused.inc(refusal.code)
-          this.#log.event('session.refused', { reason: refusal.code, clientAddress })
-        },
+        refusedConnection: (refusal, clientAddress) => watch.turnedAway(refusal, clientAddress),
       },
       {
         host: address.host,

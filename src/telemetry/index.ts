@@ -11,5 +11,6 @@ export {
 } from './counters.ts'
 export { createLog, hideSecrets, type Log, type LogFields, type LogOptions, standardOutput } from './log.ts'
 export { type LogEventKind, type LogEventName, type LogLevel, logEvents } from './log-events.ts'
+export { LogThrottle } from './log-throttle.ts'
 export { Metrics, mergeMetrics, metricsContentType } from './metrics.ts'
 export { RuntimeWatch } from './runtime-watch.ts'

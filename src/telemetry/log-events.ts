@@ -66,7 +66,7 @@ export const logEvents = {
   'message.accepted': { level: 'debug', text: 'A message is on disk and was answered 250.' },
   'message.rejected': {
     level: 'info',
-    text: 'A message or recipient was refused; `reason` is the code of the refusal, or `protocol` when the SMTP engine refused it to a client that may send.',
+    text: 'A message or recipient was refused; `reason` is the code of the refusal, or `protocol` when the SMTP engine refused it to a client that may send. Twenty lines a reason in ten seconds; `leftOut` counts the rest.',
   },
   'attempt.finished': { level: 'debug', text: 'A delivery attempt ended; the event log has its outcome.' },
   'attempt.fault': {

@@ -39,7 +39,8 @@ const files = {
 
 type Answer = 'accepted' | 'refused'
 
-interface Row extends Omit<CallFault, 'paths'> {
+interface Row extends Pick<CallFault, 'calls'> {
+  readonly error: string
   readonly name: string
   readonly on: keyof typeof files
   /** Answers while it lasts: to a message in a segment, one in the database, and another in a segment. */
@@ -180,6 +181,30 @@ if (hasFaultTools)
         if (row.notReady !== undefined) await waitForLog(output, 'store.writes-again')
         assert.ok(logged(output(), 'store.failed').length <= 2, `the log is flooded:\n${output()}`)
       })
+
+    test('a thousand refusals on a full disk are a few dozen lines of log', async () => {
+      const { length: logBefore } = server.output
+      {
+        await using _full = await fail(passing[0]!)
+        await using client = await SmtpClient.connect(port)
+        await client.hello()
+        for (let i = 0; i < 1000; i++)
+          assert.equal((await client.send('ann@acme.example', 'bob@there.example', small)).code, 452)
+      }
+      await waitForReadiness(server, 200)
+      const lines = server.output.slice(logBefore).split('\n').length
+      assert.ok(lines < 120, `${lines} lines`)
+    })
+
+    test('on a disk that takes its time messages wait for it, are accepted, and the log says so', async () => {
+      const { length: logBefore } = server.output
+      {
+        const slow = { calls: 'fsync,fdatasync', delayMs: 1200 }
+        await using _slow = await FailingCalls.start(server.processId, slow)
+        await send(small, 'accepted')
+      }
+      await waitForLog(() => server.output.slice(logBefore), 'store.slow')
+    })
 
     test('an outcome that a full disk does not take waits, and is written once when there is room', async () => {
       const { promise: mayAnswer, resolve: answer } = Promise.withResolvers<string>()

@@ -27,7 +27,9 @@ export interface CallFault {
   /** Names as strace has them, with commas. */
   readonly calls: string
   /** `EIO`, `ENOSPC` and so on. */
-  readonly error: string
+  readonly error?: string
+  /** They take so much longer. */
+  readonly delayMs?: number
   /** Only on these files. */
   readonly paths?: readonly string[]
   /** The fault sets in with this call of that kind. Default 1: at once. */
@@ -43,8 +45,9 @@ export class FailingCalls implements AsyncDisposable {
   }
 
   static async start(processId: number, fault: CallFault): Promise<FailingCalls> {
-    const { calls, error, paths = [], fromCall = 1 } = fault
-    const inject = `inject=${calls}:error=${error}:when=${fromCall}+`
+    const { calls, error, delayMs, paths = [], fromCall = 1 } = fault
+    const how = error === undefined ? `delay_enter=${delayMs! * 1000}` : `error=${error}`
+    const inject = `inject=${calls}:${how}:when=${fromCall}+`
     const only = paths.flatMap(path => ['-P', path])
     const args = [
       '-f',

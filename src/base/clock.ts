@@ -12,3 +12,18 @@ export interface Clock {
 
 /** The machine's own clock. */
 export const systemClock: Clock = { nowMs: () => Date.now(), monotonicMs: () => performance.now() }
+
+/** Where waiting comes from: the other half of time that is passed in. */
+export interface Timers {
+  /** Calls back once after `delayMs`; the returned function cancels. Never keeps the process alive. */
+  after(delayMs: number, run: () => void): () => void
+}
+
+/** The machine's own timers. */
+export const systemTimers: Timers = {
+  after: (delayMs, run) => {
+    const timer = setTimeout(run, delayMs)
+    timer.unref()
+    return () => clearTimeout(timer)
+  },
+}

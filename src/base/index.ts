@@ -1,6 +1,6 @@
 // The few things that every room may use: ids, clock, packed bytes.
 export { type AcceptingOptions, keepAccepting } from './accepting.ts'
-export { type Clock, systemClock } from './clock.ts'
+export { type Clock, systemClock, systemTimers, type Timers } from './clock.ts'
 export { type ClockJump, ClockWatch, clockJumpMsMin } from './clock-watch.ts'
 export {
   formatId,

@@ -2,8 +2,22 @@
 //
 // Texts that every delivery over it needs (host, TLS, one line of facts) are made once here, not per message.
 
-import type { SmtpClientSession } from '../protocol/smtp/client/index.ts'
+import type { ConnectFailure, ConnectOptions, SmtpClientSession } from '../protocol/smtp/client/index.ts'
 import type { EgressPath } from './egress-path.ts'
+
+/** What delivery uses of a session with a peer. */
+export type PeerSession = Pick<
+  SmtpClientSession,
+  'facts' | 'end' | 'isUsable' | 'transact' | 'quit' | 'destroy' | 'onIdleEnd'
+>
+
+/** A session, or why there is none. */
+export type SessionResult =
+  | { readonly ok: true; readonly session: PeerSession }
+  | { readonly ok: false; readonly failure: ConnectFailure }
+
+/** Opens a session: `connectSmtp`, or a next hop of a simulation. Never rejects. */
+export type SessionOpener = (options: ConnectOptions) => Promise<SessionResult>
 
 /** Who uses a connection now: told when it is gone. */
 export interface ConnectionOwner {
@@ -12,7 +26,7 @@ export interface ConnectionOwner {
 }
 
 export interface ConnectionFacts {
-  readonly session: SmtpClientSession
+  readonly session: PeerSession
   /** Pool key: source, address, TLS-policy result, credentials. */
   readonly key: string
   /** `address:port`, also the key of host health. */
@@ -30,7 +44,7 @@ const fastMs = 20
 
 /** One connection; owned by one next hop at a time. */
 export class Connection {
-  readonly session: SmtpClientSession
+  readonly session: PeerSession
   readonly key: string
   readonly remoteAddress: string
   readonly host: string

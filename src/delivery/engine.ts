@@ -12,7 +12,7 @@ import type { SmtpDial, SmtpTicker, SmtpTicking } from '../protocol/smtp/client/
 import type { GiveBack, LeasedMessage, LeasedRecipient } from '../queue/index.ts'
 import type { Room } from '../queue/ready/index.ts'
 import { type AttemptResult, runAttempt } from './attempt.ts'
-import type { Connection } from './connection.ts'
+import type { Connection, SessionOpener } from './connection.ts'
 import type { ContentReader } from './content.ts'
 import type { DeliveryBatch, InHand } from './delivery-batch.ts'
 import { type Destination, Destinations, type PlanSource } from './destinations.ts'
@@ -55,6 +55,8 @@ export interface DeliveryPorts {
   onFault(error: unknown): void
   /** Default `net.connect`. */
   readonly connect?: SmtpDial
+  /** Default `connectSmtp`: the seam at which a simulation puts next hops of its own. */
+  readonly openSession?: SessionOpener
   /** Told how each dialling ended, for metrics. */
   readonly onConnection?: (result: ConnectionBegin) => void
 }
@@ -109,7 +111,7 @@ export class DeliveryEngine implements SmtpTicking {
     this.#routes = ports.routes
     this.#destinations = new Destinations(ports.planner, ports.clock)
     this.#health = new HostHealth(...backoffOf(options))
-    const { memory, ticker, clock, connect, onConnection } = ports
+    const { memory, ticker, clock, connect, openSession, onConnection } = ports
     const opener = new ConnectionOpener(
       {
         pool: this.#pool,
@@ -120,6 +122,7 @@ export class DeliveryEngine implements SmtpTicking {
         clock,
         signal: this.#stopping.signal,
         ...(connect === undefined ? {} : { connect }),
+        ...(openSession === undefined ? {} : { openSession }),
         ...(onConnection === undefined ? {} : { onConnection }),
       },
       options,

@@ -1,5 +1,6 @@
 // Delivery: from a leased recipient to its host and back to an outcome.
 export * from './classify/index.ts'
+export type { PeerSession, SessionOpener, SessionResult } from './connection.ts'
 export type { PlanSource } from './destinations.ts'
 export {
   DeliveryEngine,

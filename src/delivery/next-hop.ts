@@ -5,6 +5,7 @@
 // State                     what pump() does
 // connections with room     hands out batches, first to connections without load
 // backlog outgrows them     opens more, at most as many at once as have been answered something; one while there is none
+// an opening came to naught grows no further before the next tick (others on the path may)
 // hosts just failed         ends all that wait with that failure, in steps; after the back-off one opening probes again
 // empty                     nothing; connections go by idle time
 //
@@ -65,6 +66,8 @@ export class NextHop implements ConnectionOwner, SlotWaiter {
   #failures: readonly HostFailure[] | null = null
   #failedUntilMs = 0
   #isStepPlanned = false
+  /** An opening came to naught at once: trying again in the same breath would never end. */
+  #isGrowthPaused = false
   lastUsedMs: number
 
   constructor(target: HopTarget, ports: HopPorts) {
@@ -139,6 +142,7 @@ export class NextHop implements ConnectionOwner, SlotWaiter {
 
   /** Once a second: a head that waits although nothing grew may get one connection more. */
   tick(nowMs: number): void {
+    this.#isGrowthPaused = false
     if (this.queue.size === 0) return
     this.pump()
     if (this.queue.size > 0 && this.#openings === 0 && this.#failures === null) this.#open()
@@ -160,6 +164,7 @@ export class NextHop implements ConnectionOwner, SlotWaiter {
   /** The hosts may be tried again at once. */
   forgetFailures(): void {
     this.#failures = null
+    this.#isGrowthPaused = false
     this.pump()
   }
 
@@ -205,6 +210,7 @@ export class NextHop implements ConnectionOwner, SlotWaiter {
         return
       }
     }
+    if (this.#isGrowthPaused) return
     const open = this.connections.length
     const proven = this.connections.reduce((count, one) => count + (one.answered > 0 ? 1 : 0), 0)
     // Until a first connection has been answered something, more of them tell us nothing.
@@ -232,6 +238,9 @@ export class NextHop implements ConnectionOwner, SlotWaiter {
   #opened(result: OpenResult): void {
     this.#openings--
     if (result.kind !== 'open') {
+      // With connections at work this hop can wait for its next tick; the slot goes to another one.
+      this.#isGrowthPaused = result.kind === 'busy' || this.connections.length > 0
+      if (this.#isGrowthPaused) this.target.path.forget(this)
       this.target.path.release()
       if (result.kind === 'failed') this.#refused(result)
       return

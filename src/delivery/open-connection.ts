@@ -18,7 +18,7 @@ import {
   type SmtpDial,
   type SmtpTicker,
 } from '../protocol/smtp/client/index.ts'
-import { Connection } from './connection.ts'
+import { Connection, type SessionOpener } from './connection.ts'
 import type { EgressPath } from './egress-path.ts'
 import { type HostFailure, hostFailure, type TriedHost, tlsRefusal } from './host-failure.ts'
 import type { HostHealth } from './host-health.ts'
@@ -61,6 +61,8 @@ export interface OpenerPorts {
   /** Ends all connecting at the end of a drain. */
   readonly signal: AbortSignal
   readonly connect?: SmtpDial
+  /** Default `connectSmtp`. */
+  readonly openSession?: SessionOpener
   /** Told how each dialling ended. */
   readonly onConnection?: (result: ConnectionBegin) => void
 }
@@ -196,7 +198,8 @@ export class ConnectionOpener {
     const { remoteAddress, host } = candidate
     for (const one of [remoteAddress, key]) health.trying(one)
     pool.opening(key, 1)
-    const result = await connectSmtp(this.#connectOptions(candidate, target, isClear))
+    const openSession = this.#ports.openSession ?? connectSmtp
+    const result = await openSession(this.#connectOptions(candidate, target, isClear))
     pool.opening(key, -1)
     // Not yet well: a host that greets and then drops us is no better than a dead one. The first answer counts.
     for (const one of [remoteAddress, key]) health.undecided(one)

@@ -26,13 +26,14 @@ import {
   runInSlices,
 } from '../protocol/mail/index.ts'
 import type { ContentFacts, MaybePromise } from '../protocol/smtp/index.ts'
-import type {
-  ContentSpool,
-  LeasedMessage,
-  NewContent,
-  NewMessage,
-  NewRecipient,
-  QueueStore,
+import {
+  type ContentSpool,
+  type LeasedMessage,
+  leasedFrom,
+  type NewContent,
+  type NewMessage,
+  type NewRecipient,
+  type QueueStore,
 } from '../queue/index.ts'
 import { ContentKeeper } from './content.ts'
 import { type PreparedHeader, prepareHeader, readHeader } from './header.ts'
@@ -364,22 +365,4 @@ function headerTooLarge(sizeBytesMax: number): Refusal {
     'header-too-large',
     `the header is larger than ${sizeBytesMax} bytes; move content into the body`,
   )
-}
-
-/** The just-committed message as delivery leases it. */
-function leasedFrom(message: NewMessage, key: number): LeasedMessage {
-  const { content } = message
-  return {
-    ...message,
-    key,
-    content: content.kind === 'inline' ? { kind: 'inline', sizeBytes: content.sizeBytes } : content,
-    recipients: message.recipients.map(recipient => ({
-      ...recipient,
-      attempts: 0,
-      route: '',
-      isDelayNotified: false,
-      isUncertain: false,
-    })),
-    recipientCount: message.recipients.length,
-  }
 }

@@ -4,7 +4,7 @@
 // next look forward: losing it costs latency, never a message. When the wall clock has jumped, nothing is leased by the new
 // time until the stored times have been moved along: else a jump forward would expire what waits.
 
-import { type Clock, ClockWatch } from '../base/index.ts'
+import { type Clock, ClockWatch, systemTimers, type Timers } from '../base/index.ts'
 import type { LeasedMessage } from './message.ts'
 import type { QueueStore } from './port.ts'
 import { isPassing } from './settler.ts'
@@ -33,7 +33,8 @@ export class LeaseLoop {
   readonly #options: LeaseLoopOptions
   readonly #onFault: (error: unknown) => void
   readonly #clockWatch: ClockWatch
-  #timer: NodeJS.Timeout | null = null
+  readonly #timers: Timers
+  #cancel: (() => void) | null = null
   #isAsking = false
   #isStopped = true
   #asking: Promise<void> = Promise.resolve()
@@ -44,6 +45,7 @@ export class LeaseLoop {
     clock: Clock,
     options: LeaseLoopOptions,
     onFault: (error: unknown) => void,
+    timers: Timers = systemTimers,
   ) {
     this.#store = store
     this.#taker = taker
@@ -51,6 +53,7 @@ export class LeaseLoop {
     this.#options = options
     this.#onFault = onFault
     this.#clockWatch = new ClockWatch(clock)
+    this.#timers = timers
   }
 
   start(): void {
@@ -61,8 +64,8 @@ export class LeaseLoop {
   /** No further lease is asked for; resolves when one that is out has arrived and was handed on. */
   async stop(): Promise<void> {
     this.#isStopped = true
-    if (this.#timer !== null) clearTimeout(this.#timer)
-    this.#timer = null
+    this.#cancel?.()
+    this.#cancel = null
     await this.#asking
   }
 
@@ -73,8 +76,8 @@ export class LeaseLoop {
   }
 
   async #look(): Promise<void> {
-    if (this.#timer !== null) clearTimeout(this.#timer)
-    this.#timer = null
+    this.#cancel?.()
+    this.#cancel = null
     const room = Math.min(this.#taker.roomRecipients(), this.#options.recipientsMax)
     let delayMs = this.#options.pollMs
     if (room > 0) {
@@ -96,6 +99,6 @@ export class LeaseLoop {
         this.#isAsking = false
       }
     } else delayMs = 50
-    if (!this.#isStopped) this.#timer = setTimeout(() => this.wake(), delayMs)
+    if (!this.#isStopped) this.#cancel = this.#timers.after(delayMs, () => this.wake())
   }
 }

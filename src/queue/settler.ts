@@ -5,6 +5,7 @@
 // memory, no more of them than are leased. Any other failed commit is fatal for the thread: what it did is then settled
 // by the recovery at start.
 
+import { systemTimers, type Timers } from '../base/index.ts'
 import type { NewEvent } from '../events/index.ts'
 import type { NewMessage } from './message.ts'
 import type { GiveBack, QueueStore, Settlement } from './port.ts'
@@ -30,11 +31,17 @@ export class Settler {
   /** Tells whether the commit succeeded. */
   #running: Promise<boolean> | null = null
   #isPlanned = false
-  #retry: NodeJS.Timeout | null = null
+  readonly #timers: Timers
+  #cancelRetry: (() => void) | null = null
 
-  constructor(store: Pick<QueueStore, 'settle'>, onFatal: (error: unknown) => void) {
+  constructor(
+    store: Pick<QueueStore, 'settle'>,
+    onFatal: (error: unknown) => void,
+    timers: Timers = systemTimers,
+  ) {
     this.#store = store
     this.#onFatal = onFatal
+    this.#timers = timers
   }
 
   /** Results waiting for a commit, for back-pressure and metrics. */
@@ -69,7 +76,7 @@ export class Settler {
   }
 
   #plan(): void {
-    if (this.#isPlanned || this.#running !== null || this.#retry !== null) return
+    if (this.#isPlanned || this.#running !== null || this.#cancelRetry !== null) return
     this.#isPlanned = true
     setImmediate(() => {
       this.#isPlanned = false
@@ -80,8 +87,8 @@ export class Settler {
   #commit(): void {
     const batch = this.#next
     this.#next = gathered()
-    if (this.#retry !== null) clearTimeout(this.#retry)
-    this.#retry = null
+    this.#cancelRetry?.()
+    this.#cancelRetry = null
     this.#running = this.#store.settle(batch).then(
       () => {
         this.#running = null
@@ -108,12 +115,11 @@ export class Settler {
       events: [...batch.events, ...since.events].slice(-eventsMax),
       done: [...batch.done, ...since.done],
     }
-    this.#retry = setTimeout(() => {
-      this.#retry = null
+    // Does not keep the process alive: when it is ending, the recovery at its next start settles what is left.
+    this.#cancelRetry = this.#timers.after(retryMs, () => {
+      this.#cancelRetry = null
       if (this.#running === null) this.#commit()
-    }, retryMs)
-    // Nothing else alive: the process is ending, and the recovery at its next start settles what is left.
-    this.#retry.unref()
+    })
   }
 }
 

@@ -1,0 +1,45 @@
+// How many connections a next hop opens, and how often it asks for one.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Harness, planOf } from './testing/harness.ts'
+import { startReceiver } from './testing/receiver.ts'
+
+const lookupsMax = 2000
+
+test('an opening that comes to naught at once is not tried again in the same breath', async () => {
+  await using mx = await startReceiver({
+    address: '127.0.0.2',
+    onEnd: async () => {
+      await new Promise(resolve => setTimeout(resolve, 5))
+      return '250 ok'
+    },
+  })
+  let lookups = 0
+  const plan = planOf('b.test', ['mx1.b.test', '127.0.0.2'])
+  const cached = () => {
+    // Each opening looks the hosts up. Without an end the event loop would never turn again, so it is ended here.
+    if (++lookups > lookupsMax) throw new Error('hosts are looked up without end')
+    return plan
+  }
+  const planner = {
+    cached,
+    plan: async () => plan,
+    cachedSmarthost: () => undefined,
+    planSmarthost: async () => plan,
+  }
+  // More slots at the site than connections at its one host: the third opening finds the host busy.
+  const limits = {
+    connectionsPerSite: 3,
+    connectionsPerHost: 2,
+    backlogPerConnection: 1,
+    transactionsPerConnection: 1,
+  }
+  const harness = new Harness(mx.port, limits, { planner })
+  for (let i = 0; i < 40; i++) harness.send([`to${i}@b.test`])
+  await harness.settledCount(40)
+  assert.equal(mx.messages.length, 40)
+  assert.ok(lookups < lookupsMax)
+  assert.ok(mx.connections <= 2)
+  await harness.close()
+})

@@ -4,6 +4,7 @@
 // lease and every start the store must agree; so must its listing and its event log.
 
 import assert from 'node:assert/strict'
+import { clockJumpMsMin } from '../../src/base/index.ts'
 import type { EventType } from '../../src/events/index.ts'
 import { packOutcome } from '../../src/events/index.ts'
 import type { GiveBack, LeasedMessage, NewMessage, QueueAction, WaitReason } from '../../src/queue/index.ts'
@@ -33,6 +34,8 @@ interface Entry {
   attempts: number
   isDelayNotified: boolean
   isUncertain: boolean
+  /** By how much its life has been moved along with the clock. */
+  expiryShiftMs: number
   /** Written before the final dot and not cleared. */
   mark: number | null
 }
@@ -47,6 +50,7 @@ const shown = (entry: Entry): unknown => ({
 })
 
 const retryAfterMs = 20_000
+const lifeMs = 5 * 86_400_000
 
 /** A store and what it should hold. */
 export class QueueModel {
@@ -57,6 +61,8 @@ export class QueueModel {
   /** Accounts that had due work and got none at the last lease. */
   #passedOver: ReadonlySet<number> = new Set()
   #nowMs = startMs
+  /** When the last event was. */
+  #newestMs = 0
 
   /** @param crashesInFlight false where the store writes in a thread of its own: its files cannot be copied at one moment. */
   constructor(store: TestStore, crashesInFlight: boolean) {
@@ -83,9 +89,11 @@ export class QueueModel {
         return this.#act(step.action, step.account)
       case 'act':
         return this.#act(step.action, step.account)
-      case 'clock':
+      case 'wait':
         this.#nowMs += step.ms
         return
+      case 'clock':
+        return this.#jump(step.ms, step.isNoticed)
       case 'restart':
         await this.#store.restart(this.#nowMs)
         return this.#recovered()
@@ -130,7 +138,16 @@ export class QueueModel {
     priority,
   }: Extract<QueueStep, { do: 'accept' }>): NewMessage {
     const recipients = Array.from({ length: count }, (_, number) => recipient(number))
-    return newMessage({ accountKey, priority, recipients, startState, firstAttemptAtMs: this.#nowMs })
+    const atMs = this.#nowMs
+    return newMessage({
+      accountKey,
+      priority,
+      recipients,
+      startState,
+      firstAttemptAtMs: atMs,
+      acceptedAtMs: atMs,
+      expiresAtMs: atMs + lifeMs,
+    })
   }
 
   #add(message: NewMessage, messageKey: number): void {
@@ -148,6 +165,7 @@ export class QueueModel {
         attempts: 0,
         isDelayNotified: false,
         isUncertain: false,
+        expiryShiftMs: 0,
         mark: null,
       })
   }
@@ -197,6 +215,8 @@ export class QueueModel {
       },
       { attempts, route, isDelayNotified, isUncertain },
     )
+    const expiresAtMs = entry.message.expiresAtMs + entry.expiryShiftMs
+    assert.equal(message.expiresAtMs, expiresAtMs, 'a life is as long as it was, whatever the clock does')
     entry.state = 'leased'
     return entry
   }
@@ -212,6 +232,7 @@ export class QueueModel {
     const isDeferred = kind === 'deferred'
     const reason = pick % 3 === 0 ? 'site-unreachable' : 'next-attempt'
     const change = {
+      atMs: this.#nowMs,
       attempts: entry.attempts + 1,
       nextAttemptAtMs: isDeferred ? this.#nowMs + retryAfterMs : 0,
       reason,
@@ -224,6 +245,7 @@ export class QueueModel {
       accountKey: message.accountKey,
       startState: 'scheduled',
       firstAttemptAtMs: this.#nowMs,
+      acceptedAtMs: this.#nowMs,
     })
     await this.#store.line.queue.settle(batch({ settlements: [one], messages: makesReport ? [report] : [] }))
     this.#count(kind)
@@ -311,6 +333,24 @@ export class QueueModel {
     }
   }
 
+  /** The wall clock is set; waits keep their length, and lives do not become shorter. */
+  async #jump(byMs: number, isNoticed: boolean): Promise<void> {
+    const beforeMs = this.#nowMs
+    this.#nowMs += byMs
+    if (!isNoticed) return
+    await this.#store.line.control.clockJumped({ beforeMs, nowMs: this.#nowMs, byMs })
+    for (const entry of this.#entries.values()) {
+      if (byMs > 0) entry.expiryShiftMs += byMs
+      if (entry.state !== 'scheduled') continue
+      if (byMs < 0) this.#comesEarlier(entry, -byMs)
+      else if (entry.dueAtMs > beforeMs && entry.dueAtMs < beforeMs + byMs) entry.dueAtMs += byMs
+    }
+  }
+
+  #comesEarlier(entry: Entry, byMs: number): void {
+    if (entry.dueAtMs > this.#nowMs) entry.dueAtMs = Math.max(this.#nowMs, entry.dueAtMs - byMs)
+  }
+
   // ---- ends and beginnings ---------------------------------------------------------------------------------------
 
   /** kill -9 with an accept and a settlement on their way: each is there whole or not at all. */
@@ -332,7 +372,9 @@ export class QueueModel {
     ]
     if (leased !== null) {
       const { message: settled, messageKey, number } = leased[1]
-      const one = settlement(settled, messageKey, number, settled.recipients.length, 'delivered')
+      const one = settlement(settled, messageKey, number, settled.recipients.length, 'delivered', {
+        atMs: this.#nowMs,
+      })
       // A crash leaves it without an answer.
       asked.push(queue.settle(batch({ settlements: [one] })).catch(() => {}))
     }
@@ -361,6 +403,11 @@ export class QueueModel {
       }
       entry.mark = null
     }
+    // The newest event lies in the future: the clock was set back and nobody noticed.
+    const behindMs = this.#newestMs - this.#nowMs
+    if (behindMs < clockJumpMsMin) return
+    for (const entry of this.#entries.values())
+      if (entry.state === 'scheduled') this.#comesEarlier(entry, behindMs)
   }
 
   #leased(pick: number): [string, Entry] | null {
@@ -369,6 +416,7 @@ export class QueueModel {
   }
 
   #count(type: EventType): void {
+    this.#newestMs = this.#nowMs
     this.#events.set(type, (this.#events.get(type) ?? 0) + 1)
   }
 }

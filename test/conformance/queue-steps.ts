@@ -26,8 +26,9 @@ export type QueueStep =
   /** The end of data is about to leave. */
   | { readonly do: 'mark'; readonly pick: number }
   | { readonly do: 'act' | 'recallAndAct'; readonly action: QueueAction['kind']; readonly account: number }
-  /** The wall clock moves: on, or back. */
-  | { readonly do: 'clock'; readonly ms: number }
+  | { readonly do: 'wait'; readonly ms: number }
+  /** The wall clock is set: on, or back. Somebody notices at once, or nobody before the next start. */
+  | { readonly do: 'clock'; readonly ms: number; readonly isNoticed: boolean }
   | { readonly do: 'restart' }
   /** kill -9 so many turns of the event loop after an accept and a settlement were asked for. */
   | { readonly do: 'crash'; readonly turns: number }
@@ -70,9 +71,14 @@ export const queueSteps: fc.Arbitrary<QueueStep> = fc.oneof(
     action,
     account,
   }),
-  step<Extract<QueueStep, { do: 'clock' }>>(3, {
+  step<Extract<QueueStep, { do: 'wait' }>>(3, {
+    do: fc.constant('wait'),
+    ms: fc.integer({ min: 1, max: 50_000 }),
+  }),
+  step<Extract<QueueStep, { do: 'clock' }>>(1, {
     do: fc.constant('clock'),
-    ms: fc.oneof(fc.integer({ min: 1, max: 50_000 }), fc.constantFrom(86_400_000, -86_400_000, -5_000)),
+    ms: fc.constantFrom(86_400_000, -86_400_000, 40_000, -40_000, -5_000),
+    isNoticed: fc.boolean(),
   }),
   step<Extract<QueueStep, { do: 'restart' }>>(1, { do: fc.constant('restart') }),
   step<Extract<QueueStep, { do: 'crash' }>>(2, {

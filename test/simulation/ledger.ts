@@ -4,6 +4,7 @@
 // It believes the event log only, as any outsider would: it is read after every commit, and after a crash first of all.
 // A broken rule throws; the simulation prints the seed.
 
+import type { ClockJump } from '../../src/base/index.ts'
 import type { OutcomeFacts, StoredEvent } from '../../src/events/index.ts'
 import { unpackAccepted, unpackOutcomeFacts } from '../../src/events/index.ts'
 import type { GiveBack, LeasedMessage, NewMessage, QueueRow, WaitReason } from '../../src/queue/index.ts'
@@ -17,7 +18,9 @@ export interface Entry {
   readonly priority: number
   readonly isReport: boolean
   readonly acceptedAtMs: number
-  readonly expiresAtMs: number
+  expiresAtMs: number
+  /** By so much it may expire earlier, since the wall clock was set back meanwhile. */
+  earlierMs: number
   attempts: number
   /** As its row should say while it waits. */
   state: 'scheduled' | 'held'
@@ -141,6 +144,25 @@ export class Ledger {
     this.#expected.clear()
   }
 
+  /** The wall clock was set: waits keep their length, lives do not become shorter. */
+  clockJumped({ beforeMs, nowMs, byMs }: ClockJump): void {
+    for (const entry of this.#entries.values()) {
+      if (byMs > 0) entry.expiresAtMs += byMs
+      // What a thread has in hand ends by its own clock, which did not jump.
+      else entry.earlierMs -= byMs
+      if (entry.owner !== null || entry.state === 'held') continue
+      const { nextAttemptAtMs } = entry
+      if (byMs < 0 && nextAttemptAtMs > nowMs) entry.nextAttemptAtMs = Math.max(nowMs, nextAttemptAtMs + byMs)
+      else if (byMs > 0 && nextAttemptAtMs > beforeMs && nextAttemptAtMs < beforeMs + byMs)
+        entry.nextAttemptAtMs += byMs
+    }
+  }
+
+  /** The clock was set back while nobody ran, and the store noticed at its start. */
+  startedBehind(byMs: number): void {
+    if (byMs > 0) this.clockJumped({ beforeMs: this.#nowMs() + byMs, nowMs: this.#nowMs(), byMs: -byMs })
+  }
+
   #waits(entry: Entry, nextAttemptAtMs: number, reason: WaitReason): void {
     entry.owner = null
     entry.state = 'scheduled'
@@ -246,6 +268,7 @@ export class Ledger {
         isReport,
         acceptedAtMs: message.acceptedAtMs,
         expiresAtMs: message.expiresAtMs,
+        earlierMs: 0,
         attempts: 0,
         state: 'scheduled',
         nextAttemptAtMs: message.firstAttemptAtMs,
@@ -301,8 +324,11 @@ export class Ledger {
   #checkSchedule(entry: Entry, atMs: number, nextAttemptAtMs: number): void {
     const { intervalsMs } = this.#rules
     const intervalMs = intervalsMs[Math.min(entry.attempts, intervalsMs.length) - 1]!
-    const least = Math.min(atMs + intervalMs * (1 - retryJitterMax) - 1, entry.expiresAtMs)
-    const most = Math.min(atMs + intervalMs * (1 + retryJitterMax) + 1, entry.expiresAtMs)
+    const least = Math.min(
+      atMs + intervalMs * (1 - retryJitterMax) - 1,
+      entry.expiresAtMs - entry.earlierMs - 1,
+    )
+    const most = Math.min(atMs + intervalMs * (1 + retryJitterMax) + 1, entry.expiresAtMs + 1)
     if (nextAttemptAtMs < least || nextAttemptAtMs > most)
       fail(
         `${entry.path}: attempt ${entry.attempts + 1} is planned ${nextAttemptAtMs - atMs} ms ahead, the interval is ${intervalMs}`,
@@ -317,7 +343,11 @@ export class Ledger {
       fail(
         `${entry.path} was taken ${entry.taken} times and ends as ${kind}, and no outcome says that it may have been`,
       )
-    if (kind === 'expired' && !entry.isExpiredByOperator && this.#nowMs() < entry.expiresAtMs)
+    if (
+      kind === 'expired' &&
+      !entry.isExpiredByOperator &&
+      this.#nowMs() < entry.expiresAtMs - entry.earlierMs - 1
+    )
       fail(`${entry.path} expired ${entry.expiresAtMs - this.#nowMs()} ms early`)
     entry.final = kind
     this.#entries.delete(entry.id)

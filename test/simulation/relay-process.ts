@@ -4,7 +4,7 @@
 // It can be stopped in order, killed, and started again on the same data folder. What goes to and from the store is told
 // to the ledger. Invariant: after `kill` nothing of it runs any more.
 
-import { formatMessageId, type IdGenerator } from '../../src/base/index.ts'
+import { ClockWatch, formatMessageId, type IdGenerator } from '../../src/base/index.ts'
 import { DeliveryEngine } from '../../src/delivery/engine.ts'
 import { type DeliveryOptions, RouteTable, reportMessage } from '../../src/delivery/index.ts'
 import {
@@ -73,6 +73,7 @@ class RelayThread {
     timers: MortalTimers,
     disk: Disk,
     onFatal: (error: unknown) => void,
+    onClockJump: () => Promise<void>,
   ) {
     const { dataDir, time, random, ledger, world, ids, options } = parts
     this.number = number
@@ -133,7 +134,7 @@ class RelayThread {
       queue,
       this.engine,
       time,
-      { pollMs: parts.leasePollMs, recipientsMax: 1000 },
+      { pollMs: parts.leasePollMs, recipientsMax: 1000, onClockJump },
       onFatal,
       timers,
     )
@@ -141,6 +142,7 @@ class RelayThread {
       timers.after(1000, () => {
         for (const session of this.sessions) if (session.end !== null) this.sessions.delete(session)
         for (const member of [...this.#members]) member.tick(time.monotonicMs())
+        void onClockJump()
         tick()
       })
     }
@@ -219,6 +221,8 @@ export class RelayProcess {
   readonly #timers: MortalTimers
   readonly threads: readonly RelayThread[]
   readonly disk: Disk = { isFull: false }
+  readonly #watch: ClockWatch
+  #moving: Promise<void> = Promise.resolve()
   #isDead = false
   fatal: unknown = null
 
@@ -226,12 +230,14 @@ export class RelayProcess {
     this.#parts = parts
     this.#host = host
     this.#timers = new MortalTimers(parts.time)
+    this.#watch = new ClockWatch(parts.time)
     const onFatal = (error: unknown): void => {
       if (!this.#isDead) this.fatal ??= error
     }
     this.threads = Array.from(
       { length: parts.threads },
-      (_, number) => new RelayThread(number, host, parts, this.#timers, this.disk, onFatal),
+      (_, number) =>
+        new RelayThread(number, host, parts, this.#timers, this.disk, onFatal, () => this.#lookAtClock()),
     )
   }
 
@@ -248,8 +254,20 @@ export class RelayProcess {
     )
       ledger.read(list)
     ledger.recovered()
+    ledger.startedBehind(host.clockBehindMs)
     for (const thread of started.threads) thread.leases.start()
     return started
+  }
+
+  /** What the main thread's clock guard does: the queue is moved along before anybody leases by the new time. */
+  #lookAtClock(): Promise<void> {
+    const jump = this.#watch.look()
+    if (jump !== null)
+      this.#moving = this.#moving.then(async () => {
+        await this.threads[0]!.line.control.clockJumped(jump)
+        this.#parts.ledger.clockJumped(jump)
+      })
+    return this.#moving
   }
 
   get isBusy(): boolean {

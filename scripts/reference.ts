@@ -13,6 +13,7 @@ import { eventsReference } from '../src/events/reference.ts'
 import { labReference } from '../src/lab/reference.ts'
 import { logEvents, Metrics } from '../src/telemetry/index.ts'
 import { errorsReference } from './reference/errors.ts'
+import { interoperabilityReference } from './reference/interoperability.ts'
 import { rfcReference } from './reference/rfc.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -27,6 +28,7 @@ export function renderPages(): Map<string, string> {
     ['docs/reference/cli.md', withNotice(cliReference())],
     ['docs/reference/events.md', withNotice(eventsReference())],
     ['docs/reference/errors.md', withNotice(errorsReference(root))],
+    ['docs/reference/interoperability.md', withNotice(interoperabilityReference())],
     ['docs/reference/lab.md', withNotice(labReference())],
     ['docs/reference/rfc.md', withNotice(rfcReference())],
   ])

@@ -22,7 +22,8 @@ const meanings: Readonly<Record<RefusalCode, string>> = {
   'recipient-domain-missing': 'RCPT TO has no domain; use a full address.',
   'header-too-large': 'The header block is over `limits.header_size`.',
   'header-too-many-fields': 'The header has more than 1,000 fields.',
-  'header-malformed': 'The content has no readable header.',
+  'header-malformed':
+    'There is no header, or a line of it is no field; write an empty line between header and body.',
   'from-invalid': 'The message needs exactly one From field with one address.',
   'from-not-owned': 'The domain in From is not a domain of the account: `postrider domain add`.',
   'mail-loop': 'More Received fields than `limits.received_hops`: the message goes round.',

@@ -39,7 +39,21 @@ export function readHeader(bytes: Buffer, sizeBytesMax: number, fieldsMax: numbe
     return refuse('header-too-large', `the header is larger than ${sizeBytesMax} bytes`)
   if (scan.kind === 'too-many-fields')
     return refuse('header-too-many-fields', `the header has more than ${scan.fieldsMax} fields`)
-  return scan.block
+  // Servers end the header at a line that is no field, or join it to the field above, which would be ours: they would
+  // see another message than the one that was checked and signed.
+  const stray = scan.block.fields.find(field => field.name === '')
+  if (stray === undefined) return scan.block
+  const line = countLines(bytes, stray.start) + 1
+  return refuse(
+    'header-malformed',
+    `line ${line} of the header is no field (name: value); write an empty line between header and body`,
+  )
+}
+
+function countLines(bytes: Buffer, end: number): number {
+  let count = 0
+  for (let at = bytes.indexOf('\r\n'); at >= 0 && at < end; at = bytes.indexOf('\r\n', at + 2)) count++
+  return count
 }
 
 /** Takes Bcc out; adds Message-ID and Date when they are missing (RFC 6409 §8.3, §8.2). */

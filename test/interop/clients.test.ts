@@ -26,7 +26,7 @@ import {
   type Trouble,
 } from './support/client-programs.ts'
 import { changed, filledIn, pagesFolder, readSendPage } from './support/config-page.ts'
-import type { KeyRecords } from './support/judges.ts'
+import type { KeyRecords } from './support/key-records.ts'
 import { needs } from './support/needs.ts'
 import { assertMail, writeMail } from './support/submitted-mail.ts'
 

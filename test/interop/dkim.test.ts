@@ -1,27 +1,34 @@
-// Signatures as others see them: every sample of the corpus, signed with RSA-2048 and Ed25519, judged by OpenDKIM and by
-// mailauth with the key records that `postrider domain show` prints: as sent, behind a further Postfix with Debian's
-// defaults, and encoded anew for a server without 8BITMIME.
+// Signatures as others see them: every mail of the corpus, signed with RSA-2048 and Ed25519, judged by OpenDKIM, dkimpy,
+// Mail::DKIM, mailauth and rspamd with the key records that `postrider domain show` prints: as sent, behind a further
+// Postfix with Debian's defaults, and encoded anew for a server without 8BITMIME.
+//
+// All judges but OpenDKIM get the records from a Knot. Where a judge errs, or a server on the way changes what is signed,
+// that stands in a table here with its reason, and the test fails as soon as it is no longer so.
 
 import assert from 'node:assert/strict'
-import { generateKeyPairSync } from 'node:crypto'
+import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import PostalMime from 'postal-mime'
+import { dkimSign } from 'mailauth/lib/dkim/sign.js'
 import { queuedId, type SmtpClient } from '../scenario/support/client.ts'
-import { House, message, waitForAll } from '../scenario/support/house.ts'
+import { House, message, waitForAll, waitForEvents } from '../scenario/support/house.ts'
 import { Receiver } from '../scenario/support/receiver.ts'
-import { freePort, Scratch, startPostfixReceiver } from '../support/peers/index.ts'
-import { corpus, type Sample, stuffed } from './support/corpus.ts'
-import { judge, type KeyRecords, type Verdict } from './support/judges.ts'
+import { freePort, run, Scratch, startKnot, startPostfixReceiver } from '../support/peers/index.ts'
+import { corpus, ended, type Sample, stuffed } from './support/corpus/index.ts'
+import { decodedBody } from './support/decoded.ts'
+import { courtPeers, type Judge, judgePrograms, openCourt, type Verdict } from './support/judges/index.ts'
+import type { KeyRecords } from './support/key-records.ts'
 import { needs } from './support/needs.ts'
 
 const signed = 'signed.example'
+const operator = 'operator.example'
+const plainDomain = 'plain.example'
 
-/** The corpus, from the domain that signs. */
+/** The corpus, from the domain that signs; UTF-8 headers need SMTPUTF8, which the plain server lacks. */
 const samples: readonly Sample[] = corpus.map(sample => ({
   ...sample,
-  content: Buffer.from(sample.content.toString('latin1').replaceAll('acme.example', signed), 'latin1'),
+  content: Buffer.from(sample.content.toString('latin1').replaceAll(/acme\.example/gi, signed), 'latin1'),
 }))
 
 /** What Debian's Postfix does by default to mail that passes through, where the launcher had switched it off. */
@@ -48,92 +55,211 @@ async function recordsOf(house: House, domain: string): Promise<KeyRecords> {
   return Object.fromEntries(keys.map(({ name, value }) => [name, value]))
 }
 
-/** Sends every sample to `<index>@domain`; resolves when all are delivered. */
-async function sendAll(house: House, client: SmtpClient, domain: string): Promise<void> {
-  const ids: string[] = []
-  for (const [index, { content, isEightBit }] of samples.entries()) {
-    const mail = isEightBit ? ' BODY=8BITMIME' : ''
-    const to = `sample${index}@${domain}`
-    ids.push(queuedId(await client.send(`ann@${signed}`, to, stuffed(content), { mail })))
-  }
-  await waitForAll(house.server, ids, 'delivered')
+/** Judges with a name server that has these records. */
+async function openCourtFor(owned: AsyncDisposableStack, records: KeyRecords): Promise<readonly Judge[]> {
+  const zones = [signed, operator].map(name => ({
+    name,
+    records: Object.entries(records)
+      .filter(([owner]) => owner.endsWith(`.${name}`))
+      .map(
+        ([owner, text]) =>
+          `${owner}. TXT ${text
+            .match(/.{1,250}/g)!
+            .map(part => `"${part}"`)
+            .join(' ')}`,
+      ),
+  }))
+  const knot = owned.use(await startKnot({ zones, port: await freePort() }))
+  return await openCourt(owned, { records, dns: knot })
 }
 
-/** Fails unless both judges let both signatures pass, and saw no others. */
-async function assertPasses(bytes: Buffer, records: KeyRecords, name: string): Promise<void> {
-  const told = (await judge(bytes, records)).map(tell).sort()
-  const expected = ['mailauth', 'opendkim'].flatMap(one =>
-    ['ed25519-sha256', 'rsa-sha256'].map(algorithm => `${one} ${algorithm} ${signed} pass`),
-  )
-  assert.deepEqual(told, expected, `${name}:\n${bytes.toString('latin1').slice(0, 3000)}`)
+/** Another signer, to hold a judge's error against: mailauth, which signs each field once. */
+class OtherSigner {
+  static readonly selector = 'control'
+  readonly #keys = generateKeyPairSync('rsa', { modulusLength: 2048 })
+
+  get records(): KeyRecords {
+    return { [`${OtherSigner.selector}._domainkey.${signed}`]: keyRecord(this.#keys.publicKey) }
+  }
+
+  /** The mail with this signature instead of those that it had on top. */
+  async sign(mail: Buffer): Promise<Buffer> {
+    const unsigned = mail.toString('latin1').replace(/^(?:DKIM-Signature:.*\r\n(?:[ \t].*\r\n)*)+/, '')
+    const content = Buffer.from(unsigned, 'latin1')
+    const privateKey = this.#keys.privateKey.export({ format: 'pem', type: 'pkcs8' }).toString()
+    const key = { signingDomain: signed, selector: OtherSigner.selector, privateKey }
+    const { signatures } = await dkimSign(content, { ...key, signatureData: [key] })
+    return Buffer.concat([Buffer.from(signatures), content])
+  }
+}
+
+function keyRecord(publicKey: KeyObject): string {
+  const der = publicKey.export({ format: 'der', type: 'spki' })
+  return `v=DKIM1; k=rsa; p=${der.toString('base64')}`
+}
+
+/** Octets over 127 in a header cannot be encoded by a relay: such mail bounces there (`extensions.test.ts`). */
+function isFitForPlain({ content }: Sample): boolean {
+  const end = content.indexOf('\r\n\r\n')
+  return (end < 0 ? content : content.subarray(0, end)).every(octet => octet < 128)
+}
+
+/** Hands every sample in once, for `<index>@domain` of each domain; resolves when all are delivered. */
+async function sendAll(house: House, client: SmtpClient, domains: readonly string[]): Promise<void> {
+  let deliveries = 0
+  for (const [index, { content, isEightBit, isUtf8 }] of samples.entries()) {
+    const mail = `${isEightBit ? ' BODY=8BITMIME' : ''}${isUtf8 ? ' SMTPUTF8' : ''}`
+    const takers = domains.filter(domain => domain !== plainDomain || isFitForPlain(samples[index]!))
+    const to = takers.map(domain => `sample${index}@${domain}`)
+    const reply =
+      ended(content) === content
+        ? await client.send(`ann@${signed}`, to, stuffed(content), { mail })
+        : await client.sendChunk(`ann@${signed}`, to, content, { mail })
+    queuedId(reply)
+    deliveries += to.length
+  }
+  const isDelivered = (one: { type: string }) => one.type === 'delivered'
+  await waitForEvents(house.server, events => events.filter(isDelivered).length >= deliveries, 120_000)
+}
+
+/** What a server on the way changes of what is signed, so that no judge can let it pass (`receivers.test.ts`). */
+const changedOnTheWay: Readonly<Record<string, readonly string[]>> = {
+  // Postfix completes and reorders addresses in To for clients that it counts as local.
+  'behind a further Postfix': ['recipients without domains', 'recipients in odd forms'],
+}
+
+/** What a server on the way mends of what some judges cannot read. */
+const mendedOnTheWay: Readonly<Record<string, readonly string[]>> = {
+  'behind a further Postfix': ['blanks before the colon'],
+  // Quoted-printable writes form feeds in letters.
+  'encoded anew': ['yEnc'],
+}
+
+function misjudgedBy(judge: Judge): string[] {
+  return judgePrograms[judge.name].errs.flatMap(one => one.samples)
+}
+
+/** Fails unless the judge lets both signatures of each mail pass, saw no others, and every exception still is one. */
+async function assertPasses(
+  judge: Judge,
+  way: string,
+  mails: ReadonlyMap<number, Buffer>,
+  selectors: readonly string[],
+): Promise<void> {
+  const verdicts = await judge.judge([...mails.values()])
+  const failing = new Map<string, string>()
+  for (const [at, index] of [...mails.keys()].entries()) {
+    const told = verdicts[at]!.map(tell).sort()
+    const expected = selectors.map(selector => `${signed} ${selector} ${expectedOf(judge, selector)}`).sort()
+    if (JSON.stringify(told) !== JSON.stringify(expected)) failing.set(samples[index]!.name, told.join(' | '))
+  }
+  const names = [...mails.keys()].map(index => samples[index]!.name)
+  const misjudged = misjudgedBy(judge).filter(name => !(mendedOnTheWay[way] ?? []).includes(name))
+  const excused = [...misjudged, ...(changedOnTheWay[way] ?? [])].filter(name => names.includes(name))
+  assert.deepEqual([...failing.keys()].sort(), excused.sort(), JSON.stringify([...failing], null, 1))
+}
+
+function expectedOf(judge: Judge, selector: string): string {
+  return judgePrograms[judge.name].knowsEd25519 || !selector.endsWith('-ed')
+    ? 'pass'
+    : 'invalid (unsupported algorithm ed25519-sha256)'
 }
 
 function tell(verdict: Verdict): string {
-  return `${verdict.judge} ${verdict.algorithm} ${verdict.domain} ${verdict.result}`
+  return `${verdict.domain} ${verdict.selector} ${verdict.result}`
 }
 
-const needed = await needs('postfix', 'opendkim')
+const needed = await needs('postfix', 'knot', ...courtPeers)
 
-test('signatures pass at both judges', needed, async context => {
-  await using receiver = await Receiver.start()
+test('signatures pass at all judges', needed, async context => {
+  await using owned = new AsyncDisposableStack()
+  const receiver = owned.use(await Receiver.start())
   const at = async () => ({ listenAddress: '127.0.0.1', port: await freePort() })
-  await using hop = await startPostfixReceiver({ ...(await at()), extraMainCf: defaults })
-  await using plain = await startPostfixReceiver({ ...(await at()), extraMainCf: sevenBit })
-  const routes = [
-    route('direct.example', receiver.port),
-    route('hop.example', hop.port),
-    route('plain.example', plain.port),
-  ]
-  await using house = await House.open(routes.join(''))
+  const hop = owned.use(await startPostfixReceiver({ ...(await at()), extraMainCf: defaults }))
+  const plain = owned.use(await startPostfixReceiver({ ...(await at()), extraMainCf: sevenBit }))
+  const ports = { 'direct.example': receiver.port, 'hop.example': hop.port, [plainDomain]: plain.port }
+  const house = owned.use(
+    await House.open(
+      Object.entries(ports)
+        .map(([domain, port]) => route(domain, port))
+        .join(''),
+    ),
+  )
   await house.server.json('domain', 'add', '--account', 'acme', '--trust', signed)
-  await using client = await house.client()
+  const client = owned.use(await house.client())
   const records = await recordsOf(house, signed)
-  assert.equal(Object.keys(records).length, 2)
+  const selectors = Object.keys(records).map(name => name.split('.')[0]!)
+  assert.equal(selectors.length, 2)
+  const otherSigner = new OtherSigner()
+  const court = await openCourtFor(owned, { ...records, ...otherSigner.records })
+  await sendAll(house, client, Object.keys(ports))
 
-  await context.test('as we send them', async () => {
-    await sendAll(house, client, 'direct.example')
-    for (const [index, { name }] of samples.entries()) {
-      const came = receiver.messages.find(one => one.to.includes(`sample${index}@direct.example`))
-      await assertPasses(came!.content, records, name)
+  const asSent = new Map<number, Buffer>()
+  const behind = new Map<number, Buffer>()
+  const anew = new Map<number, Buffer>()
+  const hopped = await hop.waitFor(samples.length)
+  const plained = await plain.waitFor(samples.filter(isFitForPlain).length)
+  for (const [index, sample] of samples.entries()) {
+    asSent.set(
+      index,
+      receiver.messages.find(one => one.to.includes(`sample${index}@direct.example`))!.content,
+    )
+    const came = hopped.find(mail => mail.rcptTo.includes(`sample${index}@hop.example`))!
+    behind.set(index, Buffer.concat([came.trace, came.bytes]))
+    if (sample.isEightBit && isFitForPlain(sample))
+      anew.set(index, plained.find(mail => mail.rcptTo.includes(`sample${index}@${plainDomain}`))!.bytes)
+  }
+
+  await context.test('the judges are of the versions that the reference page names', async () => {
+    for (const { name } of court) {
+      const { version, versionCommand } = judgePrograms[name]
+      const [command, ...args] = versionCommand
+      const { stdout, stderr } = await run(command, args)
+      assert.ok(`${stdout.toString('latin1')}${stderr}`.includes(version), `${name}: ${stdout}${stderr}`)
     }
   })
 
-  await context.test('behind a further Postfix with its defaults', async () => {
-    await sendAll(house, client, 'hop.example')
-    const mails = await hop.waitFor(samples.length)
-    for (const [index, { name }] of samples.entries()) {
-      const came = mails.find(mail => mail.rcptTo.includes(`sample${index}@hop.example`))
-      await assertPasses(Buffer.concat([came!.trace, came!.bytes]), records, name)
-    }
+  for (const [way, mails] of [
+    ['as sent', asSent],
+    ['behind a further Postfix', behind],
+    ['encoded anew', anew],
+  ] as const)
+    for (const judge of court)
+      await context.test(`${way}, in the eyes of ${judge.name}`, () =>
+        assertPasses(judge, way, mails, selectors),
+      )
+
+  await context.test('what a judge misjudges of ours it misjudges of another signer, too', async () => {
+    const [fair] = court.filter(judge => misjudgedBy(judge).length === 0) as [Judge]
+    for (const judge of court)
+      for (const name of misjudgedBy(judge)) {
+        const mail = await otherSigner.sign(asSent.get(samples.findIndex(one => one.name === name))!)
+        assert.deepEqual((await fair.judge([mail]))[0]!.map(tell), [`${signed} ${OtherSigner.selector} pass`])
+        const [verdicts] = await judge.judge([mail])
+        assert.ok(!verdicts!.some(one => one.result === 'pass'), `${judge.name} lets ${name} pass`)
+      }
   })
 
-  await context.test('of content encoded anew for a server without 8BITMIME', async () => {
-    await sendAll(house, client, 'plain.example')
-    const mails = await plain.waitFor(samples.length)
-    for (const [index, { name, content, isEightBit }] of samples.entries()) {
-      const { bytes } = mails.find(mail => mail.rcptTo.includes(`sample${index}@plain.example`))!
+  await context.test('content encoded anew has seven bits and says the same', async () => {
+    assert.ok(anew.size > 20)
+    for (const [index, bytes] of anew) {
+      const { name, content } = samples[index]!
       assert.ok(
         bytes.every(octet => octet < 128),
         `${name} still has octets over 127`,
       )
-      await assertPasses(bytes, records, name)
-      if (isEightBit) {
-        const [before, after] = [await PostalMime.parse(content), await PostalMime.parse(bytes)]
-        assert.equal(after.text?.trimEnd(), before.text?.trimEnd(), `${name} says something else`)
-        assert.equal(after.subject, before.subject)
-      }
+      assert.deepEqual(decodedBody(bytes), decodedBody(ended(content)), `${name} says something else`)
     }
   })
 
-  await context.test('and fail when a byte of the body changes or a second From is added', async () => {
-    const { content } = receiver.messages[0]!
-    const results = async (bytes: Buffer): Promise<string[]> =>
-      [...new Set((await judge(bytes, records)).map(one => one.result))].sort()
-    const changed = Buffer.from(content.toString('latin1').replace('\r\nHello.', '\r\nHallo.'), 'latin1')
-    assert.notDeepEqual(changed, content)
-    assert.ok(!(await results(changed)).includes('pass'))
-    const forged = Buffer.concat([Buffer.from('From: mallory@elsewhere.example\r\n'), content])
-    assert.ok(!(await results(forged)).includes('pass'))
+  await context.test('no judge lets a changed body or a second From pass', async () => {
+    const original = asSent.get(0)!
+    const changed = Buffer.from(original.toString('latin1').replace('\r\nHello.', '\r\nHallo.'), 'latin1')
+    assert.notDeepEqual(changed, original)
+    const forged = Buffer.concat([Buffer.from('From: mallory@elsewhere.example\r\n'), original])
+    for (const judge of court)
+      for (const verdicts of await judge.judge([changed, forged]))
+        assert.ok(!verdicts.some(one => one.result === 'pass'), `${judge.name}: ${verdicts.map(tell)}`)
   })
 
   await context.test('a message of a domain with --no-dkim is unsigned', async () => {
@@ -142,34 +268,34 @@ test('signatures pass at both judges', needed, async context => {
     await waitForAll(house.server, [id], 'delivered')
     const came = receiver.messages.find(one => one.to.includes(to))!
     assert.doesNotMatch(came.content.toString('latin1'), /^DKIM-Signature:/im)
-    assert.deepEqual(await judge(came.content, records), [])
+    for (const judge of court) assert.deepEqual(await judge.judge([came.content]), [[]], judge.name)
     assert.deepEqual(await recordsOf(house, 'acme.example'), {})
   })
 })
 
 test('the operator’s own domain signs a second time', needed, async () => {
-  await using scratch = await Scratch.create('operator-key')
+  await using owned = new AsyncDisposableStack()
+  const scratch = owned.use(await Scratch.create('operator-key'))
   const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
   const keyFile = join(scratch.path, 'operator.pem')
   await writeFile(keyFile, privateKey.export({ format: 'pem', type: 'pkcs8' }), { mode: 0o600 })
-  const der = publicKey.export({ format: 'der', type: 'spki' })
-  await using receiver = await Receiver.start()
-  const section = `[dkim]\ndomain = "operator.example"\nselector = "op1"\nkey_file = "${keyFile}"\n`
-  await using house = await House.open(route('direct.example', receiver.port) + section)
+  const receiver = owned.use(await Receiver.start())
+  const section = `[dkim]\ndomain = "${operator}"\nselector = "op1"\nkey_file = "${keyFile}"\n`
+  const house = owned.use(await House.open(route('direct.example', receiver.port) + section))
   await house.server.json('domain', 'add', '--account', 'acme', '--trust', signed)
-  await using client = await house.client()
-  const [{ content }] = samples as [Sample]
+  const client = owned.use(await house.client())
+  const [{ content }] = samples as readonly [Sample]
   const id = queuedId(await client.send(`ann@${signed}`, 'bob@direct.example', stuffed(content)))
   await waitForAll(house.server, [id], 'delivered')
-  const records = {
-    ...(await recordsOf(house, signed)),
-    'op1._domainkey.operator.example': `v=DKIM1; k=rsa; p=${der.toString('base64')}`,
+  const own = await recordsOf(house, signed)
+  const court = await openCourtFor(owned, {
+    ...own,
+    [`op1._domainkey.${operator}`]: keyRecord(publicKey),
+  })
+  for (const judge of court) {
+    const [verdicts] = await judge.judge([receiver.messages[0]!.content])
+    const selectors = Object.keys(own).map(name => name.split('.')[0]!)
+    const expected = selectors.map(selector => `${signed} ${selector} ${expectedOf(judge, selector)}`)
+    assert.deepEqual(verdicts!.map(tell).sort(), [...expected, `${operator} op1 pass`].sort(), judge.name)
   }
-  const told = (await judge(receiver.messages[0]!.content, records)).map(tell).sort()
-  const expected = ['mailauth', 'opendkim'].flatMap(one => [
-    `${one} ed25519-sha256 ${signed} pass`,
-    `${one} rsa-sha256 operator.example pass`,
-    `${one} rsa-sha256 ${signed} pass`,
-  ])
-  assert.deepEqual(told, expected)
 })

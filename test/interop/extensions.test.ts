@@ -1,5 +1,5 @@
 // What ESMTP extensions mean between two real servers: recipients refused one by one, SIZE, SMTPUTF8, DSN parameters,
-// PIPELINING. Postfix, Exim and OpenSMTPD receive; what they pass on to a recorder shows what they understood.
+// PIPELINING. Postfix, Exim, OpenSMTPD, sendmail and smtp-server receive; what they pass on shows what they understood.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -11,6 +11,8 @@ import {
   startEximReceiver,
   startOpenSmtpdReceiver,
   startPostfixReceiver,
+  startSendmailReceiver,
+  startSmtpServerReceiver,
 } from '../support/peers/index.ts'
 import { Hosts } from './support/hosts.ts'
 import { type MailNetwork, startMailNetwork, zoneWithMx } from './support/mail-network.ts'
@@ -20,6 +22,8 @@ const hosts = {
   'postfix.test': '127.0.0.51',
   'exim.test': '127.0.0.52',
   'opensmtpd.test': '127.0.0.53',
+  'sendmail.test': '127.0.0.56',
+  'smtp-server.test': '127.0.0.57',
   /** In front of Postfix, holding the answer to MAIL back. */
   'held.test': '127.0.0.54',
   /** Postfix that offers no PIPELINING and judges whoever talks early. */
@@ -27,11 +31,14 @@ const hosts = {
 } as const
 type Domain = keyof typeof hosts
 
-/** Users ending in 0 or 7 are unknown, those ending in 5 are over quota; a message may have 64 KiB. */
+/** What three of them announce with SIZE. */
+const sizeBytes = 65_536
+
+/** Users ending in 0 or 7 are unknown, those ending in 5 are over quota. */
 const postfixRules = [
   // Its default of 20 errors before it hangs up with 421 stays; only the sleep before each answer goes.
   'smtpd_error_sleep_time = 0',
-  'message_size_limit = 65536',
+  `message_size_limit = ${sizeBytes}`,
   'smtpd_recipient_restrictions = check_recipient_access regexp:{ {/^user[0-9]*[07]@/ 550 5.1.1 no such user here}, {/^user[0-9]*5@/ 452 4.2.2 mailbox full} }',
   'smtpd_data_restrictions = reject_unauth_pipelining',
 ].join('\n')
@@ -43,11 +50,13 @@ const stepwiseRules = [
   'smtpd_data_restrictions = reject_unauth_pipelining',
 ].join('\n')
 
+type Name = 'postfix' | 'exim' | 'opensmtpd' | 'sendmail' | 'smtp-server'
+
 interface Stage {
   readonly network: MailNetwork
   readonly house: House
   readonly client: SmtpClient
-  readonly receivers: Readonly<Record<'postfix' | 'exim' | 'opensmtpd' | 'stepwise', Receiver>>
+  readonly receivers: Readonly<Record<Name | 'stepwise', Receiver>>
 }
 
 async function openStage(owned: AsyncDisposableStack): Promise<Stage> {
@@ -58,6 +67,13 @@ async function openStage(owned: AsyncDisposableStack): Promise<Stage> {
     postfix: owned.use(await startPostfixReceiver({ ...at('postfix.test'), extraMainCf: postfixRules })),
     exim: owned.use(await startEximReceiver(at('exim.test'))),
     opensmtpd: owned.use(await startOpenSmtpdReceiver(at('opensmtpd.test'))),
+    sendmail: owned.use(
+      await startSendmailReceiver({
+        ...at('sendmail.test'),
+        extraMc: `define(\`confMAX_MESSAGE_SIZE', \`${sizeBytes}')`,
+      }),
+    ),
+    'smtp-server': owned.use(await startSmtpServerReceiver({ ...at('smtp-server.test'), sizeBytes })),
     stepwise: owned.use(await startPostfixReceiver({ ...at('stepwise.test'), extraMainCf: stepwiseRules })),
   }
   owned.use(
@@ -98,7 +114,7 @@ async function outcomes(house: House, id: string, count: number): Promise<Readon
   return ofMessage(await waitForEvents(house.server, events => ofMessage(events).size >= count))
 }
 
-const needed = await needs('postfix', 'exim', 'opensmtpd', 'knot', 'unbound')
+const needed = await needs('postfix', 'exim', 'opensmtpd', 'sendmail', 'm4', 'knot', 'unbound')
 
 test('extensions are used as real servers mean them', needed, async context => {
   await using owned = new AsyncDisposableStack()
@@ -135,7 +151,7 @@ test('extensions are used as real servers mean them', needed, async context => {
     },
   )
 
-  for (const name of ['exim', 'opensmtpd'] as const)
+  for (const name of ['exim', 'opensmtpd', 'sendmail', 'smtp-server'] as const)
     await context.test(`${name} takes 100 recipients in one message`, async () => {
       const to = Array.from({ length: 100 }, (_, index) => `crowd${index}@${name}.test`)
       const id = queuedId(await client.send('ann@acme.example', to, message()))
@@ -154,18 +170,22 @@ test('extensions are used as real servers mean them', needed, async context => {
     assert.equal(found.get(to[1]!)!.type, 'delivered')
   })
 
-  await context.test('a message above the announced SIZE bounces without being sent', async () => {
-    const large = message([], `${'x'.repeat(70)}\r\n`.repeat(1000))
-    const to = 'large@postfix.test'
-    const id = queuedId(await client.send('ann@acme.example', to, large))
-    const { outcome } = (await outcomes(house, id, 1)).get(to)!
-    assert.deepEqual([outcome!.kind, outcome!.enhancedCode], ['bounced', '5.3.4'])
-    assert.match(outcome!.text, /65536/)
-    assert.deepEqual(await mailsFor(receivers.postfix, 'large'), [])
-    assert.doesNotMatch(await receivers.postfix.log(), /MAIL from.*Message size exceeds/)
-  })
+  for (const name of ['postfix', 'sendmail', 'smtp-server'] as const)
+    await context.test(
+      `a message above the SIZE that ${name} announces bounces without being sent`,
+      async () => {
+        const large = message([], `${'x'.repeat(70)}\r\n`.repeat(1000))
+        const to = `large@${name}.test`
+        const id = queuedId(await client.send('ann@acme.example', to, large))
+        const { outcome } = (await outcomes(house, id, 1)).get(to)!
+        assert.deepEqual([outcome!.kind, outcome!.enhancedCode], ['bounced', '5.3.4'])
+        assert.match(outcome!.text, new RegExp(String(sizeBytes)))
+        assert.deepEqual(await mailsFor(receivers[name], 'large'), [])
+        assert.doesNotMatch(await receivers[name].log(), /size exceeds|exceeds fixed maximum/i)
+      },
+    )
 
-  for (const name of ['postfix', 'exim'] as const)
+  for (const name of ['postfix', 'exim', 'smtp-server'] as const)
     await context.test(`a UTF-8 recipient and header reach ${name} with SMTPUTF8`, async () => {
       const to = `jürgen@${name}.test`
       const id = queuedId(await sendUtf8(client, to, 'Grüße'))
@@ -176,23 +196,28 @@ test('extensions are used as real servers mean them', needed, async context => {
       assert.ok(mail!.bytes.includes('Subject: Grüße\r\n'))
     })
 
-  await context.test(
-    'a server without SMTPUTF8 gets what needs none, and the rest bounces with 5.6.7',
-    async () => {
-      const toUtf8 = 'jürgen@opensmtpd.test'
-      const recipient = await sendUtf8(client, toUtf8, 'Greetings')
-      const header = await sendUtf8(client, 'header@opensmtpd.test', 'Grüße')
-      const nothing = await sendUtf8(client, 'nothing@opensmtpd.test', 'Greetings')
-      const refused = (await outcomes(house, queuedId(recipient), 1)).get(toUtf8)!.outcome!
-      assert.deepEqual([refused.kind, refused.enhancedCode, refused.scope], ['bounced', '5.6.7', 'recipient'])
-      const other = (await outcomes(house, queuedId(header), 1)).get('header@opensmtpd.test')!.outcome!
-      assert.deepEqual([other.kind, other.enhancedCode, other.scope], ['bounced', '5.6.7', 'content'])
-      await waitForAll(house.server, [queuedId(nothing)], 'delivered')
-      await recipientsThatCame(receivers.opensmtpd, 'nothing', 1)
-    },
-  )
+  for (const name of ['opensmtpd', 'sendmail'] as const)
+    await context.test(
+      `${name}, without SMTPUTF8, gets what needs none, and the rest bounces with 5.6.7`,
+      async () => {
+        const toUtf8 = `jürgen@${name}.test`
+        const toHeader = `header@${name}.test`
+        const recipient = await sendUtf8(client, toUtf8, 'Greetings')
+        const header = await sendUtf8(client, toHeader, 'Grüße')
+        const nothing = await sendUtf8(client, `nothing@${name}.test`, 'Greetings')
+        const refused = (await outcomes(house, queuedId(recipient), 1)).get(toUtf8)!.outcome!
+        assert.deepEqual(
+          [refused.kind, refused.enhancedCode, refused.scope],
+          ['bounced', '5.6.7', 'recipient'],
+        )
+        const other = (await outcomes(house, queuedId(header), 1)).get(toHeader)!.outcome!
+        assert.deepEqual([other.kind, other.enhancedCode, other.scope], ['bounced', '5.6.7', 'content'])
+        await waitForAll(house.server, [queuedId(nothing)], 'delivered')
+        await recipientsThatCame(receivers[name], 'nothing', 1)
+      },
+    )
 
-  for (const name of ['postfix', 'exim', 'opensmtpd'] as const)
+  for (const name of ['postfix', 'exim', 'opensmtpd', 'sendmail', 'smtp-server'] as const)
     await context.test(`DSN parameters reach ${name} and go on from there`, async () => {
       const mail = ' RET=HDRS ENVID=QQ+2B314'
       const rcpt = ` NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;bob+2Bx@${name}.test`

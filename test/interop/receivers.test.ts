@@ -1,99 +1,36 @@
-// Debian's Postfix, Exim and OpenSMTPD as recipients' servers, found by MX through Unbound and Knot.
+// Debian's Postfix, Exim, OpenSMTPD and sendmail, and npm's smtp-server, as recipients' servers found by MX through
+// Unbound and Knot: every mail of the corpus must come out of them as the bytes that went into Postrider.
 //
-// With STARTTLS and without, by BDAT and by DATA, each sample of the corpus must come out below our own fields as the
-// same bytes. The servers' own logs are the witness of what was used on the way.
+// The plan:
+//   1. each mail is handed in once, with a recipient at every server (all over one session; DATA and BDAT in turn), and
+//      one at a recorder that takes no mail apart: what it got is what Postrider sends;
+//   2. there, below the fields that we put in front, stand the bytes that were handed in;
+//   3. what comes out of each server, below its own trace field, is what the recorder got, byte for byte;
+//   4. where it is not, the recorder's bytes are handed to the server directly: it must change them in the same way,
+//      and the table of programs must say so. The servers' own logs are the witness of which way the bytes took.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { queuedId } from '../scenario/support/client.ts'
-import { House, type ShownMessage, typesOf, waitForAll } from '../scenario/support/house.ts'
+import { type ClientReply, queuedId, SmtpClient } from '../scenario/support/client.ts'
+import { House, typesOf, waitForAll, waitForEvents } from '../scenario/support/house.ts'
 import {
   type Certificate,
   makeCertificate,
   makeCertificateAuthority,
+  type ReceivedMail,
   type Receiver,
-  type ReceiverOptions,
+  Recorder,
   Scratch,
-  startEximReceiver,
   startOpenSmtpdReceiver,
-  startPostfixReceiver,
 } from '../support/peers/index.ts'
-import { assertArrived } from './support/arrived.ts'
-import { corpus, stuffed } from './support/corpus.ts'
-import { startMailNetwork, zoneWithMx } from './support/mail-network.ts'
+import { assertArrived, firstChange } from './support/arrived.ts'
+import { corpus, ended, largest, refused, type Sample, stuffed } from './support/corpus/index.ts'
+import { type MailNetwork, startMailNetwork, zoneWithMx } from './support/mail-network.ts'
 import { needs } from './support/needs.ts'
+import { programs } from './support/programs.ts'
+import { type Kind, kinds } from './support/receiver-kinds.ts'
 
-/** A recipients' server of these tests. */
-interface Kind {
-  readonly name: string
-  readonly domain: string
-  readonly address: string
-  readonly start: (options: ReceiverOptions) => Promise<Receiver>
-  readonly hasTls: boolean
-  /** What its log must show, and must not show, after the corpus. */
-  readonly shows: readonly RegExp[]
-  readonly hides: readonly RegExp[]
-}
-
-const bare = 'smtpd_discard_ehlo_keywords = chunking, pipelining, dsn, smtputf8, size'
-
-const kinds: readonly Kind[] = [
-  {
-    name: 'Postfix with STARTTLS',
-    domain: 'postfix-tls.test',
-    address: '127.0.0.21',
-    start: startPostfixReceiver,
-    hasTls: true,
-    shows: [/disconnect from .* starttls=1 .*bdat=\d/],
-    hides: [/ data=/, /improper command pipelining/],
-  },
-  {
-    name: 'Postfix without STARTTLS',
-    domain: 'postfix.test',
-    address: '127.0.0.22',
-    start: startPostfixReceiver,
-    hasTls: false,
-    shows: [/disconnect from .* bdat=\d/],
-    hides: [/starttls=/, / data=/, /improper command pipelining/],
-  },
-  {
-    name: 'Postfix that offers little more than 8BITMIME',
-    domain: 'postfix-bare.test',
-    address: '127.0.0.23',
-    start: options => startPostfixReceiver({ ...options, extraMainCf: bare }),
-    hasTls: false,
-    shows: [/disconnect from .* data=\d/],
-    hides: [/starttls=/, /bdat=/, /improper command pipelining/],
-  },
-  {
-    name: 'Exim with STARTTLS',
-    domain: 'exim-tls.test',
-    address: '127.0.0.24',
-    start: startEximReceiver,
-    hasTls: true,
-    shows: [/<= ann@acme\.example .*P=esmtps X=TLS1\.3:.* K /],
-    hides: [/P=esmtp /, /synchronization error/],
-  },
-  {
-    name: 'Exim without STARTTLS',
-    domain: 'exim.test',
-    address: '127.0.0.25',
-    start: startEximReceiver,
-    hasTls: false,
-    shows: [/<= ann@acme\.example .*P=esmtp K /],
-    hides: [/P=esmtps/, /synchronization error/],
-  },
-  {
-    name: 'OpenSMTPD without STARTTLS',
-    domain: 'opensmtpd.test',
-    address: '127.0.0.26',
-    start: startOpenSmtpdReceiver,
-    hasTls: false,
-    shows: [/smtp message .*proto=ESMTP\b[\s\S]*smtp disconnected reason=quit/],
-    hides: [/smtp tls/, /failed-command/],
-  },
-]
-
+const exact = { domain: 'exact.test', address: '127.0.0.20' } as const
 /** Debian's OpenSMTPD offers STARTTLS and fails each handshake (see its launcher). */
 const broken = { domain: 'broken-tls.test', address: '127.0.0.27' } as const
 
@@ -106,71 +43,161 @@ const settings = [
   '',
 ].join('\n')
 
-const needed = await needs('postfix', 'exim', 'opensmtpd', 'knot', 'unbound', 'openssl')
+const needed = await needs('postfix', 'exim', 'opensmtpd', 'sendmail', 'm4', 'knot', 'unbound', 'openssl')
 
 test('recipients’ servers found by MX take every content unchanged', needed, async context => {
   await using owned = new AsyncDisposableStack()
   const tls = await selfSigned(owned)
-  const zones = [...kinds, broken].map(kind => zoneWithMx(kind.domain, kind.address))
+  const zones = [exact, ...kinds, broken].map(one => zoneWithMx(one.domain, one.address))
   const network = owned.use(await startMailNetwork({ zones }))
+  const recorder = owned.use(await Recorder.start({ host: exact.address, port: network.mxPort }))
+  const receivers = new Map<Kind, Receiver>()
+  for (const kind of kinds) {
+    const at = { listenAddress: kind.address, port: network.mxPort }
+    const receiver = owned.use(await kind.start(kind.hasTls ? { ...at, tls } : at))
+    receivers.set(kind, receiver)
+    await assertVersion(receiver, kind)
+  }
   const house = owned.use(await House.open(network.toml + settings))
   const client = owned.use(await house.client())
+  const sent: Buffer[] = []
 
-  for (const kind of kinds) {
+  await context.test('what is sent is what was handed in', async () => {
+    let deliveries = 0
+    for (const [index, sample] of corpus.entries()) {
+      const takers = [exact.domain, ...kinds.filter(kind => canTake(kind, sample)).map(kind => kind.domain)]
+      deliveries += takers.length
+      const to = takers.map(domain => `sample${index}@${domain}`)
+      queuedId(await handIn(client, to, sample.content, sample, index % 2 === 0))
+    }
+    await waitForEvents(house.server, events => deliveredIn(events) >= deliveries, 120_000)
+    const mails = await recorder.waitFor(corpus.length)
+    for (const [index, { name, content }] of corpus.entries()) {
+      const whole = wholeOf(mailFor(mails, `sample${index}@${exact.domain}`))
+      assertArrived(whole, ended(content), name)
+      sent.push(whole)
+    }
+  })
+
+  for (const [kind, receiver] of receivers)
     await context.test(kind.name, async () => {
-      const at = { listenAddress: kind.address, port: network.mxPort }
-      await using receiver = await kind.start(kind.hasTls ? { ...at, tls } : at)
-      const ids: string[] = []
-      for (const [index, { content, isEightBit }] of corpus.entries()) {
-        const body = isEightBit ? ' BODY=8BITMIME' : ''
-        const to = `sample${index}@${kind.domain}`
-        ids.push(queuedId(await client.send('ann@acme.example', to, stuffed(content), { mail: body })))
-      }
-      await waitForAll(house.server, ids, 'delivered')
-      const mails = await receiver.waitFor(corpus.length)
-      assert.equal(mails.length, corpus.length)
-      for (const [index, { name, content }] of corpus.entries()) {
-        const mail = mails.find(one => one.rcptTo.includes(`sample${index}@${kind.domain}`))
-        assert.ok(mail !== undefined, `no mail: ${name}`)
+      const indexes = [...corpus.keys()].filter(index => canTake(kind, corpus[index]!))
+      const mails = await receiver.waitFor(indexes.length)
+      const changed = new Map<number, ReceivedMail>()
+      for (const index of indexes) {
+        const mail = mailFor(mails, `sample${index}@${kind.domain}`)
         assert.equal(mail.envelopeFrom, 'ann@acme.example')
-        assertArrived(mail.bytes, content, name)
+        if (!mail.bytes.equals(sent[index]!)) changed.set(index, mail)
       }
-      const log = await logThatShows(receiver, kind.shows)
-      for (const pattern of kind.hides) assert.doesNotMatch(log, pattern)
-      const shown = await house.server.json<ShownMessage & Record<string, never>>('message', 'show', ids[0]!)
-      assert.equal(shown.recipients[0]!.outcome!.remoteHost, `mx.${kind.domain}`)
-      assert.match(String(shown.recipients[0]!.outcome!.tls), kind.hasTls ? /^TLSv1\.3 / : /^$/)
+      await assertWay(receiver, kind, house)
+      await assertChangedByItself(receiver, kind, changed, sent)
+      const expected = programs[kind.program].changes.flatMap(change => change.samples)
+      assert.deepEqual([...changed.keys()].map(index => corpus[index]!.name).sort(), [...expected].sort())
     })
-  }
 
-  await context.test(
-    'a server whose STARTTLS fails gets clear text only after the configured time',
-    async () => {
-      const at = { listenAddress: broken.address, port: network.mxPort }
-      await using receiver = await startOpenSmtpdReceiver({ ...at, tls })
-      const [{ content }] = corpus as [(typeof corpus)[number]]
-      const reply = await client.send('ann@acme.example', `bob@${broken.domain}`, stuffed(content))
-      const id = queuedId(reply)
-      const events = await waitForAll(house.server, [id], 'delivered')
-      const types = typesOf(events, id)
-      assert.deepEqual([types[0], types.at(-1)], ['accepted', 'delivered'])
-      assert.ok(types.length > 2 && types.slice(1, -1).every(type => type === 'deferred'), types.join())
-      const deferred = events.find(event => event.messageId === id && event.type === 'deferred')
-      assert.equal(deferred?.outcome?.stage, 'starttls')
-      const [mail] = await receiver.waitFor(1)
-      assertArrived(mail!.bytes, content)
-    },
+  await context.test('the largest content reaches all of them', async () => {
+    const sample = largest()
+    const to = [exact, ...kinds].map(({ domain }) => `largest@${domain}`)
+    const id = queuedId(await handIn(client, to, sample.content, sample, true))
+    await waitForEvents(house.server, events => deliveredIn(events, id) >= to.length, 120_000)
+    const own = mailFor(await recorder.waitFor(corpus.length + 1), to[0]!)
+    assertArrived(wholeOf(own), sample.content, sample.name)
+    for (const [kind, receiver] of receivers) {
+      const mail = await mailThatComes(receiver, `largest@${kind.domain}`)
+      assert.ok(mail.bytes.equals(wholeOf(own)), `${kind.name} gave back ${mail.bytes.length} bytes`)
+    }
+  })
+
+  for (const { name, content, reply, isEightBit, isUtf8 } of refused)
+    await context.test(`${name} is refused`, async () => {
+      const sample = { name, content, isEightBit, isUtf8 }
+      const said = await handIn(client, [`refused@${exact.domain}`], content, sample, false)
+      const [code, enhancedCode, stableCode] = reply
+      assert.equal(said.code, code, said.text)
+      assert.ok(said.text.startsWith(`${code} ${enhancedCode} `), said.text)
+      if (stableCode !== '') assert.ok(said.text.endsWith(`[${stableCode}]`), said.text)
+    })
+
+  await context.test('a server whose STARTTLS fails gets clear text only after the configured time', () =>
+    assertFallback(house, client, network, tls),
   )
 })
 
-async function selfSigned(owned: AsyncDisposableStack): Promise<Certificate> {
-  const directory = owned.use(await Scratch.create('receivers')).path
-  const ca = await makeCertificateAuthority({ directory })
-  return await makeCertificate({ directory, names: ['somebody.else.test'], ca })
+function canTake(kind: Kind, sample: Sample): boolean {
+  return kind.hasUtf8 || !sample.isUtf8
+}
+
+/** Hands a mail to Postrider, or to a server directly: by DATA where that can be said with it and is wanted. */
+function handIn(
+  client: SmtpClient,
+  to: readonly string[],
+  content: Buffer,
+  sample: Sample,
+  prefersData: boolean,
+): Promise<ClientReply> {
+  const mail = `${sample.isEightBit ? ' BODY=8BITMIME' : ''}${sample.isUtf8 ? ' SMTPUTF8' : ''}`
+  const isData = prefersData && ended(content) === content
+  return isData
+    ? client.send('ann@acme.example', to, stuffed(content), { mail })
+    : client.sendChunk('ann@acme.example', to, content, { mail })
+}
+
+function deliveredIn(events: readonly { type: string; messageId: string | null }[], id?: string): number {
+  return events.filter(one => one.type === 'delivered' && (id === undefined || one.messageId === id)).length
+}
+
+function wholeOf(mail: ReceivedMail): Buffer {
+  return Buffer.concat([mail.trace, mail.bytes])
+}
+
+function mailFor(mails: readonly ReceivedMail[], to: string): ReceivedMail {
+  const mail = mails.find(one => one.rcptTo.includes(to))
+  assert.ok(mail !== undefined, `no mail came for ${to}`)
+  return mail
+}
+
+async function mailThatComes(receiver: Receiver, to: string): Promise<ReceivedMail> {
+  for (let count = 1; ; count++) {
+    const mails = await receiver.waitFor(count)
+    const mail = mails.find(one => one.rcptTo.includes(to))
+    if (mail !== undefined) return mail
+    count = Math.max(count, mails.length)
+  }
+}
+
+/** Step 4: the control, without Postrider in between. */
+async function assertChangedByItself(
+  receiver: Receiver,
+  kind: Kind,
+  changed: ReadonlyMap<number, ReceivedMail>,
+  sent: readonly Buffer[],
+): Promise<void> {
+  if (changed.size === 0) return
+  await using client = await SmtpClient.connect(receiver.port, { host: receiver.address })
+  const hasChunking = (await client.hello()).includes('CHUNKING')
+  for (const [index, mail] of changed) {
+    const to = `control${index}@${kind.domain}`
+    const sample = corpus[index]!
+    const said = await handIn(client, [to], sent[index]!, sample, !hasChunking)
+    assert.equal(said.code, 250, said.text)
+    const control = await mailThatComes(receiver, to)
+    const isSame = control.bytes.equals(mail.bytes)
+    assert.ok(isSame, `${kind.name}, ${sample.name}: ${firstChange(mail.bytes, control.bytes)}`)
+  }
+}
+
+/** The reference page says which version this is. */
+async function assertVersion(receiver: Receiver, kind: Kind): Promise<void> {
+  const { version, logsVersion } = programs[kind.program]
+  const found = logsVersion.exec(await logWith(receiver, [logsVersion]))![1]!
+  assert.ok(
+    `${found}.`.startsWith(`${version}.`) || found.startsWith(`${version}p`),
+    `${kind.name} is ${found}`,
+  )
 }
 
 /** The log, once all patterns are in it. */
-async function logThatShows(receiver: Receiver, patterns: readonly RegExp[]): Promise<string> {
+async function logWith(receiver: Receiver, patterns: readonly RegExp[]): Promise<string> {
   for (let tries = 0; ; tries++) {
     const log = await receiver.log()
     const absent = patterns.filter(pattern => !pattern.test(log))
@@ -179,4 +206,45 @@ async function logThatShows(receiver: Receiver, patterns: readonly RegExp[]): Pr
       assert.fail(`the log of ${receiver.name} lacks ${absent.join(' and ')}:\n${log.slice(-4000)}`)
     await new Promise(resolve => setTimeout(resolve, 100))
   }
+}
+
+/** The log shows that the bytes took the way that the kind is there for. */
+async function assertWay(receiver: Receiver, kind: Kind, house: House): Promise<void> {
+  const log = await logWith(receiver, kind.shows)
+  for (const pattern of kind.hides) assert.doesNotMatch(log, pattern)
+  const events = await waitForEvents(house.server, () => true)
+  const delivered = events.find(
+    one => one.type === 'delivered' && one.forwardPath === `sample0@${kind.domain}`,
+  )
+  assert.equal(delivered?.outcome?.remoteHost, `mx.${kind.domain}`)
+  assert.match(String(delivered?.outcome?.tls), kind.hasTls ? /^TLSv1\.3 / : /^$/)
+}
+
+async function assertFallback(
+  house: House,
+  client: SmtpClient,
+  network: MailNetwork,
+  tls: Certificate,
+): Promise<void> {
+  await using receiver = await startOpenSmtpdReceiver({
+    listenAddress: broken.address,
+    port: network.mxPort,
+    tls,
+  })
+  const [{ content }] = corpus as readonly [Sample]
+  const id = queuedId(await client.send('ann@acme.example', `bob@${broken.domain}`, stuffed(content)))
+  const events = await waitForAll(house.server, [id], 'delivered')
+  const types = typesOf(events, id)
+  assert.deepEqual([types[0], types.at(-1)], ['accepted', 'delivered'])
+  assert.ok(types.length > 2 && types.slice(1, -1).every(type => type === 'deferred'), types.join())
+  const deferred = events.find(event => event.messageId === id && event.type === 'deferred')
+  assert.equal(deferred?.outcome?.stage, 'starttls')
+  const [mail] = await receiver.waitFor(1)
+  assertArrived(mail!.bytes, content)
+}
+
+async function selfSigned(owned: AsyncDisposableStack): Promise<Certificate> {
+  const directory = owned.use(await Scratch.create('receivers')).path
+  const ca = await makeCertificateAuthority({ directory })
+  return await makeCertificate({ directory, names: ['somebody.else.test'], ca })
 }

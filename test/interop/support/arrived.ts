@@ -26,7 +26,7 @@ export function fieldNames(header: Buffer): string[] {
 }
 
 /** The first difference seen from the end, where no added fields are in the way. */
-function firstChange(bytes: Buffer, content: Buffer): string {
+export function firstChange(bytes: Buffer, content: Buffer): string {
   let same = 0
   while (same < content.length && bytes.at(-1 - same) === content.at(-1 - same)) same++
   const around = (all: Buffer): string =>

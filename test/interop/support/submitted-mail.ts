@@ -8,7 +8,7 @@ import { dkimVerify } from 'mailauth'
 import PostalMime from 'postal-mime'
 import type { Received } from '../../scenario/support/receiver.ts'
 import { assertArrived } from './arrived.ts'
-import { type KeyRecords, resolverOf } from './judges.ts'
+import { type KeyRecords, resolverOf } from './key-records.ts'
 
 /** `file`: sends message.eml as it is. `composed`: makes a message of letter.txt and invoice.pdf. `patch`: git. */
 export type MailKind = 'file' | 'composed' | 'patch'

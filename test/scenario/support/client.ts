@@ -16,6 +16,16 @@ export interface ClientReply {
   readonly text: string
 }
 
+/** How to connect. */
+export interface ClientOptions {
+  readonly isTls?: boolean
+  /** Default 127.0.0.1. */
+  readonly host?: string
+  readonly localAddress?: string
+  /** Written first, such as a PROXY header. */
+  readonly before?: string | Buffer
+}
+
 /** A connection to a listener. */
 export class SmtpClient implements AsyncDisposable {
   #socket: net.Socket
@@ -32,23 +42,17 @@ export class SmtpClient implements AsyncDisposable {
   }
 
   /** Connects and reads the greeting. */
-  static async connect(
-    port: number,
-    options: { isTls?: boolean; localAddress?: string; before?: string | Buffer } = {},
-  ): Promise<SmtpClient> {
+  static async connect(port: number, options: ClientOptions = {}): Promise<SmtpClient> {
     const client = await SmtpClient.open(port, options)
     await client.expect(220)
     return client
   }
 
-  /** Connects without reading anything. `before` is written first (a PROXY header). */
-  static async open(
-    port: number,
-    options: { isTls?: boolean; localAddress?: string; before?: string | Buffer } = {},
-  ): Promise<SmtpClient> {
+  /** Connects without reading anything. */
+  static async open(port: number, options: ClientOptions = {}): Promise<SmtpClient> {
     const { isTls = false, localAddress, before } = options
     const to = {
-      host: '127.0.0.1',
+      host: options.host ?? '127.0.0.1',
       port,
       noDelay: true,
       ...(localAddress === undefined ? {} : { localAddress }),
@@ -183,6 +187,24 @@ export class SmtpClient implements AsyncDisposable {
     if (data.code !== 354) return data
     this.write(content)
     this.write('\r\n.\r\n')
+    return await this.reply()
+  }
+
+  /** MAIL, RCPT and one BDAT with these bytes as they are; the last reply. */
+  async sendChunk(
+    from: string,
+    to: string | readonly string[],
+    content: Buffer,
+    parameters: { mail?: string } = {},
+  ): Promise<ClientReply> {
+    const mail = await this.command(`MAIL FROM:<${from}>${parameters.mail ?? ''}`)
+    if (mail.code !== 250) return mail
+    for (const one of typeof to === 'string' ? [to] : to) {
+      const rcpt = await this.command(`RCPT TO:<${one}>`)
+      if (rcpt.code !== 250) return rcpt
+    }
+    this.write(`BDAT ${content.length} LAST\r\n`)
+    this.write(content)
     return await this.reply()
   }
 

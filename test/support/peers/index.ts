@@ -16,6 +16,7 @@ export { type InstallOptions, installPeers, missingPeers, type PeersReport } fro
 export { type DkimVerdict, type OpendkimReport, verifyWithOpendkim } from './opendkim.ts'
 export { startOpenSmtpdReceiver } from './opensmtpd.ts'
 export { type PostfixReceiverOptions, startPostfix, startPostfixReceiver } from './postfix.ts'
+export { type Postgrey, startPostgrey } from './postgrey.ts'
 export {
   freePort,
   isListening,
@@ -28,6 +29,7 @@ export {
 } from './process.ts'
 export type { Receiver, ReceiverOptions } from './receiver.ts'
 export { type ReceivedMail, Recorder } from './recorder.ts'
+export { type Rspamd, type RspamdReport, startRspamd } from './rspamd.ts'
 export { Scratch } from './scratch.ts'
 export { type SendmailReceiverOptions, startSendmailReceiver } from './sendmail.ts'
 export {

@@ -42,7 +42,7 @@ export async function verifyWithOpendkim(
   await writeFile(keys, records.join(''))
   await writeFile(
     configuration,
-    `Mode v\nSyslog no\nMinimumKeyBits 0\nTestDNSData file:${keys}\nAlwaysAddARHeader yes\n`,
+    `Mode v\nSyslog no\nMinimumKeyBits 0\nMaximumHeaders 0\nTestDNSData file:${keys}\nAlwaysAddARHeader yes\n`,
   )
   await writeFile(message, bytes)
   const result = await run('/usr/sbin/opendkim', ['-x', configuration, '-v', '-v', '-t', message])

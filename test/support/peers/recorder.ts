@@ -38,12 +38,12 @@ export class Recorder implements AsyncDisposable {
     this.#server = createServer(socket => this.#converse(socket))
   }
 
-  /** Start on a free port of 127.0.0.1 and answer which. */
-  static async start(): Promise<Recorder> {
+  /** Start on a free port of 127.0.0.1 and answer which, or somewhere else. */
+  static async start(at: { readonly host?: string; readonly port?: number } = {}): Promise<Recorder> {
     const recorder = new Recorder()
     await new Promise<void>((resolve, reject) => {
       recorder.#server.once('error', reject)
-      recorder.#server.listen({ host: '127.0.0.1', port: 0 }, resolve)
+      recorder.#server.listen({ host: '127.0.0.1', port: 0, ...at }, resolve)
     })
     return recorder
   }

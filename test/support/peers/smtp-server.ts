@@ -3,6 +3,7 @@
  * comes out of it is what it read, dots undone, with no trace header of its own.
  */
 import { readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { SMTPServer, type SMTPServerAddress, type SMTPServerSession } from 'smtp-server'
 import type { Receiver, ReceiverOptions } from './receiver.ts'
 import type { ReceivedMail } from './recorder.ts'
@@ -15,7 +16,8 @@ export interface SmtpServerReceiverOptions extends ReceiverOptions {
 /** Start an smtp-server that accepts mail for every recipient. Needs no root. */
 export async function startSmtpServerReceiver(options: SmtpServerReceiverOptions): Promise<Receiver> {
   const mails: ReceivedMail[] = []
-  const lines: string[] = []
+  const { version } = createRequire(import.meta.url)('smtp-server/package.json') as { version: string }
+  const lines: string[] = [`smtp-server ${version}`]
   const note = (line: string): void => void lines.push(line)
   const tls = options.tls
   const server = new SMTPServer({
@@ -76,9 +78,15 @@ function toMail(session: SMTPServerSession, bytes: Buffer): ReceivedMail {
   }
 }
 
-/** `{SIZE: '3', SMTPUTF8: true}` → `SIZE=3 SMTPUTF8`. */
+/** `{SIZE: '3', SMTPUTF8: true}` → `SIZE=3 SMTPUTF8`; xtext, which the library undoes, is made again. */
 function parametersOf(address: SMTPServerAddress): string {
   return Object.entries(address.args === false ? {} : address.args)
-    .map(([name, value]) => (value === true ? name : `${name}=${value}`))
+    .map(([name, value]) => (value === true ? name : `${name}=${xtext(value)}`))
     .join(' ')
+}
+
+/** RFC 3461 §4: what is no printable ASCII, and + and =, as +XX. */
+function xtext(value: string): string {
+  const hex = (octet: string): string => `+${octet.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`
+  return value.replaceAll(/[^!-~]|[+=]/g, hex)
 }

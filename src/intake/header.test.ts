@@ -25,7 +25,11 @@ const strays: readonly (readonly [why: string, header: string, line: number])[] 
   ['begins with a colon', ': value\r\nFrom: a@b.example\r\n\r\n', 1],
   ['is a continuation of nothing', ' folded\r\nFrom: a@b.example\r\n\r\n', 1],
   ['is blank, but not empty', ' \r\nFrom: a@b.example\r\n\r\n', 1],
-  ['is the separator of a mailbox file', 'From a@b.example Mon Nov 23 10:00:00 2026\r\nFrom: a@b.example\r\n\r\n', 1],
+  [
+    'is the separator of a mailbox file',
+    'From a@b.example Mon Nov 23 10:00:00 2026\r\nFrom: a@b.example\r\n\r\n',
+    1,
+  ],
   ['is body without a blank line before it', `${'X : y\r\n'.repeat(30)}Hello,\r\nworld\r\n`, 31],
 ]
 

@@ -4,7 +4,8 @@
 // The plan:
 //   1. each mail is handed in once, with a recipient at every server (all over one session; DATA and BDAT in turn), and
 //      one at a recorder that takes no mail apart: what it got is what Postrider sends;
-//   2. there, below the fields that we put in front, stand the bytes that were handed in;
+//   2. there, below the fields that we put in front, stand the bytes that were handed in; a second recorder puts each
+//      recipient off once, so that the mail is read back from the disk, and must get the same;
 //   3. what comes out of each server, below its own trace field, is what the recorder got, byte for byte;
 //   4. where it is not, the recorder's bytes are handed to the server directly: it must change them in the same way,
 //      and the table of programs must say so. The servers' own logs are the witness of which way the bytes took.
@@ -31,6 +32,7 @@ import { programs } from './support/programs.ts'
 import { type Kind, kinds } from './support/receiver-kinds.ts'
 
 const exact = { domain: 'exact.test', address: '127.0.0.20' } as const
+const later = { domain: 'later.test', address: '127.0.0.31' } as const
 /** Debian's OpenSMTPD offers STARTTLS and fails each handshake (see its launcher). */
 const broken = { domain: 'broken-tls.test', address: '127.0.0.27' } as const
 
@@ -48,9 +50,12 @@ const needed = await needs('postfix', 'exim', 'opensmtpd', 'sendmail', 'm4', 'kn
 test('recipients’ servers found by MX take every content unchanged', needed, async context => {
   await using owned = new AsyncDisposableStack()
   const tls = await selfSigned(owned)
-  const zones = [exact, ...kinds, broken].map(one => zoneWithMx(one.domain, one.address))
+  const zones = [exact, later, ...kinds, broken].map(one => zoneWithMx(one.domain, one.address))
   const network = owned.use(await startMailNetwork({ zones }))
   const recorder = owned.use(await Recorder.start({ host: exact.address, port: network.mxPort }))
+  const laterRecorder = owned.use(
+    await Recorder.start({ host: later.address, port: network.mxPort, putsOffOnce: true }),
+  )
   const receivers = new Map<Kind, Receiver>()
   for (const kind of kinds) {
     const at = { listenAddress: kind.address, port: network.mxPort }
@@ -65,7 +70,8 @@ test('recipients’ servers found by MX take every content unchanged', needed, a
   await context.test('what is sent is what was handed in', async () => {
     let deliveries = 0
     for (const [index, sample] of corpus.entries()) {
-      const takers = [exact.domain, ...kinds.filter(kind => canTake(kind, sample)).map(kind => kind.domain)]
+      const able = [exact, later, ...kinds.filter(kind => canTake(kind, sample))]
+      const takers = able.map(({ domain }) => domain)
       deliveries += takers.length
       const to = takers.map(domain => `sample${index}@${domain}`)
       queuedId(await handIn(client, to, sample.content, sample, index % 2 === 0))
@@ -76,6 +82,14 @@ test('recipients’ servers found by MX take every content unchanged', needed, a
       const whole = wholeOf(mailFor(mails, `sample${index}@${exact.domain}`))
       assertArrived(whole, ended(content), name)
       sent.push(whole)
+    }
+  })
+
+  await context.test('what is sent again after a refusal, from the disk, is the same', async () => {
+    const mails = await laterRecorder.waitFor(corpus.length)
+    for (const [index, { name }] of corpus.entries()) {
+      const whole = wholeOf(mailFor(mails, `sample${index}@${later.domain}`))
+      assert.ok(whole.equals(sent[index]!), `${name}: ${firstChange(whole, sent[index]!)}`)
     }
   })
 
@@ -97,11 +111,13 @@ test('recipients’ servers found by MX take every content unchanged', needed, a
 
   await context.test('the largest content reaches all of them', async () => {
     const sample = largest()
-    const to = [exact, ...kinds].map(({ domain }) => `largest@${domain}`)
+    const to = [exact, later, ...kinds].map(({ domain }) => `largest@${domain}`)
     const id = queuedId(await handIn(client, to, sample.content, sample, true))
     await waitForEvents(house.server, events => deliveredIn(events, id) >= to.length, 120_000)
     const own = mailFor(await recorder.waitFor(corpus.length + 1), to[0]!)
     assertArrived(wholeOf(own), sample.content, sample.name)
+    const again = mailFor(await laterRecorder.waitFor(corpus.length + 1), to[1]!)
+    assert.ok(wholeOf(again).equals(wholeOf(own)))
     for (const [kind, receiver] of receivers) {
       const mail = await mailThatComes(receiver, `largest@${kind.domain}`)
       assert.ok(mail.bytes.equals(wholeOf(own)), `${kind.name} gave back ${mail.bytes.length} bytes`)

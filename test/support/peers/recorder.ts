@@ -34,16 +34,26 @@ export class Recorder implements AsyncDisposable {
   readonly #sockets = new Set<Socket>()
   #waiting: Array<{ count: number; resolve: () => void }> = []
 
-  constructor() {
+  /** Recipients that were put off; undefined when nobody is. */
+  readonly #putOff: Set<string> | undefined
+
+  constructor(options: { readonly putsOffOnce?: boolean } = {}) {
+    this.#putOff = options.putsOffOnce === true ? new Set() : undefined
     this.#server = createServer(socket => this.#converse(socket))
   }
 
-  /** Start on a free port of 127.0.0.1 and answer which, or somewhere else. */
-  static async start(at: { readonly host?: string; readonly port?: number } = {}): Promise<Recorder> {
-    const recorder = new Recorder()
+  /**
+   * Start on a free port of 127.0.0.1 and answer which, or somewhere else. With `putsOffOnce` each recipient is
+   * refused with 451 the first time.
+   */
+  static async start(
+    options: { readonly host?: string; readonly port?: number; readonly putsOffOnce?: boolean } = {},
+  ): Promise<Recorder> {
+    const { host = '127.0.0.1', port = 0 } = options
+    const recorder = new Recorder(options)
     await new Promise<void>((resolve, reject) => {
       recorder.#server.once('error', reject)
-      recorder.#server.listen({ host: '127.0.0.1', port: 0, ...at }, resolve)
+      recorder.#server.listen({ host, port }, resolve)
     })
     return recorder
   }
@@ -102,10 +112,20 @@ export class Recorder implements AsyncDisposable {
         const verb = line.slice(0, 4).toUpperCase()
         if (verb === 'QUIT') return void socket.end('221 2.0.0 bye\r\n')
         if (verb === 'RSET') draft = emptyDraft()
-        isInData = verb === 'DATA'
+        if (verb === 'RCPT' && this.#putsOff(line)) {
+          socket.write('451 4.7.1 not the first time\r\n')
+          continue
+        }
+        isInData = verb === 'DATA' && draft.to.length > 0
         socket.write(answer(verb, line, draft))
       }
     })
+  }
+
+  #putsOff(line: string): boolean {
+    if (this.#putOff === undefined || this.#putOff.has(line)) return false
+    this.#putOff.add(line)
+    return true
   }
 
   #keep(draft: Draft, content: Buffer): void {
@@ -143,7 +163,7 @@ function answer(verb: string, line: string, draft: Draft): string {
     draft.toParameters.push(parameters)
     return '250 2.1.5 ok\r\n'
   }
-  if (verb === 'DATA') return '354 go on\r\n'
+  if (verb === 'DATA') return draft.to.length > 0 ? '354 go on\r\n' : '503 5.5.1 to whom?\r\n'
   return verb === 'HELO' || verb === 'NOOP' || verb === 'RSET' ? '250 ok\r\n' : '502 5.5.1 not here\r\n'
 }
 

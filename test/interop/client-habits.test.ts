@@ -164,6 +164,28 @@ test('habits of clients', needed, async context => {
     },
   )
 
+  await that('Python names recipients that are not ASCII, by SMTPUTF8', async () => {
+    const page = await pageOf('python-smtplib', [
+      ['bob@example.net, carol', 'jürgen.utf8@example.net, carol'],
+    ])
+    const job = await jobOf(stage, 'utf8', page)
+    const to = ['jürgen.utf8@example.net', job.to[1]!]
+    const { mail } = await arrived(stage, { ...job, to }, await runPage(job))
+    assert.match(mail.fromParameters, /\bSMTPUTF8\b/)
+  })
+
+  await that('a client that knows nothing newer than TLS 1.2 is served, an older one is not', async () => {
+    // Else Debian's OpenSSL speaks nothing old by itself.
+    const lax = '--tlsv1.0 --ciphers DEFAULT@SECLEVEL=0'
+    const limit = (version: string): Change => ['--ssl-reqd', `--ssl-reqd ${lax} --tls-max ${version}`]
+    const served = await jobOf(stage, 'tls12', await pageOf('curl', [limit('1.2')]))
+    const { accepted } = await arrived(stage, served, await runPage(served))
+    assert.match(accepted.tls ?? '', /^TLSv1\.2 .*ECDHE/)
+    const old = await runPage(await jobOf(stage, 'tls11', await pageOf('curl', [limit('1.1')])))
+    assert.ok(!old.isTaken, old.said)
+    assert.match(old.said, /alert protocol version/)
+  })
+
   for (const [name, end] of [
     ['closes without QUIT', 'smtp.sock.close(); smtp.close()'],
     ['is killed', 'import os, signal; os.kill(os.getpid(), signal.SIGKILL)'],

@@ -32,7 +32,7 @@ import { assertMail, writeMail } from './support/submitted-mail.ts'
 
 const doors: readonly Door[] = ['starttls', 'implicit']
 const doorNames: Readonly<Record<Door, string>> = { starttls: 'STARTTLS', implicit: 'implicit TLS' }
-const messageSizeBytes = 128 * 1024
+const messageSizeBytes = 512 * 1024
 
 const certificateWords = /certificate|issuer|verif|not trusted/i
 
@@ -134,7 +134,7 @@ async function attempt(
   await mkdir(folder)
   const to = [`bob.${number}@example.net`, `carol.${number}@example.org`] as [string, string]
   if (trouble === 'refused-recipient') to[1] = `carol.${number}@xn--a.example`
-  await writeMail(folder, to[0], trouble === 'too-large' ? 2 * messageSizeBytes : 0)
+  await writeMail(folder, to[0], trouble === 'too-large' ? 2 * messageSizeBytes : undefined)
   const page = await readSendPage(client.page)
   const change = (name: string) => page.changes.get(name) ?? []
   const isDefaultMechanism = mechanism === client.mechanisms[0]

@@ -133,7 +133,7 @@ export const clientPrograms: readonly ClientProgram[] = [
         'smtp_tls_security_level = none\nsmtp_sasl_security_options = noanonymous',
       ],
     ],
-    ownWords: { 'too-large': /message size \d+ exceeds size limit 131072 of server/ },
+    ownWords: { 'too-large': /message size \d+ exceeds size limit \d+ of server/ },
     send: sendByPostfix,
   },
   {

@@ -78,12 +78,20 @@ function patch(filler: string): string {
 }
 
 const fillerLine = `${'x'.repeat(70)}\n`
+/** More than a store keeps beside its rows, so that the content goes by way of segments. */
+const usualSizeBytes = 100_000
 
-/** Writes letter.txt, invoice.pdf, message.eml and 0001-change.patch. `sizeBytes` is what they are at least. */
-export async function writeMail(folder: string, to: string, sizeBytes = 0): Promise<void> {
-  const filler = fillerLine.repeat(Math.ceil(sizeBytes / fillerLine.length))
+const fillerOf = (sizeBytes: number): string => fillerLine.repeat(Math.ceil(sizeBytes / fillerLine.length))
+
+/** Writes letter.txt, invoice.pdf, message.eml and 0001-change.patch. `sizeBytes` is what the last three are at least. */
+export async function writeMail(
+  folder: string,
+  to: string,
+  sizeBytes: number = usualSizeBytes,
+): Promise<void> {
+  const filler = fillerOf(sizeBytes)
   await writeFile(join(folder, 'letter.txt'), letter)
-  await writeFile(join(folder, 'invoice.pdf'), invoice(Math.max(3000, sizeBytes)))
+  await writeFile(join(folder, 'invoice.pdf'), invoice(sizeBytes))
   await writeFile(join(folder, 'message.eml'), eml(to, filler))
   await writeFile(join(folder, '0001-change.patch'), patch(filler))
 }
@@ -100,7 +108,7 @@ export async function assertMail(
   const { sends: kind, habit } = client
   assert.equal(mail.from, 'ann@example.com')
   if (kind === 'file') {
-    const sent = eml(to, '') + (habit === 'adds a line end' ? '\n' : '')
+    const sent = eml(to, fillerOf(usualSizeBytes)) + (habit === 'adds a line end' ? '\n' : '')
     assertArrived(mail.content, Buffer.from(sent.replaceAll('\n', '\r\n'), 'utf8'))
   } else {
     const parsed = await PostalMime.parse(mail.content)
@@ -108,11 +116,11 @@ export async function assertMail(
     assert.equal(parsed.from?.name, 'Ann')
     const isPatch = kind === 'patch'
     assert.equal(parsed.subject, isPatch ? `[PATCH] ${subject}` : subject)
-    const wanted = isPatch ? patch('').split('\n\n').slice(1).join('\n\n') : letter
+    const wanted = isPatch ? patch(fillerOf(usualSizeBytes)).split('\n\n').slice(1).join('\n\n') : letter
     const written = habit === 'escapes From' ? wanted.replace('\nFrom ', '\n>From ') : wanted
     assert.equal(plainLines(parsed.text ?? ''), plainLines(written))
     const attachments = parsed.attachments.map(one => [one.filename, Buffer.from(one.content as ArrayBuffer)])
-    assert.deepEqual(attachments, isPatch ? [] : [['invoice.pdf', invoice(3000)]])
+    assert.deepEqual(attachments, isPatch ? [] : [['invoice.pdf', invoice(usualSizeBytes)]])
   }
   const { results } = await dkimVerify(mail.content, { resolver: resolverOf(records) })
   const told = results.map(one => `${one.algo} ${one.signingDomain} ${one.status.result}`).sort()

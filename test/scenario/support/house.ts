@@ -123,6 +123,8 @@ export interface ShownEvent {
   readonly outcome?: ShownOutcome
   readonly conversation?: readonly string[]
   readonly clientAddress?: string
+  /** Of `accepted`: protocol and cipher, '' in the clear. */
+  readonly tls?: string
   readonly code?: number
   readonly enhancedCode?: string
   readonly reversePath?: string

@@ -167,5 +167,16 @@ export function accountsSuite(name: string, start: StartStore): void {
       await opened.restart(startMs + 1000)
       assert.equal(opened.line.hosts.lastTlsAtMs('mx.example.net'), startMs)
     })
+
+    test('a thread that met the host without TLS learns within a second that another one met it with TLS', async () => {
+      await using opened = await TestStore.open(start)
+      let nowMs = startMs
+      await using other = opened.another(1, () => nowMs)
+      assert.equal(other.hosts.lastTlsAtMs('mx.example.net'), 0)
+      opened.line.hosts.noteTls('mx.example.net', startMs)
+      await opened.line.control.pruneEvents(0)
+      nowMs += 1_000
+      assert.equal(other.hosts.lastTlsAtMs('mx.example.net'), startMs)
+    })
   })
 }

@@ -51,12 +51,12 @@ export class TestStore implements AsyncDisposable {
   }
 
   /** A further line, as a second relay thread has. The caller disposes it. */
-  another(thread: number): ThreadStore {
+  another(thread: number, nowMs: () => number = () => startMs): ThreadStore {
     return openThreadStore({
       dataDir: this.dataDir,
       port: this.#host!.connect(),
       thread,
-      nowMs: () => startMs,
+      nowMs,
     })
   }
 

@@ -1,14 +1,14 @@
 // Durable memory of which MX hosts spoke TLS, one instance a thread: answers from memory, writes at most once a day a host.
 //
-// A host that this thread has not met is looked up once in the table, so that one thread's success binds the others after
-// at most ten minutes; memory is bounded by forgetting the hosts met first.
+// A host that this thread has not met with TLS is looked up in the table, at most once a second, so that one thread's
+// success binds the others after a second; memory is bounded by forgetting the hosts met first.
 
 import type { HostMemory } from '../../delivery/index.ts'
 import type { Database, Statement } from './database.ts'
 
 const hostsMax = 50_000
 const writeEveryMs = 24 * 3600 * 1000
-const lookAgainMs = 10 * 60 * 1000
+const lookAgainMs = 1_000
 
 interface Known {
   readonly atMs: number

@@ -117,10 +117,14 @@ for (const c of "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!
 
 /** Characters outside ASCII that no address needs and that make two addresses look alike or break a line. */
 const isHarmfulUnicode = (c: number): boolean =>
-  c < 0xa0 ||
-  (c >= 0x200b && c <= 0x200f) ||
-  (c >= 0x2028 && c <= 0x202e) ||
-  (c >= 0x2060 && c <= 0x206f) ||
+  // Controls, spaces of any width, what has none, and marks of direction.
+  c <= 0xa0 ||
+  c === 0xad ||
+  c === 0x1680 ||
+  (c >= 0x2000 && c <= 0x200f) ||
+  (c >= 0x2028 && c <= 0x202f) ||
+  (c >= 0x205f && c <= 0x206f) ||
+  c === 0x3000 ||
   c === 0xfeff ||
   c === 0xfffd
 

@@ -7,7 +7,7 @@
 import { parseAddress } from './address.ts'
 
 const mailboxesMax = 100
-const commentDepthMax = 32
+const encodedWord = /=\?[^?]*\?[bq]\?/i
 const noAddress = 'there is no address where one is expected'
 
 /** One mailbox: display name and address in its normal form. */
@@ -71,6 +71,7 @@ interface Words {
   raw: string
   isParted: boolean
   hasAt: boolean
+  hasBracket: boolean
 }
 
 function wrong(why: string): { readonly kind: 'wrong'; readonly why: string } {
@@ -79,7 +80,7 @@ function wrong(why: string): { readonly kind: 'wrong'; readonly why: string } {
 
 /** Reads from `start` to the next comma outside of quotes, comments and brackets. */
 function readElement(value: string, start: number): Element {
-  const words: Words = { text: '', raw: '', isParted: false, hasAt: false }
+  const words: Words = { text: '', raw: '', isParted: false, hasAt: false, hasBracket: false }
   let isAfterSpace = false
   let at = start
   while (at < value.length && value[at] !== ',') {
@@ -89,7 +90,8 @@ function readElement(value: string, start: number): Element {
       at++
     } else if (char === '(') {
       const end = skipComment(value, at)
-      if (end === undefined) return wrong('a comment in parentheses does not end')
+      if (end === undefined)
+        return wrong('a comment in parentheses does not end, or has another one or a backslash in it')
       isAfterSpace = true
       at = end
     } else if (char === '<') return readAngle(value, at, words)
@@ -119,6 +121,11 @@ function readAngle(value: string, start: number, words: Words): Element {
   if (words.hasAt && words.text !== address) {
     return wrong(`the display name ${quote(words.text)} has an @; put it in quotes`)
   }
+  // Square brackets need quotes; without them some readers take a quoted or encoded word beside them for the address.
+  if (words.hasBracket && (words.raw.includes('"') || encodedWord.test(words.raw)))
+    return wrong('the display name has square brackets and other quoting; put all of it in quotes')
+  // Some readers end the address at the first bracket, quoted or not.
+  if (/[<>]/.test(address)) return wrong(`${quote(address)} has an angle bracket in its local part`)
   let at = close + 1
   while (at < value.length && value[at] !== ',') {
     const char = value[at]!
@@ -133,6 +140,9 @@ function finish(name: string, address: string, end: number): Element {
   const parsed = parseAddress(address)
   if (!parsed.ok) return wrong(`${quote(address)}: ${parsed.why}`)
   const { localPart, domain, isUtf8 } = parsed.value
+  if (localPart === '""') return wrong(`${quote(address)} has an empty local part`)
+  // RFC 2047 §5 forbids it; some readers decode it all the same, and see another address.
+  if (encodedWord.test(localPart)) return wrong(`${quote(address)} has an encoded word in the address`)
   return { kind: 'read', mailbox: { name, localPart, domain, isUtf8 }, end }
 }
 
@@ -145,18 +155,18 @@ function addWord(words: Words, raw: string, isAfterSpace: boolean): void {
   words.text += isQuoted ? unquote(raw) : raw
   words.raw += raw
   if (!isQuoted && raw.includes('@')) words.hasAt = true
+  if (!isQuoted && /[[\]]/.test(raw)) words.hasBracket = true
 }
 
-/** Behind the closing parenthesis; undefined when it is missing or the nesting is absurd. */
+/**
+ * Behind the closing parenthesis; undefined when it is missing. Nor may a comment hold another one or a backslash: some
+ * readers end it at the first parenthesis that closes, and take what follows for the address.
+ */
 function skipComment(value: string, start: number): number | undefined {
-  let depth = 0
-  for (let at = start; at < value.length; at++) {
+  for (let at = start + 1; at < value.length; at++) {
     const char = value[at]
-    if (isControl(value.charCodeAt(at))) return undefined
-    if (char === '\\') at++
-    else if (char === '(') depth++
-    else if (char === ')' && --depth === 0) return at + 1
-    if (depth > commentDepthMax) return undefined
+    if (char === '\\' || char === '(' || isControl(value.charCodeAt(at))) return undefined
+    if (char === ')') return at + 1
   }
   return undefined
 }

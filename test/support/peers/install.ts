@@ -63,6 +63,11 @@ const aptPeers: readonly Peer[] = [
     file: '/usr/lib/python3/dist-packages/nacl/__init__.py',
   },
   { name: 'Mail::DKIM', package: 'libmail-dkim-perl', file: '/usr/share/perl5/Mail/DKIM.pm' },
+  {
+    name: 'Email::Address::XS',
+    package: 'libemail-address-xs-perl',
+    file: '/usr/share/doc/libemail-address-xs-perl',
+  },
   { name: 'rspamd', package: 'rspamd', file: '/usr/bin/rspamd' },
   { name: 'postgrey', package: 'postgrey', file: '/usr/sbin/postgrey' },
   // Writes sendmail.cf; the sendmail itself is unpacked into a private root.

@@ -15,7 +15,7 @@ import { startControlServer } from '../api/control/index.ts'
 import { OperationsServer } from '../api/index.ts'
 import { systemClock } from '../base/index.ts'
 import { formatProblem, type Problem } from '../config/index.ts'
-import { StoreError, startStoreThread } from '../store/index.ts'
+import { StoreError, startStoreThread, walPath } from '../store/index.ts'
 import { createLog, type Log, metricsContentType, standardOutput } from '../telemetry/index.ts'
 import { controlPorts } from './control-ports.ts'
 import { sampleCommand, setUpFirstRun } from './first-run.ts'
@@ -26,6 +26,7 @@ import { type Prepared, prepare } from './prepare.ts'
 import { becomeUser } from './privileges.ts'
 import { Reloader } from './reload.ts'
 import { StoreHealth } from './store-health.ts'
+import { WalWatch } from './wal-watch.ts'
 
 /** What the server is started with. */
 export interface ServeOptions {
@@ -98,6 +99,7 @@ async function run(
     const opened = await http.open(config.http.address)
     if (!opened.ok) return report([{ where: '[http] address', what: opened.what, hint: opened.hint }])
   }
+  using _wal = new WalWatch(walPath(config.dataDir), () => parts.store.checkpoint(), systemClock, log)
   using _housekeeping = new Housekeeping(parts, log)
   using _reload = new Reloader(parts, configPath, log)
   parts.becomeReady()

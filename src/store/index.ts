@@ -11,6 +11,7 @@ export {
 export { StoreError, type StoreErrorCode, storeErrorCodes } from './errors.ts'
 export { inlineMaxBytes } from './segments/index.ts'
 export { DataLock } from './sqlite/lock.ts'
+export { walPath } from './sqlite/writer.ts'
 export type { StoreClient } from './thread/client.ts'
 export type { ControlClient } from './thread/control-client.ts'
 export { openThreadStore, type ThreadStore, type ThreadStoreOptions } from './thread/open-client.ts'

@@ -88,6 +88,10 @@ export const logEvents = {
     level: 'error',
     text: 'The store cannot write; messages are answered 452 until it can. Told at once, then once a minute.',
   },
+  'store.wal-grows': {
+    level: 'error',
+    text: 'The write-ahead log cannot be copied into the database and grows; nothing is lost yet. Once a minute.',
+  },
   'store.writes-again': { level: 'info', text: 'The store writes again, after `refusedForMs`.' },
   'clock.jumped': {
     level: 'warn',

@@ -40,6 +40,11 @@ export function databasePath(dataDir: string): string {
   return join(dataDir, 'postrider.db')
 }
 
+/** The write-ahead log of a data folder. */
+export function walPath(dataDir: string): string {
+  return `${databasePath(dataDir)}-wal`
+}
+
 /** The database while a restore is under way; it gets its real name last. */
 export function restoringPath(dataDir: string): string {
   return `${databasePath(dataDir)}.restoring`
@@ -161,6 +166,11 @@ export class StoreWriter implements Disposable {
   /** Remembers that a host spoke TLS. */
   tlsSeen(host: string, atMs: number): void {
     this.#tlsSeen.run(host, atMs)
+  }
+
+  /** Copies the write-ahead log into the database as far as readers allow. Throws StoreError when the disk refuses. */
+  checkpoint(): void {
+    this.db.pragma('wal_checkpoint(PASSIVE)')
   }
 
   /** A smallest write, to learn whether the disk takes any. */

@@ -38,6 +38,7 @@ export class ControlCalls {
       sweep: () => writer.segments.sweep(),
       clockJumped: (jump: ClockJump, fromKey: number) =>
         group.runControl(() => writer.clockJumped(jump, fromKey)),
+      checkpoint: () => writer.checkpoint(),
       probe: (nowMs: number) => group.runControl(() => writer.probe(nowMs)),
       commitFacts: () => group.samples.take(),
       threadCpu: () => process.threadCpuUsage(),

@@ -36,6 +36,8 @@ export interface ThreadStore extends AsyncDisposable {
   readonly control: ControlClient
   /** Commits since the last call, for metrics. */
   commitFacts(): Promise<CommitFacts>
+  /** Copies the write-ahead log into the database; rejects with what the disk says. */
+  checkpoint(): Promise<void>
   /** One small commit: rejects while the disk refuses. */
   probe(): Promise<void>
   /** CPU time of the store thread so far, in microseconds. */
@@ -78,6 +80,7 @@ export function openThreadStore(options: ThreadStoreOptions): ThreadStore {
     accountStore: new AccountClient(connection),
     control: new ControlClient(connection, new QueueReader(db)),
     commitFacts: () => connection.call('commitFacts', []) as Promise<CommitFacts>,
+    checkpoint: async () => void (await connection.call('checkpoint', [])),
     probe: async () => void (await connection.call('probe', [nowMs()])),
     storeCpu: () => connection.call('threadCpu', []) as Promise<NodeJS.CpuUsage>,
     async [Symbol.asyncDispose](): Promise<void> {

@@ -27,6 +27,9 @@ interface AddressState {
 
 const addressesMax = 50_000
 const failureMemoryMs = 15 * 60_000
+/** A look at all entries costs milliseconds: no more often than this, however many new addresses come. */
+const sweepEveryMs = 1000
+const forgottenAtOnce = 1000
 
 /** Counts what each client address does; one per relay thread. */
 export class AddressGuard {
@@ -34,6 +37,7 @@ export class AddressGuard {
   limits: AddressLimits
   readonly #clock: Clock
   readonly #states = new Map<string, AddressState>()
+  #sweptMs = Number.NEGATIVE_INFINITY
 
   constructor(limits: AddressLimits, clock: Clock) {
     this.limits = limits
@@ -103,13 +107,16 @@ export class AddressGuard {
 
   #dropQuiet(): void {
     const now = this.#clock.monotonicMs()
-    for (const [key, state] of this.#states) {
-      const isQuiet = state.open === 0 && now - state.minuteStartMs >= 60_000
-      if (isQuiet && now - state.lastFailureMs > failureMemoryMs) this.#states.delete(key)
+    if (now - this.#sweptMs >= sweepEveryMs) {
+      this.#sweptMs = now
+      for (const [key, state] of this.#states) {
+        const isQuiet = state.open === 0 && now - state.minuteStartMs >= 60_000
+        if (isQuiet && now - state.lastFailureMs > failureMemoryMs) this.#states.delete(key)
+      }
     }
     // Still full: the oldest entries without an open connection go, whatever they did.
     for (const [key, state] of this.#states) {
-      if (this.#states.size < addressesMax) break
+      if (this.#states.size <= addressesMax - forgottenAtOnce) break
       if (state.open === 0) this.#states.delete(key)
     }
   }

@@ -1,0 +1,77 @@
+// What the guard counts per client address: connections, their rate, failed logins. The clock moves when told.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { AddressGuard } from './address-guard.ts'
+
+function guardWith(limits: { open?: number; perMinute?: number } = {}) {
+  const time = { nowMs: 1_000_000 }
+  const guard = new AddressGuard(
+    {
+      connectionsPerAddressMax: limits.open ?? 3,
+      connectionsPerMinuteMax: limits.perMinute ?? 10,
+      freeAuthFailures: 3,
+      authDelayMsMax: 10_000,
+    },
+    { monotonicMs: () => time.nowMs, nowMs: () => 0 },
+  )
+  return { guard, time }
+}
+
+test('an address has so many connections at once, and one more for each that it closes', () => {
+  const { guard } = guardWith()
+  for (let i = 0; i < 3; i++) assert.equal(guard.enter('192.0.2.1'), null)
+  assert.equal(guard.enter('192.0.2.1')?.code, 'too-many-connections')
+  assert.equal(guard.enter('192.0.2.2'), null, 'its neighbour is not concerned')
+  guard.leave('192.0.2.1')
+  assert.equal(guard.enter('192.0.2.1'), null)
+})
+
+test('an address makes so many connections a minute, closed or not', () => {
+  const { guard, time } = guardWith()
+  for (let i = 0; i < 10; i++) {
+    assert.equal(guard.enter('192.0.2.1'), null)
+    guard.leave('192.0.2.1')
+  }
+  assert.equal(guard.enter('192.0.2.1')?.code, 'connection-rate')
+  time.nowMs += 60_000
+  assert.equal(guard.enter('192.0.2.1'), null)
+})
+
+test('IPv6 counts by the first 64 bits, IPv4 inside of IPv6 as itself', () => {
+  const { guard } = guardWith()
+  for (const last of ['1', '2', 'ffff:ffff:ffff:ffff'])
+    assert.equal(guard.enter(last.includes(':') ? `2001:db8:0:1:${last}` : `2001:db8:0:1::${last}`), null)
+  assert.equal(guard.enter('2001:db8:0:1::4')?.code, 'too-many-connections')
+  assert.equal(guard.enter('2001:db8:0:2::1'), null)
+  for (let i = 0; i < 3; i++) assert.equal(guard.enter('::ffff:192.0.2.7'), null)
+  assert.equal(guard.enter('192.0.2.7')?.code, 'too-many-connections')
+})
+
+test('login answers slow down with the failures of an address, ten seconds at most, and are quick again after a quarter of an hour', () => {
+  const { guard, time } = guardWith()
+  const delays: number[] = []
+  for (let i = 0; i < 15; i++) {
+    delays.push(guard.authDelayMs('192.0.2.1'))
+    guard.authFailed('192.0.2.1')
+  }
+  assert.deepEqual(delays.slice(0, 6), [0, 0, 0, 0, 1000, 2000])
+  assert.equal(Math.max(...delays, guard.authDelayMs('192.0.2.1')), 10_000)
+  assert.equal(guard.authDelayMs('192.0.2.2'), 0)
+  time.nowMs += 15 * 60_000 + 1
+  assert.equal(guard.authDelayMs('192.0.2.1'), 0)
+})
+
+test('a flood of new addresses costs little each, and what has a connection open stays counted', {
+  timeout: 30_000,
+}, () => {
+  const { guard, time } = guardWith({ open: 1 })
+  assert.equal(guard.enter('192.0.2.1'), null)
+  for (let i = 0; i < 150_000; i++) {
+    const address = `2001:db8:${(i >> 16).toString(16)}:${(i & 0xffff).toString(16)}::1`
+    assert.equal(guard.enter(address), null)
+    guard.leave(address)
+    if (i % 100 === 0) time.nowMs++
+  }
+  assert.equal(guard.enter('192.0.2.1')?.code, 'too-many-connections')
+})

@@ -1,0 +1,59 @@
+// Situation: somebody guesses passwords, over many connections at once. The guesser is slowed, by address; nobody else is,
+// no account is locked, and mail goes on.
+
+import assert from 'node:assert/strict'
+import { after, before, test } from 'node:test'
+import { plainToken, SmtpClient } from './support/client.ts'
+import { describe, Siege } from './support/siege.ts'
+
+const guesser = '127.50.0.1'
+
+let siege: Siege
+before(async () => {
+  siege = await Siege.open({
+    toml: '[limits]\nconnections_per_address = 200\nconnection_rate_per_address = 5000\n',
+  })
+})
+after(() => siege[Symbol.asyncDispose]())
+
+async function connectFrom(localAddress: string): Promise<SmtpClient> {
+  const client = await SmtpClient.connect(siege.house.ports.submissions, { isTls: true, localAddress })
+  await client.hello()
+  return client
+}
+
+const guess = (client: SmtpClient, secret = 'wrong'): ReturnType<SmtpClient['command']> =>
+  client.command(`AUTH PLAIN ${plainToken(siege.house.login.username, secret)}`)
+
+test('80 connections that guess at the same time: ordinary mail goes on, and every guess gets the same answer', {
+  timeout: 120_000,
+}, async t => {
+  const texts = new Set<string>()
+  const cost = await siege.during(async () => {
+    const clients = await Promise.all(Array.from({ length: 80 }, () => connectFrom(guesser)))
+    await Promise.all(
+      clients.map(async client => {
+        texts.add((await guess(client)).text)
+        await client[Symbol.asyncDispose]()
+      }),
+    )
+  }, 96)
+  t.diagnostic(describe(cost))
+  assert.equal(texts.size, 1)
+  assert.match([...texts][0]!, /^535 5\.7\.8 /)
+})
+
+test('the guesser waits for the answer, his neighbour does not, and the right secret works from both', {
+  timeout: 60_000,
+}, async () => {
+  await using slow = await connectFrom(guesser)
+  await using quick = await connectFrom('127.50.0.2')
+  let isAnswered = false
+  const answer = guess(slow, siege.house.login.secret).then(reply => {
+    isAnswered = true
+    return reply
+  })
+  assert.equal((await guess(quick, siege.house.login.secret)).code, 235)
+  assert.equal(isAnswered, false, 'the guesser still waits')
+  assert.equal((await answer).code, 235, 'nobody is locked out')
+})

@@ -8,7 +8,7 @@
 // Invariants: each recipient taken leaves exactly once, as a settlement or as a give-back; nothing here waits for a commit.
 
 import type { Clock } from '../base/index.ts'
-import type { SmtpDial, SmtpTicker, SmtpTicking } from '../protocol/smtp/client/index.ts'
+import { Outbox, type SmtpDial, type SmtpTicker, type SmtpTicking } from '../protocol/smtp/client/index.ts'
 import type { GiveBack, LeasedMessage, LeasedRecipient } from '../queue/index.ts'
 import type { Room } from '../queue/ready/index.ts'
 import { type AttemptResult, runAttempt } from './attempt.ts'
@@ -111,7 +111,7 @@ export class DeliveryEngine implements SmtpTicking {
     this.#routes = ports.routes
     this.#destinations = new Destinations(ports.planner, ports.clock)
     this.#health = new HostHealth(...backoffOf(options))
-    const { memory, ticker, clock, connect, openSession, onConnection } = ports
+    const { memory, marks, ticker, clock, connect, openSession, onConnection } = ports
     const opener = new ConnectionOpener(
       {
         pool: this.#pool,
@@ -120,6 +120,7 @@ export class DeliveryEngine implements SmtpTicking {
         memory,
         ticker,
         clock,
+        outbox: new Outbox(() => marks.write()),
         signal: this.#stopping.signal,
         ...(connect === undefined ? {} : { connect }),
         ...(openSession === undefined ? {} : { openSession }),

@@ -15,6 +15,7 @@ import type { Clock } from '../base/index.ts'
 import {
   type ConnectOptions,
   connectSmtp,
+  type Outbox,
   type SmtpDial,
   type SmtpTicker,
 } from '../protocol/smtp/client/index.ts'
@@ -60,6 +61,7 @@ export interface OpenerPorts {
   readonly clock: Clock
   /** Ends all connecting at the end of a drain. */
   readonly signal: AbortSignal
+  readonly outbox: Outbox
   readonly connect?: SmtpDial
   /** Default `connectSmtp`. */
   readonly openSession?: SessionOpener
@@ -235,7 +237,7 @@ export class ConnectionOpener {
 
   #connectOptions(candidate: Candidate, target: OpenTarget, isClear: boolean): ConnectOptions {
     const { source, timeouts, limits, trust } = this.#options
-    const { ticker, signal, sessions, connect } = this.#ports
+    const { ticker, outbox, signal, sessions, connect } = this.#ports
     const localAddress = candidate.family === 4 ? source.ipv4 : source.ipv6
     const sessionKey = `${candidate.host} ${candidate.remoteAddress}`
     const session = sessions.get(sessionKey)
@@ -257,6 +259,7 @@ export class ConnectionOpener {
       timeouts,
       limits,
       ticker,
+      outbox,
       signal,
       readBuffer: this.#readBuffer,
       ...(localAddress === '' ? {} : { localAddress }),

@@ -12,8 +12,10 @@ export interface HostMemory {
 
 /** The side file of DESIGN section 3.4: unsynced, survives a killed process. */
 export interface EndOfDataMarks {
-  /** Writes a mark synchronously before the final dot goes out; the token is given back once the outcome is committed. */
+  /** Notes that a final dot is about to go out; the token is given back once the outcome is committed. */
   mark(messageId: Buffer, recipientNumbers: readonly number[]): number
+  /** Writes the marks noted since the last call. It returns before any of their final dots leaves. */
+  write(): void
   /** The outcome is in the store; the mark's space may be used again. */
   clear(token: number): void
 }

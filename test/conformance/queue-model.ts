@@ -296,6 +296,7 @@ export class QueueModel {
     const entry = this.#leased(pick)?.[1]
     if (entry === undefined || entry.mark !== null) return
     entry.mark = this.#store.line.marks.mark(entry.message.id, [entry.number])
+    this.#store.line.marks.write()
   }
 
   async #act(kind: QueueAction['kind'], accountKey: number): Promise<void> {

@@ -317,6 +317,7 @@ export function queueSuite(name: string, start: StartStore): void {
       const settledKey = await accepted(store, settled)
       store.marks.mark(message.id, [1])
       const token = store.marks.mark(settled.id, [0])
+      store.marks.write()
       await store.queue.settle(batch({ settlements: [settlement(settled, settledKey, 0, 1, 'deferred')] }))
       store.marks.clear(token)
       await opened.restart(startMs)

@@ -1,8 +1,9 @@
 // End-of-data marks: written just before the final dot, so that a killed process leaves behind which recipients are
-// uncertain (DESIGN section 3.4). One writeSync a mark and no fsync: it survives the process, not a power cut.
+// uncertain (DESIGN section 3.4). One writeSync for the marks of a turn of the event loop and no fsync: they survive the
+// process, not a power cut. `mark` only notes; `write` has returned before a final dot of a noted mark leaves.
 //
 // Each thread appends to files of its own, `<thread>-<generation>.mark`. A new generation begins at 1 MiB; an old one is
-// deleted when all its marks are cleared. Clearing costs no write of its own: it travels with the next mark.
+// deleted when all its marks are cleared. Clearing costs no write of its own: it travels with the next marks.
 //
 // Record: u8 kind (1 mark, 2 clear) · f64 token · 16 bytes message id and u32 count and count × u32 numbers (mark only) ·
 // u32 CRC-32 of all before. A torn last record fails its checksum and is ignored.
@@ -38,6 +39,8 @@ export class MarkFiles implements EndOfDataMarks, Disposable {
   #token = 0
   #clears: number[] = []
   #buffer: Buffer = Buffer.allocUnsafe(8192)
+  /** Bytes in the buffer that are not written yet. */
+  #noted = 0
 
   /** @param dir made when missing. @param thread different in each thread. */
   constructor(dir: string, thread: number) {
@@ -49,20 +52,34 @@ export class MarkFiles implements EndOfDataMarks, Disposable {
 
   mark(messageId: Buffer, recipientNumbers: readonly number[]): number {
     const token = ++this.#token
-    const clearBytes = this.#clears.length * (markFormat.headBytes + markFormat.crcBytes)
-    const markBytes =
-      markFormat.headBytes + markFormat.idBytes + 4 + recipientNumbers.length * 4 + markFormat.crcBytes
-    const buffer = this.#room(clearBytes + markBytes)
-    let at = this.#packClears(buffer)
-    const start = at
-    buffer[at] = markFormat.mark
-    at = buffer.writeDoubleLE(token, at + 1)
-    at += messageId.copy(buffer, at, 0, markFormat.idBytes)
+    const current = this.#current()
+    if (this.#clears.length > 0) this.#packClears()
+    const { headBytes, idBytes, crcBytes } = markFormat
+    const start = this.#room(headBytes + idBytes + 4 + recipientNumbers.length * 4 + crcBytes)
+    const buffer = this.#buffer
+    buffer[start] = markFormat.mark
+    let at = buffer.writeDoubleLE(token, start + 1)
+    at += messageId.copy(buffer, at, 0, idBytes)
     at = buffer.writeUInt32LE(recipientNumbers.length, at)
     for (const number of recipientNumbers) at = buffer.writeUInt32LE(number, at)
-    at = buffer.writeUInt32LE(crc32(buffer.subarray(start, at)), at)
-    this.#append(buffer, at).open++
+    this.#noted = buffer.writeUInt32LE(crc32(buffer.subarray(start, at)), at)
+    current.open++
     return token
+  }
+
+  write(): void {
+    const sizeBytes = this.#noted
+    if (sizeBytes === 0) return
+    this.#noted = 0
+    const current = this.#generations.at(-1)!
+    current.sizeBytes += sizeBytes
+    if (current.isTorn) return
+    try {
+      current.isTorn = writeSync(current.descriptor, this.#buffer, 0, sizeBytes) < sizeBytes
+    } catch {
+      // A full disk: delivery goes on, only the knowledge about a crash at this very moment is missing.
+      current.isTorn = true
+    }
   }
 
   clear(token: number): void {
@@ -76,14 +93,15 @@ export class MarkFiles implements EndOfDataMarks, Disposable {
       this.#drop(generation)
       generations.splice(i, 1)
     }
-    if (this.#clears.length >= clearsMax) {
-      const buffer = this.#room(clearsMax * (markFormat.headBytes + markFormat.crcBytes))
-      this.#append(buffer, this.#packClears(buffer))
-    }
+    if (this.#clears.length < clearsMax) return
+    this.#current()
+    this.#packClears()
+    this.write()
   }
 
   /** Ends in order: without open marks nothing is left behind. */
   [Symbol.dispose](): void {
+    this.write()
     for (const generation of this.#generations) {
       if (generation.open > 0) closeSync(generation.descriptor)
       else this.#drop(generation)
@@ -105,23 +123,12 @@ export class MarkFiles implements EndOfDataMarks, Disposable {
     return generation
   }
 
-  #append(buffer: Buffer, sizeBytes: number): Generation {
-    const current = this.#current()
-    current.sizeBytes += sizeBytes
-    if (current.isTorn) return current
-    try {
-      current.isTorn = writeSync(current.descriptor, buffer, 0, sizeBytes) < sizeBytes
-    } catch {
-      // A full disk: delivery goes on, only the knowledge about a crash at this very moment is missing.
-      current.isTorn = true
-    }
-    return current
-  }
-
   /** The generation to write to: a new one when the last is full or torn, if the system lets us. */
   #current(): Generation {
     const current = this.#generations.at(-1)!
     if (current.sizeBytes < generationBytesMax && !current.isTorn) return current
+    // What is noted belongs to the old one.
+    this.write()
     try {
       const next = this.#begin()
       if (current.open === 0) {
@@ -135,20 +142,27 @@ export class MarkFiles implements EndOfDataMarks, Disposable {
     }
   }
 
-  #packClears(buffer: Buffer): number {
-    let at = 0
+  #packClears(): void {
+    let at = this.#room(this.#clears.length * (markFormat.headBytes + markFormat.crcBytes))
+    const buffer = this.#buffer
     for (const token of this.#clears) {
       buffer[at] = markFormat.clear
       const end = buffer.writeDoubleLE(token, at + 1)
       at = buffer.writeUInt32LE(crc32(buffer.subarray(at, end)), end)
     }
     this.#clears = []
-    return at
+    this.#noted = at
   }
 
-  #room(sizeBytes: number): Buffer {
-    if (this.#buffer.length < sizeBytes) this.#buffer = Buffer.allocUnsafe(sizeBytes * 2)
-    return this.#buffer
+  /** Makes room behind what is noted. @returns where it begins. */
+  #room(sizeBytes: number): number {
+    const noted = this.#noted
+    if (noted + sizeBytes > this.#buffer.length) {
+      const grown = Buffer.allocUnsafe((noted + sizeBytes) * 2)
+      this.#buffer.copy(grown, 0, 0, noted)
+      this.#buffer = grown
+    }
+    return noted
   }
 
   #drop(generation: Generation): void {

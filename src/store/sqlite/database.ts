@@ -13,8 +13,8 @@ export type Statement = StatementSync
 
 const pageSizeBytes = 4096
 const walBytesMax = 16 * 1024 * 1024
-/** Of the writer; readers take a tenth. What it does not hold, the system's own cache does. */
-const cacheBytesMax = 32 * 1024 * 1024
+/** Of the writer; readers take a tenth. SQLite walks a table as long as this at each commit; the rest is in the system's cache. */
+const cacheBytesMax = 16 * 1024 * 1024
 const busyTimeoutMs = 10_000
 
 const primary = {

@@ -13,6 +13,7 @@ import { planAuth } from './auth.ts'
 import { type PeerCapabilities, parseCapabilities } from './capabilities.ts'
 import type { ConnectFailure, ConnectStage } from './connect-result.ts'
 import type { ClientTimeouts, ConnectOptions, SmtpDial } from './options.ts'
+import { Outbox } from './outbox.ts'
 import type { ReplyLimits } from './reply-reader.ts'
 import type { SessionFacts } from './session.ts'
 import { tlsConnectionOptions, tlsFacts, usableSession } from './tls.ts'
@@ -113,6 +114,7 @@ export class Handshake implements WireUser {
       heloName,
       connect = dialDirectly,
       ticker,
+      outbox = new Outbox(),
       readBuffer,
     } = this.#options
     if (!HELO_NAME.test(heloName)) {
@@ -123,6 +125,7 @@ export class Handshake implements WireUser {
     try {
       wire = new SmtpWire(onread => connect(address, port, localAddress, onread), {
         ticker,
+        outbox,
         limits: this.#replyLimits,
         readBuffer: readBuffer ?? Buffer.allocUnsafeSlow(READ_BUFFER_BYTES),
         user: this,

@@ -16,6 +16,7 @@ export {
   defaultClientTimeouts,
   type SmtpDial,
 } from './options.ts'
+export { Outbox } from './outbox.ts'
 export { defaultReplyLimits, type ReplyFault, type ReplyLimits, ReplyReader } from './reply-reader.ts'
 export { type SessionFacts, SmtpClientSession } from './session.ts'
 export type { SmtpTicker, SmtpTicking } from './ticker.ts'

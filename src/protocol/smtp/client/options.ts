@@ -5,6 +5,7 @@
 
 import type { OnReadOpts, Socket } from 'node:net'
 import type { SecureContext } from 'node:tls'
+import type { Outbox } from './outbox.ts'
 import type { ReplyLimits } from './reply-reader.ts'
 import { defaultReplyLimits } from './reply-reader.ts'
 import type { SmtpTicker } from './ticker.ts'
@@ -128,6 +129,8 @@ export interface ConnectOptions {
   readonly timeouts?: Partial<ClientTimeouts>
   readonly limits?: Partial<ClientLimits>
   readonly ticker: SmtpTicker
+  /** Gathers the writes of a turn; one should serve all connections of a thread. Default: one of its own. */
+  readonly outbox?: Outbox
   /** Ends the connecting; the session that came out is not bound to it. */
   readonly signal?: AbortSignal
   /** Default `net.connect`. */

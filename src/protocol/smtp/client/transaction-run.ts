@@ -53,9 +53,6 @@ const isAnswer: Readonly<Record<TransactionStage, (reply: SmtpReply) => boolean>
   eom: reply => replyClass(reply) !== 3,
 }
 
-/** Content up to this is copied into one buffer with its commands: cheaper than a gathering write. */
-const COPIED_BYTES_MAX = 16_384
-
 /** A transaction from its first command to its last reply. */
 export class TransactionRun implements Exchange {
   readonly result: Promise<TransactionResult>
@@ -257,15 +254,9 @@ export class TransactionRun implements Exchange {
     const encoding = envelope.isUtf8 ? 'utf8' : 'latin1'
     if (this.#stage === 'eom') this.#endOfDataLeaves()
     else this.#markEnd()
-    if (content.sizeBytes <= COPIED_BYTES_MAX) {
-      this.#wire.writeBytes(joined(head, encoding, content.buffers, tail))
-      return
-    }
-    this.#wire.cork()
     if (head !== '') this.#wire.write(head, encoding)
     for (const buffer of content.buffers) this.#wire.writeBytes(buffer)
     if (tail !== '') this.#wire.write(tail, 'latin1')
-    this.#wire.uncork()
   }
 
   #endOfDataLeaves(): void {
@@ -316,17 +307,4 @@ export class TransactionRun implements Exchange {
 
 function refused(stage: TransactionStage, reply: SmtpReply): RecipientResult {
   return { stage, reply, isAccepted: false, isUncertain: false }
-}
-
-function joined(head: string, encoding: BufferEncoding, buffers: readonly Buffer[], tail: string): Buffer {
-  let length = Buffer.byteLength(head, encoding) + tail.length
-  for (const buffer of buffers) length += buffer.length
-  const bytes = Buffer.allocUnsafe(length)
-  let at = head === '' ? 0 : bytes.write(head, 0, encoding)
-  for (const buffer of buffers) {
-    bytes.set(buffer, at)
-    at += buffer.length
-  }
-  if (tail !== '') bytes.write(tail, at, 'latin1')
-  return bytes
 }

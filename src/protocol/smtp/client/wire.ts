@@ -2,12 +2,13 @@
 //
 // Place on the path: below handshake and session, which are its users in turn. It knows no command.
 // Invariants: `onEnd` is called exactly once, and nothing after it; bytes that nobody awaits never reach a user as an
-// answer to something sent later (the users check `bytesAhead`); all writes made while one read is handled leave in one
-// system call; one deadline is armed at a time, looked at by the shared ticker.
+// answer to something sent later (the users check `bytesAhead`); all writes of one turn of the event loop leave in one
+// system call, in order (outbox.ts); one deadline is armed at a time, looked at by the shared ticker.
 
 import type { OnReadOpts, Socket } from 'node:net'
 import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from 'node:tls'
 import type { SmtpReply } from '../reply.ts'
+import type { Outbox, OutboxMember } from './outbox.ts'
 import { type ReplyFault, type ReplyLimits, ReplyReader } from './reply-reader.ts'
 import type { SmtpTicker, SmtpTicking } from './ticker.ts'
 
@@ -44,10 +45,13 @@ const faultTexts: Readonly<Record<ReplyFault, string>> = {
 }
 
 const NOT_STARTED = -1
+/** Pieces up to this in all are copied into one buffer: cheaper than a gathering write. */
+const JOINED_BYTES_MAX = 16_384
 
 /** Owns one socket. */
-export class SmtpWire implements SmtpTicking {
+export class SmtpWire implements SmtpTicking, OutboxMember {
   readonly #ticker: SmtpTicker
+  readonly #outbox: Outbox
   readonly #reader: ReplyReader
   #socket: Socket
   #user: WireUser
@@ -58,12 +62,16 @@ export class SmtpWire implements SmtpTicking {
   #startedMs = NOT_STARTED
   #backlogBytes = 0
   #onDrained: (() => void) | null = null
+  /** Queued since the last sending: commands as text, contents as bytes. */
+  #output: (string | Uint8Array)[] = []
+  #isUtf8 = false
 
   constructor(
     dial: (onread: OnReadOpts) => Socket,
-    options: { ticker: SmtpTicker; limits: ReplyLimits; readBuffer: Buffer; user: WireUser },
+    options: { ticker: SmtpTicker; outbox: Outbox; limits: ReplyLimits; readBuffer: Buffer; user: WireUser },
   ) {
     this.#ticker = options.ticker
+    this.#outbox = options.outbox
     this.#reader = new ReplyReader(options.limits)
     this.#user = options.user
     this.#socket = dial({
@@ -114,26 +122,59 @@ export class SmtpWire implements SmtpTicking {
     this.#stage = null
   }
 
-  write(text: string, encoding: BufferEncoding): void {
-    if (this.#end === null) this.#socket.write(text, encoding)
+  /** Queues a command. Its characters are octets (`latin1`), or UTF-8 where SMTPUTF8 asks for it. */
+  write(text: string, encoding: 'latin1' | 'utf8'): void {
+    if (this.#end !== null) return
+    if (encoding === 'utf8') this.#isUtf8 = true
+    this.#queue(text)
   }
 
-  /** False when the caller should await `drained` before it writes more. */
-  writeBytes(bytes: Uint8Array): boolean {
-    return this.#end === null && this.#socket.write(bytes)
+  /** Queues bytes of a content, which must not change until they are sent. */
+  writeBytes(bytes: Uint8Array): void {
+    if (this.#end === null) this.#queue(bytes)
   }
 
-  /** Writes between `cork` and `uncork` leave in one system call. */
-  cork(): void {
-    this.#socket.cork()
+  #queue(piece: string | Uint8Array): void {
+    if (this.#output.length === 0) this.#outbox.add(this)
+    this.#output.push(piece)
   }
 
-  uncork(): void {
-    this.#socket.uncork()
+  /** Sends what is queued, in one piece: the outbox calls it at the end of the turn. */
+  send(): void {
+    const output = this.#output
+    if (output.length === 0 || this.#end !== null) return
+    const encoding = this.#isUtf8 ? 'utf8' : 'latin1'
+    this.#output = []
+    this.#isUtf8 = false
+    const socket = this.#socket
+    const [first] = output
+    if (output.length === 1) {
+      if (typeof first === 'string') socket.write(first, encoding)
+      else socket.write(first!)
+      return
+    }
+    const joined = joinedBytes(output, encoding)
+    if (joined !== null) {
+      socket.write(joined)
+      return
+    }
+    socket.cork()
+    for (const piece of output) {
+      if (typeof piece === 'string') socket.write(piece, encoding)
+      else socket.write(piece)
+    }
+    socket.uncork()
+  }
+
+  #sendNow(): void {
+    if (this.#output.length === 0) return
+    this.#outbox.prepare()
+    this.send()
   }
 
   /** Settles when the socket takes bytes again or the connection is over. One waiter at a time. */
   drained(): Promise<void> {
+    this.#sendNow()
     if (this.#end !== null || !this.#socket.writableNeedDrain) return Promise.resolve()
     const { promise, resolve } = Promise.withResolvers<void>()
     this.#onDrained = resolve
@@ -142,6 +183,7 @@ export class SmtpWire implements SmtpTicking {
 
   /** Wraps the connection in TLS; `onSecure` is called after the handshake, a failure ends the connection. */
   startTls(options: ConnectionOptions, onSecure: (socket: TLSSocket) => void): void {
+    this.#sendNow()
     const plain = this.#socket
     plain.removeAllListeners('data')
     plain.removeAllListeners('end')
@@ -170,7 +212,10 @@ export class SmtpWire implements SmtpTicking {
   /** Ends the connection for the reason given; the first reason stays. */
   finish(end: ConnectionEnd): void {
     if (this.#end !== null) return
+    // A content that is cut off must not get its end of data, whatever is queued behind it.
+    if (end.kind !== 'content') this.#sendNow()
     this.#end = end
+    this.#output = []
     this.#ticker.delete(this)
     this.#socket.destroy()
     this.#onDrained?.()
@@ -200,15 +245,11 @@ export class SmtpWire implements SmtpTicking {
   #receive(chunk: Buffer): void {
     if (this.#end !== null) return
     const reader = this.#reader
-    const socket = this.#socket
     reader.feed(chunk)
-    socket.cork()
     for (let reply = reader.next(); reply !== null; reply = reader.next()) {
       this.#user.onReply(reply)
-      if (this.#end !== null) break
+      if (this.#end !== null) return
     }
-    socket.uncork()
-    if (this.#end !== null) return
     if (reader.fault !== null) {
       this.finish({ kind: 'protocol', code: 'MALFORMED_REPLY', message: faultTexts[reader.fault] })
     } else if (this.#stage === null && reader.isInsideReply) {
@@ -223,4 +264,23 @@ function timeoutEnd(stage: string): ConnectionEnd {
     code: `TIMEOUT_${stage.toUpperCase()}`,
     message: `the peer did not answer in time in stage ${stage}`,
   }
+}
+
+/** The pieces in one buffer, or null when they are too much to copy. */
+function joinedBytes(pieces: readonly (string | Uint8Array)[], encoding: 'latin1' | 'utf8'): Buffer | null {
+  let sizeBytes = 0
+  for (const piece of pieces)
+    sizeBytes +=
+      typeof piece === 'string' && encoding === 'utf8' ? Buffer.byteLength(piece) : piece.length
+  if (sizeBytes > JOINED_BYTES_MAX) return null
+  const joined = Buffer.allocUnsafe(sizeBytes)
+  let at = 0
+  for (const piece of pieces) {
+    if (typeof piece === 'string') at += joined.write(piece, at, encoding)
+    else {
+      joined.set(piece, at)
+      at += piece.length
+    }
+  }
+  return joined
 }

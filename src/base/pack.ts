@@ -3,6 +3,9 @@
 // PackWriter grows one ArrayBuffer that can be transferred whole; PackReader walks it. Numbers are little-endian;
 // strings and byte fields carry a 32-bit length. Reader and writer must agree on the order: both live in one codec file.
 
+/** Texts up to this many characters are looked at one by one. */
+const shortTextMax = 40
+
 /** Writes fields one after another into one growing buffer. */
 export class PackWriter {
   #buffer: Buffer
@@ -14,9 +17,8 @@ export class PackWriter {
    * their thread; the bytes of {@link finish} may then be kept, and the buffer must not be transferred.
    */
   constructor(capacityBytes: number = 4096, isTransferable: boolean = true) {
-    this.#buffer = isTransferable
-      ? Buffer.from(new ArrayBuffer(capacityBytes))
-      : Buffer.allocUnsafe(capacityBytes)
+    // Both are not zeroed: every byte that leaves was written. The slow kind has an ArrayBuffer of its own.
+    this.#buffer = isTransferable ? Buffer.allocUnsafeSlow(capacityBytes) : Buffer.allocUnsafe(capacityBytes)
   }
 
   /** Bytes written so far. */
@@ -27,7 +29,7 @@ export class PackWriter {
   #room(bytes: number): number {
     const at = this.#at
     if (at + bytes > this.#buffer.length) {
-      const grown = Buffer.from(new ArrayBuffer(Math.max(this.#buffer.length * 2, at + bytes)))
+      const grown = Buffer.allocUnsafeSlow(Math.max(this.#buffer.length * 2, at + bytes))
       this.#buffer.copy(grown, 0, 0, at)
       this.#buffer = grown
     }
@@ -42,7 +44,15 @@ export class PackWriter {
 
   u32(value: number): void {
     const at = this.#room(4)
-    this.#buffer.writeUInt32LE(value, at)
+    this.#put32(at, value)
+  }
+
+  #put32(at: number, value: number): void {
+    const buffer = this.#buffer
+    buffer[at] = value
+    buffer[at + 1] = value >>> 8
+    buffer[at + 2] = value >>> 16
+    buffer[at + 3] = value >>> 24
   }
 
   /** Any number that a double holds: times, sizes, keys. */
@@ -71,10 +81,27 @@ export class PackWriter {
   }
 
   string(text: string): void {
-    const most = text.length * 3
+    const characters = text.length
+    if (characters <= shortTextMax) {
+      // Names, codes and addresses: a loop costs less than the call that a long text is worth.
+      const at = this.#room(4 + characters)
+      const buffer = this.#buffer
+      let i = 0
+      for (; i < characters; i++) {
+        const code = text.charCodeAt(i)
+        if (code > 0x7f) break
+        buffer[at + 4 + i] = code
+      }
+      if (i === characters) {
+        this.#put32(at, characters)
+        return
+      }
+      this.#at = at
+    }
+    const most = characters * 3
     const at = this.#room(4 + most)
     const written = this.#buffer.write(text, at + 4, most, 'utf8')
-    this.#buffer.writeUInt32LE(written, at)
+    this.#put32(at, written)
     this.#at = at + 4 + written
   }
 
@@ -116,9 +143,11 @@ export class PackReader {
   }
 
   u32(): number {
-    const value = this.#buffer.readUInt32LE(this.#at)
-    this.#at += 4
-    return value
+    const at = this.#at
+    const buffer = this.#buffer
+    if (at + 4 > this.#end) throw new RangeError('a packed value ends before its fields do')
+    this.#at = at + 4
+    return (buffer[at]! | (buffer[at + 1]! << 8) | (buffer[at + 2]! << 16) | (buffer[at + 3]! << 24)) >>> 0
   }
 
   number(): number {

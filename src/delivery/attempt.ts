@@ -64,7 +64,8 @@ export function runAttempt(
       : splitByDomains(batch.recipients, recipientsMax, peer.rcptDomainMax)
   const attempt = new Attempt(batch, now, later, connection, ports, limits)
   if (content === null || needsAdapting(message, peer)) return attempt.prepareAndRun()
-  return attempt.run(contentInMemory(message.prefix, content), message.isEightBit, message.isSmtpUtf8)
+  const inMemory = contentInMemory(message.prefix, content, batch.inHand.isPlain)
+  return attempt.run(inMemory, message.isEightBit, message.isSmtpUtf8)
 }
 
 interface Split {
@@ -166,8 +167,8 @@ class Attempt {
 
   async #content(adapted: Adapted | null): Promise<TransactionContent | null> {
     if (adapted?.parts) return { parts: adapted.parts }
-    const { message, content } = this.#batch
-    if (content !== null) return contentInMemory(message.prefix, content)
+    const { message, content, inHand } = this.#batch
+    if (content !== null) return contentInMemory(message.prefix, content, inHand.isPlain)
     return contentFromStore(message, this.#ports.content, this.#limits.wholeContentBytesMax)
   }
 

@@ -64,8 +64,11 @@ export type SubmissionResult = { readonly kind: 'accepted'; readonly id: Message
 export interface ReadySink {
   /** Is there room for this many recipients and bytes now? Asked before the commit: decides the start state. */
   hasRoom(recipients: number, sizeBytes: number): boolean
-  /** Takes responsibility for the leased recipients. `parts` is null when the content must be read from segments. */
-  enqueue(message: LeasedMessage, parts: readonly Buffer[] | null): void
+  /**
+   * Takes responsibility for the leased recipients. `parts` is null when the content must be read from segments;
+   * `isPlain`: its lines end in CRLF, and none begins with a dot.
+   */
+  enqueue(message: LeasedMessage, parts: readonly Buffer[] | null, isPlain: boolean): void
 }
 
 /** What a submission needs of the rest of the program. */
@@ -135,6 +138,7 @@ export class Submission {
   #hasher: BodyHasher | null = null
   #keys: readonly DkimKey[] = []
   #refusal: Refusal | null = null
+  #isReencoded = false
 
   constructor(submitter: Submitter, principal: Principal, door: DoorFacts, envelope: SubmissionEnvelope) {
     const { ports, options } = submitter
@@ -246,6 +250,7 @@ export class Submission {
       return this.#refusal
     }
     // Judged again from the start: the header has another Content-Transfer-Encoding, the body another hash.
+    this.#isReencoded = true
     this.#hasher = null
     await this.#takeHeader(fitted.header)
     const pacer = new Pacer()
@@ -270,7 +275,11 @@ export class Submission {
       return refuse('store-failed', `the message could not be stored (${result.why}); try again later`)
     }
     if (message.startState === 'leased')
-      this.#ports.ready.enqueue(leasedFrom(message, result.key), this.#keeper.parts)
+      this.#ports.ready.enqueue(
+        leasedFrom(message, result.key),
+        this.#keeper.parts,
+        !facts.hasDotLine && !this.#isReencoded,
+      )
     return { kind: 'accepted', id: formatMessageId(this.#id) }
   }
 

@@ -32,8 +32,10 @@ export function planContent(
   for (const part of parts) sizeBytes += part.length
   if (sizeBytes > blockBytes) return { kind: 'blocks', source: parts, sizeBytes }
   const scanner = new ContentScanner()
+  const { plainFrom = parts.length } = content
   let buffers = parts
   for (let index = 0; index < parts.length; index++) {
+    if (index === plainFrom && scanner.isAtLineStart) break
     const part = parts[index]!
     const isAtLineStart = scanner.isAtLineStart
     scanner.scan(part)

@@ -21,7 +21,14 @@ export interface TransactionRecipient {
  * gets one (not with a stream sent by BDAT). A stream of another length than it said cuts the connection.
  */
 export type TransactionContent =
-  | { readonly parts: readonly Buffer[] }
+  | {
+      readonly parts: readonly Buffer[]
+      /**
+       * Index of the first part from which on the bytes are known to be plain: they begin a line, have CRLF line ends
+       * only and no NUL, and no line begins with a dot. They are sent without another look. Default: none.
+       */
+      readonly plainFrom?: number
+    }
   | { readonly stream: AsyncIterable<Buffer>; readonly sizeBytes: number }
 
 /** One MAIL, its RCPTs and its content. */

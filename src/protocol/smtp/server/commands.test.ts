@@ -233,7 +233,8 @@ test('facts about the content are counted', async () => {
   client.send('Subject: ü\r\n\r\n..123456789\r\nx\r\n.\r\n')
   await client.reply()
   const { facts, text } = server.recorder.contents[0]!
-  assert.deepEqual(facts, { sizeBytes: text.length, hasEightBit: true, longestLineBytes: 11 })
+  const counted = { sizeBytes: text.length, hasEightBit: true, longestLineBytes: 11, hasDotLine: true }
+  assert.deepEqual(facts, counted)
 })
 
 // ---- BDAT ---------------------------------------------------------------------------------------------------------

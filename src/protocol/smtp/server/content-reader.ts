@@ -95,8 +95,8 @@ export class ContentReader {
   finish(): MaybePromise<SmtpReply> {
     if (this.refusal !== null || this.#acceptance === null) return this.refusal ?? handlerFault
     this.#isSinkOpen = false
-    const { sizeBytes, longestLineBytes, hasEightBit } = this.#scanner
-    return this.#acceptance.sink.end({ sizeBytes, hasEightBit, longestLineBytes })
+    const { sizeBytes, longestLineBytes, hasEightBit, hasDotLine } = this.#scanner
+    return this.#acceptance.sink.end({ sizeBytes, hasEightBit, longestLineBytes, hasDotLine })
   }
 
   /** Gives the content up; what still arrives is swallowed and answered with `reply`. */

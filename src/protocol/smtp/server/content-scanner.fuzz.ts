@@ -13,7 +13,16 @@ interface Reading {
   readonly sizeBytes: number
   readonly longestLineBytes: number
   readonly hasEightBit: boolean
+  readonly hasDotLine: boolean
 }
+
+const nothingSaid = {
+  output: null,
+  sizeBytes: 0,
+  longestLineBytes: 0,
+  hasEightBit: false,
+  hasDotLine: false,
+} as const
 
 /** The rules as a reader of the RFC would put them. */
 function plainReading(input: Buffer, isData: boolean, mendsBareLf: boolean): Reading {
@@ -32,8 +41,7 @@ function plainReading(input: Buffer, isData: boolean, mendsBareLf: boolean): Rea
   }
   const linesBefore = at === null ? 0 : content.slice(0, at.index).split('\n').length
   const fault = at === null ? null : { kind: kinds[at[0]]!, line: linesBefore }
-  if (fault !== null)
-    return { end, fault, output: null, sizeBytes: 0, longestLineBytes: 0, hasEightBit: false }
+  if (fault !== null) return { end, fault, ...nothingSaid }
   const strict = content.split('\r\n')
   const unstuffed = isData ? strict.map(line => (line.startsWith('.') ? line.slice(1) : line)) : strict
   const lines = unstuffed.flatMap(line => line.split('\n'))
@@ -46,6 +54,8 @@ function plainReading(input: Buffer, isData: boolean, mendsBareLf: boolean): Rea
     sizeBytes: output.length,
     longestLineBytes: lines.reduce((most, line) => Math.max(most, line.length), 0),
     hasEightBit: /[\x80-\xff]/.test(output),
+    // A mended LF counts as such a line, whatever follows it.
+    hasDotLine: unstuffed.some(line => line.startsWith('.') || line.includes('\n')),
   }
 }
 
@@ -65,11 +75,10 @@ function scan(chunks: readonly Buffer[], isData: boolean, mendsBareLf: boolean):
   }
   if (!isData) scanner.finishChunks()
   pieces.push(scanner.take() ?? Buffer.alloc(0))
-  const { fault, sizeBytes, longestLineBytes, hasEightBit } = scanner
-  if (fault !== null)
-    return { end, fault, output: null, sizeBytes: 0, longestLineBytes: 0, hasEightBit: false }
+  const { fault, sizeBytes, longestLineBytes, hasEightBit, hasDotLine } = scanner
+  if (fault !== null) return { end, fault, ...nothingSaid }
   const output = Buffer.concat(pieces).toString('latin1')
-  return { end, fault, output, sizeBytes, longestLineBytes, hasEightBit }
+  return { end, fault, output, sizeBytes, longestLineBytes, hasEightBit, hasDotLine }
 }
 
 export const target: FuzzTarget = {

@@ -65,6 +65,8 @@ export class ContentScanner {
   hasEightBit = false
   sizeBytes = 0
   longestLineBytes = 0
+  /** A line of what was put out may begin with a dot: true is said too often (mended LFs), false never wrongly. */
+  hasDotLine = false
 
   constructor(options: ScanOptions) {
     this.#isData = options.kind === 'data'
@@ -99,6 +101,7 @@ export class ContentScanner {
           this.#put(chunk, from, i)
           this.#put(crlf, 0, 2)
           from = i + 1
+          this.hasDotLine = true
         } else this.#spoil('bare-lf')
         this.#endLine(i - lineFrom)
         lineFrom = i + 1
@@ -110,6 +113,7 @@ export class ContentScanner {
         state = dot
       } else {
         if (byte === 0) this.#spoil('nul')
+        else if (byte === 0x2e && state !== inLine) this.hasDotLine = true
         state = inLine
       }
     }

@@ -54,6 +54,8 @@ export interface ContentFacts {
   readonly hasEightBit: boolean
   /** Longest line without its CRLF. */
   readonly longestLineBytes: number
+  /** False: no line begins with a dot, so nothing need be stuffed on the way out. */
+  readonly hasDotLine: boolean
 }
 
 /** Takes one content. The engine never calls `write` again before the promise of the last call is settled. */

@@ -100,7 +100,7 @@ export class Relay {
     const box = new SecretBox(Buffer.from(data.secretKey), randomBytes)
     this.#keys = new SigningKeys(this.#store.accounts, box)
     const operator = operatorKeys(config, data.operatorKeyPem)
-    const signatures = new SignatureMaker(this.#keys, operator, clock)
+    const signatures = new SignatureMaker(this.#keys, operator, clock, threads === 1)
     this.#settler = new Settler(this.#store.queue, onFatal)
     const delivery = deliveryOptionsOf(config, threads, lab, data.tls)
     this.#planner = makePlanner({

@@ -44,7 +44,7 @@ export class Resign implements Resigner {
     const keys = this.#signatures.keysFor(message.accountKey, mailbox.mailbox.domain)
     if ('kind' in keys) return this.#fail(message, keys.text)
     if (keys.length === 0) return kept.bytes
-    const signed = this.#signatures.sign(keys, fieldsInOrder(kept, block.block), await hashBody(body))
+    const signed = await this.#signatures.sign(keys, fieldsInOrder(kept, block.block), await hashBody(body))
     return 'kind' in signed ? this.#fail(message, signed.text) : Buffer.concat([signed, kept.bytes])
   }
 

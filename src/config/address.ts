@@ -82,9 +82,13 @@ export function parseNetwork(text: string): Parsed<string> {
   return { ok: true, value: `${address}/${Number(length)}` }
 }
 
+/** Answers about this many addresses are remembered: the same clients come again and again. */
+const rememberedMax = 1024
+
 /** A set of networks that answers whether an address lies in one of them. IPv4-mapped IPv6 addresses count as IPv4. */
 export class NetworkSet {
   readonly #list = new BlockList()
+  readonly #remembered = new Map<string, boolean>()
   /** True when no network was named. */
   readonly isEmpty: boolean
 
@@ -99,6 +103,15 @@ export class NetworkSet {
 
   /** False for what is not an IP literal. */
   has(address: string): boolean {
+    const known = this.#remembered.get(address)
+    if (known !== undefined) return known
+    if (this.#remembered.size >= rememberedMax) this.#remembered.clear()
+    const isIn = this.#check(address)
+    this.#remembered.set(address, isIn)
+    return isIn
+  }
+
+  #check(address: string): boolean {
     const plain = address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address
     const family = isIP(plain)
     return family !== 0 && this.#list.check(plain, family === 6 ? 'ipv6' : 'ipv4')

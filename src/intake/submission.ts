@@ -263,7 +263,8 @@ export class Submission {
   }
 
   async #commit(header: PreparedHeader, content: NewContent, facts: ContentFacts): Promise<SubmissionResult> {
-    const prefix = this.#makePrefix(header)
+    const made = this.#makePrefix(header)
+    const prefix = made instanceof Promise ? await made : made
     if ('kind' in prefix) {
       this.abort()
       return prefix
@@ -284,13 +285,15 @@ export class Submission {
   }
 
   /** Signatures first, then our Received, then added fields, then the content's own header. */
-  #makePrefix(header: PreparedHeader): Buffer | Refusal {
+  #makePrefix(header: PreparedHeader): MaybePromise<Buffer | Refusal> {
     const received = this.#received()
     if (this.#keys.length === 0) return Buffer.concat([received, header.added])
     const hash = (this.#hasher ?? new BodyHasher()).digest()
     const fields: HeaderField[] = [...header.addedFields, ...fieldsInOrder(header.block)]
+    const withTrace = (signatures: Buffer | Refusal): Buffer | Refusal =>
+      'kind' in signatures ? signatures : Buffer.concat([signatures, received, header.added])
     const signatures = this.#ports.signatures.sign(this.#keys, fields, hash)
-    return 'kind' in signatures ? signatures : Buffer.concat([signatures, received, header.added])
+    return signatures instanceof Promise ? signatures.then(withTrace) : withTrace(signatures)
   }
 
   #received(): Buffer {

@@ -411,8 +411,10 @@ class Session implements SmtpServerSession, SessionCore, Ticking {
     this.#closeReason ??= reason
     this.#conversation.content.abort()
     this.enter('closing')
+    const isParting = (reason === 'quit' || reason === 'client-gone') && this.input.length === 0
     this.input.clear()
-    this.#wire.end()
+    if (isParting) this.#wire.close()
+    else this.#wire.end()
   }
 
   /** Closes without a word. */

@@ -79,6 +79,17 @@ export class Wire {
     this.#socket.resume()
   }
 
+  /**
+   * The client has said goodbye and waits for nothing but the last reply: closes without the dance of half-closed
+   * sockets where that cannot lose it (everything is with the kernel, nothing is left unread, no TLS to end).
+   */
+  close(): void {
+    this.flush()
+    const socket = this.#socket
+    if (socket instanceof TLSSocket || socket.writableLength > 0) this.end()
+    else socket.destroy()
+  }
+
   /** Ends our side once everything queued is written. */
   end(): void {
     this.flush()

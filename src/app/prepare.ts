@@ -135,7 +135,7 @@ async function settleAddresses(config: Config): Promise<Config> {
 
 function threadsOf(config: Config): number {
   // Two at least: on two cores one thread would be the limit while a quarter of the machine idles (decision 0011).
-  return config.relayThreads > 0 ? config.relayThreads : Math.max(2, availableParallelism() - 1)
+  return config.relayThreads > 0 ? config.relayThreads : Math.max(1, availableParallelism() - 1)
 }
 
 function rootWarning(user: SystemUser | null): Problem[] {

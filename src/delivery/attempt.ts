@@ -64,8 +64,7 @@ export function runAttempt(
       : splitByDomains(batch.recipients, recipientsMax, peer.rcptDomainMax)
   const attempt = new Attempt(batch, now, later, connection, ports, limits)
   if (content === null || needsAdapting(message, peer)) return attempt.prepareAndRun()
-  const inMemory = contentInMemory(message.prefix, content, batch.inHand.isPlain)
-  return attempt.run(inMemory, message.isEightBit, message.isSmtpUtf8)
+  return attempt.run(contentInMemory(message, content), message.isEightBit, message.isSmtpUtf8)
 }
 
 interface Split {
@@ -167,8 +166,8 @@ class Attempt {
 
   async #content(adapted: Adapted | null): Promise<TransactionContent | null> {
     if (adapted?.parts) return { parts: adapted.parts }
-    const { message, content, inHand } = this.#batch
-    if (content !== null) return contentInMemory(message.prefix, content, inHand.isPlain)
+    const { message, content } = this.#batch
+    if (content !== null) return contentInMemory(message, content)
     return contentFromStore(message, this.#ports.content, this.#limits.wholeContentBytesMax)
   }
 

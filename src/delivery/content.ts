@@ -8,14 +8,13 @@ import type { LeasedMessage, QueueStore } from '../queue/index.ts'
 /** Reads contents again. */
 export type ContentReader = Pick<QueueStore, 'readContent' | 'openContent'>
 
-/** Content from memory. `isPlain`: intake saw that it can be sent as it is. */
+/** Content from memory, behind the message's prefix. */
 export function contentInMemory(
-  prefix: Buffer,
+  { prefix, isPlain }: LeasedMessage,
   content: readonly Buffer[],
-  isPlain: boolean,
 ): TransactionContent {
   const parts = prefix.length === 0 ? content : [prefix, ...content]
-  return isPlain ? { parts, plainFrom: parts.length - content.length } : { parts }
+  return isPlain === true ? { parts, plainFrom: parts.length - content.length } : { parts }
 }
 
 /** Content from the store, whole or as a stream; null when it is gone. */
@@ -28,7 +27,7 @@ export async function contentFromStore(
     return { stream: prefixed(message, reader), sizeBytes: message.prefix.length + message.content.sizeBytes }
   }
   const content = await reader.readContent(message.key, message.content)
-  return content === null ? null : contentInMemory(message.prefix, [content], false)
+  return content === null ? null : contentInMemory(message, [content])
 }
 
 async function* prefixed(message: LeasedMessage, reader: ContentReader): AsyncGenerator<Buffer> {

@@ -13,8 +13,6 @@ export interface InHand {
   readonly expiresAtMonotonicMs: number
   /** Bytes of content held for them. */
   readonly contentBytes: number
-  /** The content held is plain: intake saw that its lines end in CRLF and none begins with a dot. */
-  readonly isPlain: boolean
   /** The content as changed for peers without 8BITMIME, once made. */
   sevenBit: Promise<ChangedContent> | null
   /** Bytes that the changed content was given room for. */

@@ -185,11 +185,8 @@ export class DeliveryEngine implements SmtpTicking {
     this.#hops.forgetFailures()
   }
 
-  /**
-   * Takes responsibility for the leased recipients. `content` is the content without prefix, or null to read it when
-   * needed; `isPlain`: its lines are known to end in CRLF and none to begin with a dot.
-   */
-  enqueue(message: LeasedMessage, content: readonly Buffer[] | null, isPlain: boolean = false): void {
+  /** Takes responsibility for the leased recipients. `content` is the content without prefix, or null to read it when needed. */
+  enqueue(message: LeasedMessage, content: readonly Buffer[] | null): void {
     const { recipients } = message
     if (recipients.length === 0) return
     let contentBytes = 0
@@ -202,7 +199,6 @@ export class DeliveryEngine implements SmtpTicking {
       open: recipients.length,
       expiresAtMonotonicMs,
       contentBytes,
-      isPlain,
       sevenBit: null,
       changedBytes: 0,
     }

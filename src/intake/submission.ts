@@ -64,11 +64,8 @@ export type SubmissionResult = { readonly kind: 'accepted'; readonly id: Message
 export interface ReadySink {
   /** Is there room for this many recipients and bytes now? Asked before the commit: decides the start state. */
   hasRoom(recipients: number, sizeBytes: number): boolean
-  /**
-   * Takes responsibility for the leased recipients. `parts` is null when the content must be read from segments;
-   * `isPlain`: its lines end in CRLF, and none begins with a dot.
-   */
-  enqueue(message: LeasedMessage, parts: readonly Buffer[] | null, isPlain: boolean): void
+  /** Takes responsibility for the leased recipients. `parts` is null when the content must be read from segments. */
+  enqueue(message: LeasedMessage, parts: readonly Buffer[] | null): void
 }
 
 /** What a submission needs of the rest of the program. */
@@ -276,11 +273,7 @@ export class Submission {
       return refuse('store-failed', `the message could not be stored (${result.why}); try again later`)
     }
     if (message.startState === 'leased')
-      this.#ports.ready.enqueue(
-        leasedFrom(message, result.key),
-        this.#keeper.parts,
-        !facts.hasDotLine && !this.#isReencoded,
-      )
+      this.#ports.ready.enqueue(leasedFrom(message, result.key), this.#keeper.parts)
     return { kind: 'accepted', id: formatMessageId(this.#id) }
   }
 
@@ -330,6 +323,7 @@ export class Submission {
       sentReversePath: envelope.reversePath,
       isEightBit: envelope.isEightBit || facts.hasEightBit,
       isSmtpUtf8: envelope.isSmtpUtf8,
+      isPlain: !facts.hasDotLine && !this.#isReencoded,
       ret: envelope.ret,
       envelopeId: envelope.envelopeId,
       acceptedAtMs: now,

@@ -46,6 +46,11 @@ export interface MessageEnvelope {
   readonly sentReversePath: string
   readonly isEightBit: boolean
   readonly isSmtpUtf8: boolean
+  /**
+   * Intake saw that the content's lines end in CRLF, that it has no NUL, and that no line begins with a dot: it is sent
+   * without another look. Absent: unknown.
+   */
+  readonly isPlain?: boolean
   /** RET (RFC 3461 §4.3); '' when not given. */
   readonly ret: '' | 'FULL' | 'HDRS'
   /** ENVID decoded, '' when not given. */

@@ -129,6 +129,7 @@ export function newMessage(change: Partial<NewMessage> = {}): NewMessage {
     sentReversePath: 'sender+verp@example.com',
     isEightBit: true,
     isSmtpUtf8: false,
+    isPlain: true,
     ret: 'HDRS',
     envelopeId: 'env-1',
     acceptedAtMs: startMs,

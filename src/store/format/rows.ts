@@ -7,13 +7,14 @@ import type { Extent, NewContent, NewMessage, NewRecipient } from '../../queue/i
 
 const version = 1
 const rets = ['', 'FULL', 'HDRS'] as const
-const bits = { eightBit: 1, smtpUtf8: 2, sendsDsn: 4, segments: 8 } as const
+const bits = { eightBit: 1, smtpUtf8: 2, sendsDsn: 4, segments: 8, plain: 16 } as const
 
 /** The envelope facts that are not columns. */
 export interface EnvelopeRest {
   readonly isEightBit: boolean
   readonly isSmtpUtf8: boolean
   readonly sendsDsn: boolean
+  readonly isPlain: boolean
   /** The content lies in segment files. */
   readonly isInSegments: boolean
   readonly ret: '' | 'FULL' | 'HDRS'
@@ -30,7 +31,8 @@ export function writeEnvelope(to: PackWriter, message: NewMessage): void {
     (message.isEightBit ? bits.eightBit : 0) |
       (message.isSmtpUtf8 ? bits.smtpUtf8 : 0) |
       (message.sendsDsn ? bits.sendsDsn : 0) |
-      (message.content.kind === 'segments' ? bits.segments : 0),
+      (message.content.kind === 'segments' ? bits.segments : 0) |
+      (message.isPlain === true ? bits.plain : 0),
   )
   to.u8(rets.indexOf(message.ret))
   to.number(message.content.sizeBytes)
@@ -47,6 +49,7 @@ export function readEnvelope(bytes: Uint8Array): EnvelopeRest {
     isEightBit: (flags & bits.eightBit) !== 0,
     isSmtpUtf8: (flags & bits.smtpUtf8) !== 0,
     sendsDsn: (flags & bits.sendsDsn) !== 0,
+    isPlain: (flags & bits.plain) !== 0,
     isInSegments: (flags & bits.segments) !== 0,
     ret: rets[from.u8()] ?? '',
     contentSizeBytes: from.number(),

@@ -90,7 +90,12 @@ function writeLeased(to: PackWriter, message: LeasedMessage): void {
   to.number(message.streamKey)
   to.string(message.reversePath)
   to.string(message.sentReversePath)
-  to.u8((message.isEightBit ? 1 : 0) | (message.isSmtpUtf8 ? 2 : 0) | (message.sendsDsn ? 4 : 0))
+  to.u8(
+    (message.isEightBit ? 1 : 0) |
+      (message.isSmtpUtf8 ? 2 : 0) |
+      (message.sendsDsn ? 4 : 0) |
+      (message.isPlain === true ? 8 : 0),
+  )
   to.u8(rets.indexOf(message.ret))
   to.string(message.envelopeId)
   to.number(message.acceptedAtMs)
@@ -133,6 +138,7 @@ function readLeased(from: PackReader): LeasedMessage {
     isEightBit: (flags & 1) !== 0,
     isSmtpUtf8: (flags & 2) !== 0,
     sendsDsn: (flags & 4) !== 0,
+    isPlain: (flags & 8) !== 0,
     ret: rets[from.u8()] ?? '',
     envelopeId: from.string(),
     acceptedAtMs: from.number(),

@@ -270,8 +270,7 @@ function timeoutEnd(stage: string): ConnectionEnd {
 function joinedBytes(pieces: readonly (string | Uint8Array)[], encoding: 'latin1' | 'utf8'): Buffer | null {
   let sizeBytes = 0
   for (const piece of pieces)
-    sizeBytes +=
-      typeof piece === 'string' && encoding === 'utf8' ? Buffer.byteLength(piece) : piece.length
+    sizeBytes += typeof piece === 'string' && encoding === 'utf8' ? Buffer.byteLength(piece) : piece.length
   if (sizeBytes > JOINED_BYTES_MAX) return null
   const joined = Buffer.allocUnsafe(sizeBytes)
   let at = 0

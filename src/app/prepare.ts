@@ -134,7 +134,7 @@ async function settleAddresses(config: Config): Promise<Config> {
 }
 
 function threadsOf(config: Config): number {
-  // Two at least: on two cores one thread would be the limit while a quarter of the machine idles (decision 0011).
+  // The store thread and the system's work for the sockets fill the core that is left (decision 0019).
   return config.relayThreads > 0 ? config.relayThreads : Math.max(1, availableParallelism() - 1)
 }
 

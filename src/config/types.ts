@@ -31,7 +31,7 @@ export interface GeneralConfig {
   readonly dataDir: string
   /** null: stay who we are. */
   readonly user: string | null
-  /** 0: one a core less one, at least two. */
+  /** 0: one a core less one, at least one. */
   readonly relayThreads: number
 }
 

@@ -30,7 +30,7 @@ export class SignatureMaker {
 
   /**
    * @param operatorKeys keys of the operator's own domain that sign every message; often none
-   * @param usesPool RSA signatures are made in the thread pool instead of on the calling thread (decision 0013)
+   * @param usesPool RSA signatures are made in the thread pool instead of on the calling thread (decision 0019)
    */
   constructor(source: KeySource, operatorKeys: readonly DkimKey[], clock: Clock, usesPool: boolean) {
     this.#source = source

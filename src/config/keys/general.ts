@@ -56,7 +56,7 @@ export const generalKeys: Keys<GeneralConfig> = {
   relayThreads: countKey(
     {
       name: 'relay_threads',
-      text: 'Threads that run sessions and deliveries. 0 means one for each core less one, and at least two.',
+      text: 'Threads that run sessions and deliveries. 0 means one for each core less one, and at least one.',
       fallback: 0,
       unit: 'threads',
       since,

@@ -10,16 +10,10 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { freePort, Postrider } from '../support/postrider.ts'
 import { queuedId, SmtpClient } from './support/client.ts'
-import {
-  assertIsIdle,
-  hasFaultTools,
-  logged,
-  SmallDisk,
-  waitForLog,
-  waitForReadiness,
-} from './support/faults.ts'
+import { assertIsIdle, hasFaultTools, logged, waitForLog, waitForReadiness } from './support/faults.ts'
 import { makeAccount, message, waitForAll } from './support/house.ts'
 import { Receiver } from './support/receiver.ts'
+import { SmallDisk } from './support/small-disk.ts'
 
 const large = message([], `${'x'.repeat(70)}\r\n`.repeat(2000))
 

@@ -1,4 +1,4 @@
-// How a machine fails, made to order: system calls that return errors, a disk that is full, no descriptors left.
+// How a machine fails, made to order: system calls that return errors, no descriptors left, clocks that are set.
 //
 // All of it acts on the one process or folder that it is given; disposing ends the fault. The tools are Linux only,
 // and `npm test` installs them as root on Debian: elsewhere `hasFaultTools` says no, and there is nothing to fail with.
@@ -6,9 +6,9 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { MountNamespace, Postrider } from '../../support/postrider.ts'
+import type { Postrider } from '../../support/postrider.ts'
 
 /** Can this machine's system calls be made to fail? With CI=true it must be able to. */
 export const hasFaultTools: boolean = process.env['CI'] === 'true' || isThere('strace', '-V')
@@ -78,68 +78,6 @@ export class FailingCalls implements AsyncDisposable {
     if (this.#strace.exitCode !== null || this.#strace.signalCode !== null) return
     this.#strace.kill('SIGINT')
     await once(this.#strace, 'exit')
-  }
-}
-
-/** A file system of a few megabytes in memory, in a mount namespace of its own; disposing takes it away. */
-export class SmallDisk implements AsyncDisposable {
-  readonly #holder: ChildProcess
-  readonly #path: string
-
-  private constructor(holder: ChildProcess, path: string) {
-    this.#holder = holder
-    this.#path = path
-  }
-
-  /** @param path an empty folder: the disk is there, for those who run in the namespace */
-  static async mount(path: string, sizeMiB: number): Promise<SmallDisk> {
-    const script = `mount -t tmpfs -o size=${sizeMiB}m,mode=0700 tmpfs "$0" && echo mounted && exec sleep 100000`
-    const holder = spawn('unshare', ['--mount', 'sh', '-c', script, path], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
-    await new Promise<void>((resolve, reject) => {
-      holder.stdout!.once('data', () => resolve())
-      holder.once('exit', code => reject(new Error(`no file system of our own: unshare ended with ${code}`)))
-    })
-    return new SmallDisk(holder, path)
-  }
-
-  get namespace(): MountNamespace {
-    const { pid } = this.#holder
-    return { wrapper: ['nsenter', `--target=${pid}`, '--mount'], root: `/proc/${pid}/root` }
-  }
-
-  /** The disk as it is seen from outside. */
-  get path(): string {
-    return `${this.namespace.root}${this.#path}`
-  }
-
-  /** Fills it to the last byte. */
-  fill(): void {
-    const chunk = Buffer.alloc(64 * 1024)
-    for (let sizeBytes = chunk.length; sizeBytes >= 1; ) {
-      try {
-        appendFileSync(this.#ballast, chunk.subarray(0, sizeBytes))
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
-        sizeBytes >>= 1
-      }
-    }
-  }
-
-  /** Gives the room back. */
-  free(): void {
-    rmSync(this.#ballast)
-  }
-
-  get #ballast(): string {
-    return `${this.path}/ballast`
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#holder.exitCode !== null || this.#holder.signalCode !== null) return
-    this.#holder.kill('SIGKILL')
-    await once(this.#holder, 'exit')
   }
 }
 

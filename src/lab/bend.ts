@@ -33,6 +33,10 @@ export class BentOutput {
       write: (text: string | Buffer): boolean => this.#send(text),
       end: (): Socket => this.#finish(),
     })
+    // What waits here is not with the system yet: the engine must not close before.
+    Object.defineProperty(socket, 'writableLength', {
+      get: () => this.#waiting.reduce((bytes, chunk) => bytes + chunk.length, 0),
+    })
     socket.once('close', () => clearTimeout(this.#timer))
   }
 

@@ -72,7 +72,7 @@ export class Fairness {
     if (entry.acceptedMs < calmSinceMs + calmMs) return false
     if (waitedMs > fairMs + this.#pollMs)
       fail(
-        `${entry.path} of account ${entry.accountKey}, priority ${entry.priority}, has waited ${Math.round(waitedMs / 1000)} s for its first attempt`,
+        `${entry.path} of account ${entry.accountKey}, priority ${entry.priority}, has waited ${Math.round(waitedMs / 1000)} s for its first attempt (${JSON.stringify({ ...entry, site: this.#world.siteOf(entry.path.slice(entry.path.indexOf('@') + 1))?.weather, now: this.#time.monotonicMs() })})`,
       )
     this.slowestMs = Math.max(this.slowestMs, waitedMs)
     return true

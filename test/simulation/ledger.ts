@@ -37,8 +37,6 @@ export interface Entry {
   taken: number
   /** An outcome said that a peer may have it although it did not say so. */
   wasUncertain: boolean
-  /** Expired by an operator, whatever its time. */
-  isExpiredByOperator: boolean
   /** Virtual time, monotonic: since when it is somebody's turn. */
   sinceMs: number
   firstAttemptMs: number | null
@@ -67,6 +65,8 @@ export class Ledger {
   /** Messages on their way into the store: what the accepted event will be held against. */
   readonly #expected = new Map<string, NewMessage>()
   #lastSeq = 0
+  /** An operator is expiring what this account has waiting. */
+  expiringAccount: number | null = null
   readonly counts: Record<string, number> = {
     accepted: 0,
     delivered: 0,
@@ -279,7 +279,6 @@ export class Ledger {
         final: null,
         taken: 0,
         wasUncertain: false,
-        isExpiredByOperator: false,
         sinceMs: this.#monotonicMs(),
         firstAttemptMs: null,
         acceptedMs: this.#monotonicMs(),
@@ -303,7 +302,7 @@ export class Ledger {
     this.counts[event.type]!++
     entry.wasUncertain ||= outcome.isUncertain
     if (event.type === 'expired' && entry.owner === null) {
-      if (!entry.isExpiredByOperator) fail(`${entry.path} expired in nobody’s hands`)
+      if (entry.accountKey !== this.expiringAccount) fail(`${entry.path} expired in nobody’s hands`)
       this.#final(entry, outcome)
       return
     }
@@ -345,7 +344,7 @@ export class Ledger {
       )
     if (
       kind === 'expired' &&
-      !entry.isExpiredByOperator &&
+      entry.accountKey !== this.expiringAccount &&
       this.#nowMs() < entry.expiresAtMs - entry.earlierMs - 1
     )
       fail(`${entry.path} expired ${entry.expiresAtMs - this.#nowMs()} ms early`)

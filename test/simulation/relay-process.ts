@@ -7,6 +7,7 @@
 import { ClockWatch, formatMessageId, type IdGenerator } from '../../src/base/index.ts'
 import { DeliveryEngine } from '../../src/delivery/engine.ts'
 import { type DeliveryOptions, RouteTable, reportMessage } from '../../src/delivery/index.ts'
+import type { EventReader } from '../../src/events/index.ts'
 import {
   LeaseLoop,
   leasedFrom,
@@ -86,10 +87,18 @@ class RelayThread {
       contentBytesMax: options.readyContentBytesMax,
       changedBytesMax: options.readyContentBytesMax,
     })
+    // What is thrown inside an attempt ends as an outcome; a broken rule must not.
+    const told = (tell: () => void): void => {
+      try {
+        tell()
+      } catch (error) {
+        onFatal(error)
+      }
+    }
     const watch = {
-      began: (names: readonly string[]) => ledger.began(number, names),
-      ended: (names: readonly string[]) => ledger.ended(names),
-      took: (name: string) => ledger.took(name),
+      began: (names: readonly string[]) => told(() => ledger.began(number, names)),
+      ended: (names: readonly string[]) => told(() => ledger.ended(names)),
+      took: (name: string) => told(() => ledger.took(name)),
     }
     this.engine = new DeliveryEngine(
       {
@@ -259,6 +268,11 @@ export class RelayProcess {
     return started
   }
 
+  /** The ledger sees all that has been committed. */
+  readEvents(): void {
+    readNewEvents(this.threads[0]!.line.events, this.#parts.ledger)
+  }
+
   /** What the main thread's clock guard does: the queue is moved along before anybody leases by the new time. */
   #lookAtClock(): Promise<void> {
     const jump = this.#watch.look()
@@ -309,6 +323,7 @@ export class RelayProcess {
       )
       cursor = step.cursor
     }
+    this.readEvents()
     for (const { leases, engine } of this.threads) {
       engine.forgetFailures()
       leases.start()
@@ -345,4 +360,9 @@ export class RelayProcess {
     for (const { line } of this.threads) await line[Symbol.asyncDispose]()
     await this.#host.close()
   }
+}
+
+function readNewEvents(events: EventReader, ledger: Ledger): void {
+  for (let list = events.list(ledger.lastSeq, 500); list.length > 0; list = events.list(ledger.lastSeq, 500))
+    ledger.read(list)
 }

@@ -71,6 +71,7 @@ const options: DeliveryOptions = {
 }
 const leasePollMs = 15_000
 const quietTurns = 4
+const burstGapMs = 10
 
 /** Runs one history. Throws with the broken rule. */
 export async function simulate(settings: SimulationSettings): Promise<SimulationResult> {
@@ -228,17 +229,22 @@ class Simulation {
 
   // ---- what happens --------------------------------------------------------------------------------------------------
 
+  /** A burst comes one after the other, as over a few sessions. */
   #send(makes: readonly ((hasRoom: boolean) => NewMessage)[]): void {
-    for (const make of makes) {
-      void this.#process.submit(this.#random.below(8), make).then(
-        isStored => {
-          if (!isStored) this.#faults['refused']!++
-        },
-        error => {
-          this.#broken ??= error
-        },
-      )
-    }
+    for (const [index, make] of makes.entries())
+      if (index === 0) this.#submit(make)
+      else this.#time.after(index * burstGapMs, () => this.#submit(make))
+  }
+
+  #submit(make: (hasRoom: boolean) => NewMessage): void {
+    void this.#process.submit(this.#random.below(8), make).then(
+      isStored => {
+        if (!isStored) this.#faults['refused']!++
+      },
+      error => {
+        this.#broken ??= error
+      },
+    )
   }
 
   async #crash(): Promise<void> {
@@ -265,11 +271,9 @@ class Simulation {
     const accountKey = this.#random.between(1, 4)
     const kind = this.#random.pick(['hold', 'release', 'retry', 'release', 'expire'] as const)
     if (kind === 'expire' && this.#random.chance(0.7)) return
-    if (kind === 'expire')
-      for (const entry of this.#ledger.open())
-        if (entry.accountKey === accountKey) entry.isExpiredByOperator = true
+    if (kind === 'expire') this.#ledger.expiringAccount = accountKey
     await this.#process.act({ accountKey }, kind === 'hold' ? { kind, note: 'simulated' } : { kind })
-    for (const entry of this.#ledger.open()) entry.isExpiredByOperator = false
+    this.#ledger.expiringAccount = null
     // What is held is let go before it is all too late.
     if (kind === 'hold')
       this.#time.after(this.#random.below(3 * hour), () => {
@@ -310,6 +314,7 @@ class Simulation {
 
   async #look(): Promise<void> {
     this.#openMost = Math.max(this.#openMost, this.#ledger.openCount)
+    this.#process.readEvents()
     this.#ledger.checkRows(await this.#rows())
     this.#fairness.check(this.#ledger.open())
     for (const { settings, openMost, open } of this.#world.sites) {
@@ -317,6 +322,9 @@ class Simulation {
       if (openMost > most) fail(`${settings.name} had ${openMost} connections at once, ${most} are allowed`)
       if (open < 0) fail(`${settings.name} counts ${open} connections`)
     }
+    for (const { number, room } of this.#process.threads)
+      if (room.recipients > options.readyRecipientsMax + options.recipientsPerTransaction * 10)
+        fail(`thread ${number} has ${room.recipients} recipients in hand`)
     const { counts, lastSeq } = this.#ledger
     this.#digest.update(`${this.#time.monotonicMs()} ${lastSeq} ${JSON.stringify(counts)}\n`)
   }

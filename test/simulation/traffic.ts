@@ -127,9 +127,8 @@ export class Traffic {
     const serial = ++this.#serial
     const count = this.#random.between(...kind.recipients)
     const recipients = Array.from({ length: count }, (_, number) => this.#recipient(serial, number, domain))
-    const nowMs = this.#time.nowMs()
     const id = this.#ids.next()
-    const expiresAtMs = nowMs + this.#random.pick(kind.expireMs)
+    const lifeMs = this.#random.pick(kind.expireMs)
     const prefix = Buffer.from(`${idField}${id.toString('hex')}\r\n`)
     const reversePath = `s${serial}@senders.test`
     const { accountKey, streamKey, priority, sendsDsn } = kind
@@ -155,8 +154,8 @@ export class Traffic {
       isSmtpUtf8: false,
       ret: '',
       envelopeId: '',
-      acceptedAtMs: nowMs,
-      expiresAtMs,
+      acceptedAtMs: this.#time.nowMs(),
+      expiresAtMs: this.#time.nowMs() + lifeMs,
       priority,
       sendsDsn,
       prefix,
@@ -165,7 +164,7 @@ export class Traffic {
       recipients,
       startState: hasRoom ? 'leased' : 'scheduled',
       startReason: hasRoom ? 'first-attempt' : 'ready-queue-full',
-      firstAttemptAtMs: nowMs,
+      firstAttemptAtMs: this.#time.nowMs(),
       acceptedFacts,
     })
   }

@@ -14,6 +14,10 @@ function requestOf(input: Buffer): DsnRequest {
     .join('')
     .replace(/\r(?!\n)|\0/g, '')
     .replace(/(?<!\r)\n/g, '\r\n')
+    .split('\r\n')
+    // The door takes no more than 1,000 fields.
+    .slice(0, 900)
+    .join('\r\n')
   return {
     reportingHost: 'mx.sender.test',
     from: 'mailer-daemon@sender.test',

@@ -78,6 +78,8 @@ export const target: FuzzTarget = {
     '250-2.0.0 a\r\n550 5.0.0 b\r\n',
     'not a reply\r\n',
     `250 ${'\xc3\xa9'.repeat(40)}\r\n`,
+    // One byte over the limit: the LF once did not count when it came alone.
+    `250-${'a'.repeat(396)}\n`,
   ],
   inputBytesMax: 500,
   run(input) {

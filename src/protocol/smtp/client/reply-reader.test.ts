@@ -134,3 +134,19 @@ test('no bytes make the reader throw, and every reply keeps the bounds', () => {
     }),
   )
 })
+
+test('the bytes of a reply are counted the same however they arrive', () => {
+  const limits = { linesMax: 10, bytesMax: 20, lineTextBytesMax: 100 }
+  for (const [line, fault] of [
+    [`250 ${'a'.repeat(15)}\n`, null],
+    [`250 ${'a'.repeat(16)}\n`, 'too-long'],
+  ] as const)
+    for (let cut = 1; cut < line.length; cut++) {
+      const reader = new ReplyReader(limits)
+      for (const part of [line.slice(0, cut), line.slice(cut)]) {
+        reader.feed(Buffer.from(part))
+        reader.next()
+      }
+      assert.equal(reader.fault, fault, `cut at ${cut}`)
+    }
+})

@@ -99,6 +99,7 @@ export class ReplyReader {
       return this.#parse(this.#chunk, start, end)
     }
     this.#hold(end)
+    this.#count(1)
     this.#at = end + 1
     const heldBytes = this.#heldBytes
     this.#heldBytes = 0

@@ -38,6 +38,8 @@ export async function runLoad(
   const server = await peer.start({
     sinkPort: sink.port,
     isSigned: scenario.isSigned,
+    secure: null,
+    isKept: scenario.isKept,
     directory: scratch.path,
   })
   try {

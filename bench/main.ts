@@ -18,6 +18,7 @@ import type { Peer } from './peers/index.ts'
 import { writePerformancePage } from './performance-page.ts'
 import { endToEndRate, find, judge, median, type RunResult, type Series } from './results.ts'
 import type { Scenario } from './scenarios.ts'
+import { runSecureLoad } from './secure-run.ts'
 import { checkSigned } from './signed-check.ts'
 import { textTable, verdictLines } from './table.ts'
 
@@ -116,7 +117,9 @@ async function measureFigures(
 /** Servers that cannot sign are left out of signed loads; the ceiling has no queue to be late. */
 function isAsked(scenario: Scenario, peer: Peer): boolean {
   return (
-    (!scenario.isSigned || peer.signs.length > 0) && !(scenario.kind === 'latency' && peer.name === 'ceiling')
+    (!scenario.isSigned || peer.signs.length > 0) &&
+    (scenario.kind !== 'load' || scenario.isSecure !== true || peer.isSecurable) &&
+    !(scenario.kind === 'latency' && peer.name === 'ceiling')
   )
 }
 
@@ -131,7 +134,8 @@ async function runOnce(run: {
   if (scenario.kind === 'load') {
     if (scenario.isSigned) await checkSigned(peer, directory)
     const messages = options.messages ?? scenario.messages
-    return { kind: 'load', ...(await runLoad(peer, scenario, { messages, parent: directory })) }
+    const run = scenario.isSecure === true ? runSecureLoad : runLoad
+    return { kind: 'load', ...(await run(peer, scenario, { messages, parent: directory })) }
   }
   const highest = median(find(series, scenario.halfOf, peer.name), endToEndRate)
   if (Number.isNaN(highest))

@@ -5,6 +5,7 @@
 
 import type { FiguresScenario } from './figures.ts'
 import { queueScenarios } from './queue/index.ts'
+import { scaleScenarios } from './scale/index.ts'
 
 export interface LoadScenario {
   readonly kind: 'load'
@@ -14,6 +15,8 @@ export interface LoadScenario {
   /** Kept connections; false is one message a connection. */
   readonly isKept: boolean
   readonly isSigned: boolean
+  /** STARTTLS and AUTH in, STARTTLS out, by our own generator and sink. */
+  readonly isSecure?: boolean
   readonly messages: number
 }
 
@@ -49,6 +52,23 @@ export const scenarios: readonly Scenario[] = [
   { kind: 'load', name: 'signed', title: '4 KiB, signed', ...kib4, isSigned: true, messages: 10_000 },
   { kind: 'load', name: '100k', title: '100 KB', ...kib4, bodySizeBytes: 100_000, messages: 5_000 },
   {
+    kind: 'load',
+    name: 'tls',
+    title: '4 KiB, TLS and AUTH, kept connections',
+    ...kib4,
+    isSecure: true,
+    messages: 10_000,
+  },
+  {
+    kind: 'load',
+    name: 'tls-single',
+    title: '4 KiB, TLS and AUTH, a connection each',
+    ...kib4,
+    isKept: false,
+    isSecure: true,
+    messages: 4_000,
+  },
+  {
     kind: 'latency',
     name: 'latency',
     title: '4 KiB, half rate',
@@ -60,7 +80,7 @@ export const scenarios: readonly Scenario[] = [
 ]
 
 /** Run by Postrider alone; the bars are with the figures. */
-export const figureScenarios: readonly FiguresScenario[] = [...queueScenarios]
+export const figureScenarios: readonly FiguresScenario[] = [...scaleScenarios, ...queueScenarios]
 
 export type Bar =
   | {
@@ -79,5 +99,7 @@ export const bars: readonly Bar[] = [
   { kind: 'ratio', scenario: '4k-single', to: 'postfix', floor: 5, aim: 7 },
   { kind: 'ratio', scenario: 'signed', to: 'postfix', floor: 6, aim: 8 },
   { kind: 'ratio', scenario: '100k', to: 'postfix', floor: 2, aim: 3 },
+  { kind: 'ratio', scenario: 'tls', to: 'postfix', floor: 5, aim: 6 },
+  { kind: 'ratio', scenario: 'tls-single', to: 'postfix', floor: 1.5, aim: 2 },
   { kind: 'p99', scenario: 'latency', belowMs: 50 },
 ]

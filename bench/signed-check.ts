@@ -8,7 +8,13 @@ import type { Peer } from './peers/index.ts'
 export async function checkSigned(peer: Peer, parent: string): Promise<void> {
   await using scratch = await Scratch.create(`bench-${peer.name}`, parent)
   await using recorder = await Recorder.start()
-  const server = await peer.start({ sinkPort: recorder.port, isSigned: true, directory: scratch.path })
+  const server = await peer.start({
+    sinkPort: recorder.port,
+    isSigned: true,
+    secure: null,
+    isKept: true,
+    directory: scratch.path,
+  })
   try {
     const sent = await runSmtpSource({ port: server.smtpPort, messages: 1, timeoutMs: 30_000 })
     if (sent.exit !== 0) throw new Error(`smtp-source ended with ${sent.exit}: ${sent.stderr}`)

@@ -43,7 +43,13 @@ export async function runLatency(
   const sink = new Worker(new URL('./sink-thread.ts', import.meta.url), { workerData: data })
   try {
     const [sinkPort] = (await once(sink, 'message')) as [number]
-    const server = await peer.start({ sinkPort, isSigned: scenario.isSigned, directory: scratch.path })
+    const server = await peer.start({
+      sinkPort,
+      isSigned: scenario.isSigned,
+      secure: null,
+      isKept: true,
+      directory: scratch.path,
+    })
     try {
       const load = { port: server.smtpPort, connections: sessions, bodySizeBytes: scenario.bodySizeBytes }
       await generate({ ...load, ratePerSecond: rate, messages: Math.min(warmUp, messages) })

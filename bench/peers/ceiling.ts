@@ -9,10 +9,11 @@ export const ceiling: Peer = {
   name: 'ceiling',
   title: () => 'smtp-source into smtp-sink',
   signs: [],
+  isSecurable: true,
   prepare: async () => undefined,
   start: async ({ sinkPort }) => {
     if (!(await isListening('127.0.0.1', sinkPort))) throw new Error('the sink does not listen')
-    return { smtpPort: sinkPort, pids: () => [], stop: async () => {} }
+    return { smtpPort: sinkPort, login: null, pids: () => [], stop: async () => {} }
   },
   version: async () => 'smtp-source and smtp-sink of the same Postfix package',
 }

@@ -25,6 +25,7 @@ export const haraka: Peer = {
   name: 'haraka',
   title: () => 'Haraka',
   signs: [],
+  isSecurable: false,
   prepare: async log => {
     const there = await installedVersion()
     if (there === harakaVersion) return undefined
@@ -65,7 +66,7 @@ export const haraka: Peer = {
       cwd: home,
     })
     await program.until('a listener', () => isListening('127.0.0.1', port))
-    return { smtpPort: port, pids: () => [program.pid], stop: () => program.stop() }
+    return { smtpPort: port, login: null, pids: () => [program.pid], stop: () => program.stop() }
   },
   version: async () => `Haraka ${await installedVersion()}, outbound queue, Node ${process.version}`,
 }

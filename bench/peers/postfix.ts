@@ -6,6 +6,7 @@ import { chmod, chown, mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { freePort, Program, run, runOrThrow, startPostfix } from '../../test/support/peers/index.ts'
 import type { Peer, PeerStartOptions } from './peer.ts'
+import { securePostfix } from './postfix-secure.ts'
 
 const tuned = [
   'myhostname = bench.test',
@@ -14,10 +15,8 @@ const tuned = [
   'inet_protocols = ipv4',
   'alias_maps =',
   'smtp_dns_support_level = disabled',
-  'smtp_tls_security_level = none',
   'smtpd_peername_lookup = no',
   'smtpd_client_connection_count_limit = 0',
-  'smtpd_relay_restrictions = permit_mynetworks, reject',
   'default_process_limit = 200',
   'initial_destination_concurrency = 20',
   'default_destination_concurrency_limit = 20',
@@ -25,10 +24,13 @@ const tuned = [
   'in_flow_delay = 0',
 ]
 
+const clearText = ['smtp_tls_security_level = none', 'smtpd_relay_restrictions = permit_mynetworks, reject']
+
 export const postfix: Peer = {
   name: 'postfix',
   title: isSigned => (isSigned ? 'Postfix with OpenDKIM' : 'Postfix'),
   signs: ['rsa-sha256'],
+  isSecurable: true,
   prepare: async () => (process.getuid?.() === 0 ? undefined : 'Postfix needs root'),
   start: async options => {
     await using owned = new AsyncDisposableStack()
@@ -38,17 +40,20 @@ export const postfix: Peer = {
       milter === undefined
         ? []
         : [`smtpd_milters = unix:${milter.socket}`, 'milter_default_action = tempfail']
+    const secured = options.secure === null ? undefined : await securePostfix(options, options.secure)
+    const doors = secured?.settings ?? clearText
     const master = owned.use(
       await startPostfix({
         directory: options.directory,
         address: '127.0.0.1',
         port,
-        mainCf: [...tuned, `relayhost = [127.0.0.1]:${options.sinkPort}`, ...milterSettings],
+        mainCf: [...tuned, ...doors, `relayhost = [127.0.0.1]:${options.sinkPort}`, ...milterSettings],
       }),
     )
     const running = owned.move()
     return {
       smtpPort: port,
+      login: secured?.login ?? null,
       pids: () => [master.pid, ...(milter === undefined ? [] : [milter.pid])],
       stop: () => running.disposeAsync(),
     }

@@ -14,7 +14,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { run, Scratch } from '../../test/support/peers/index.ts'
 import type { Postrider } from '../../test/support/postrider.ts'
 import type { Figure, FiguresContext } from '../figures.ts'
-import { control, residentMib, type ScaleServer, scrape, startScaleServer } from '../scale-server.ts'
+import { control, residentMib, type ScaleServer, scrape, startScaleServer } from '../scale/server.ts'
 import {
   type GeneratorProcess,
   manyDomains,

@@ -3,7 +3,7 @@
  * queue), and by the two who cannot be wrong about it: the client that read a 250, and the receiver that took or refused.
  */
 import type { Postrider } from '../../test/support/postrider.ts'
-import { countQueued, scrape } from '../scale-server.ts'
+import { countQueued, scrape } from '../scale/server.ts'
 import type { LoadOutcome } from '../traffic/index.ts'
 
 export interface Ledger {

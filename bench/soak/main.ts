@@ -12,7 +12,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { runOrThrow, Scratch } from '../../test/support/peers/index.ts'
 import { refuseMemoryFileSystem } from '../conditions.ts'
-import { countQueued, scrape, startScaleServer } from '../scale-server.ts'
+import { countQueued, scrape, startScaleServer } from '../scale/server.ts'
 import {
   everydayFaults,
   type GeneratorProcess,

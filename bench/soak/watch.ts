@@ -3,7 +3,7 @@ import { createWriteStream, type WriteStream } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Postrider } from '../../test/support/postrider.ts'
-import { residentMib, scrape } from '../scale-server.ts'
+import { residentMib, scrape } from '../scale/server.ts'
 
 export interface SoakSample {
   readonly seconds: number

@@ -3,7 +3,7 @@
  * that is lost, or that takes one message only, is opened again.
  */
 import { connect, type Socket } from 'node:net'
-import { connect as connectTls } from 'node:tls'
+import { connect as connectTls, createSecureContext } from 'node:tls'
 import { domainName } from './dns.ts'
 
 export interface ConversationOptions {
@@ -16,6 +16,8 @@ export interface ConversationOptions {
   readonly usesTls: boolean
   readonly login: { readonly username: string; readonly password: string } | null
   readonly sender: string
+  /** Each message gets a return path of its own. */
+  readonly hasOwnReturnPath?: boolean
 }
 
 export interface ConversationEvents {
@@ -27,6 +29,8 @@ export interface ConversationEvents {
 type Step = 'greeting' | 'ehlo' | 'starttls' | 'login' | 'idle' | 'envelope' | 'content' | 'quit'
 
 const reopenMs = 100
+/** One for all: making one costs more than a resumed handshake. */
+const secureContext = createSecureContext({ minVersion: 'TLSv1.2' })
 /** Tickets of the server by port: all sessions of the process share the newest. */
 const sessions = new Map<number, Buffer>()
 const bodies = new Map<number, Buffer>()
@@ -38,6 +42,29 @@ function bodyOf(sizeBytes: number): Buffer {
     bodies.set(sizeBytes, body)
   }
   return body
+}
+
+/** Opens sessions that greet, turn on TLS when they are to, and then stand there. */
+export async function openIdle(options: ConversationOptions, count: number): Promise<Conversation[]> {
+  const opened: Conversation[] = []
+  const atOnce = 50
+  for (let first = 0; first < count; first += atOnce)
+    await Promise.all(
+      Array.from(
+        { length: Math.min(atOnce, count - first) },
+        () =>
+          new Promise<void>((resolve, reject) => {
+            const one = new Conversation(options, {
+              onIdle: resolve,
+              onResult: () => {},
+              onFailure: reject,
+            })
+            opened.push(one)
+            one.open()
+          }),
+      ),
+    )
+  return opened
 }
 
 export class Conversation {
@@ -111,6 +138,7 @@ export class Conversation {
     const session = sessions.get(port)
     const secured = connectTls({
       socket: plain,
+      secureContext,
       rejectUnauthorized: false,
       ...(session === undefined ? {} : { session }),
     })
@@ -195,8 +223,9 @@ export class Conversation {
 
   #envelope(): void {
     this.#step = 'envelope'
-    const { recipientsPerMessage: recipients, domains, sender } = this.#options
-    let text = `MAIL FROM:<${sender}>\r\n`
+    const { recipientsPerMessage: recipients, domains, sender, hasOwnReturnPath } = this.#options
+    const returnPath = hasOwnReturnPath === true ? sender.replace('@', `+${this.#current}@`) : sender
+    let text = `MAIL FROM:<${returnPath}>\r\n`
     for (let index = 0; index < recipients; index++) {
       const number = this.#current * recipients + index
       const domain = domains === 0 ? 'sink.test' : domainName(number % domains)
@@ -243,6 +272,9 @@ export class Conversation {
       this.#step = 'quit'
       const socket = this.#socket!
       this.#socket = null
+      // Its last reply is not the greeting of the next one.
+      socket.removeAllListeners('data')
+      socket.resume()
       socket.end('QUIT\r\n')
     } else this.#step = 'idle'
     this.#events.onResult('accepted', number, '')

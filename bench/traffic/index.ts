@@ -7,6 +7,7 @@ import type { GeneratorCalls } from './generator-child.ts'
 import type { SinkCalls } from './sink-child.ts'
 
 export { nowMs } from './child.ts'
+export type { ConversationOptions } from './conversation.ts'
 export { benchZone, domainName, manyDomains, oneDomain } from './dns.ts'
 export { everydayFaults, type FaultShares } from './faults.ts'
 export type { LoadOptions, LoadOutcome } from './generator.ts'

@@ -25,6 +25,7 @@ const services: ReadonlyArray<readonly [name: string, type: string, processLimit
     ['cleanup', 'unix', '0', 'cleanup'],
     ['qmgr', 'unix', '1', 'qmgr'],
     ['tlsmgr', 'unix', '1', 'tlsmgr'],
+    ['tlsproxy', 'unix', '0', 'tlsproxy'],
     ['rewrite', 'unix', '-', 'trivial-rewrite'],
     ['bounce', 'unix', '0', 'bounce'],
     ['defer', 'unix', '0', 'bounce'],
@@ -97,7 +98,7 @@ export async function startPostfix(options: {
     string,
     string,
   ]
-  await mkdir(configuration)
+  await mkdir(configuration, { recursive: true })
   await layOutPostfixQueue(queue)
   await mkdir(data)
   await chown(data, Number(await runOrThrow('id', ['-u', 'postfix'])), 0)

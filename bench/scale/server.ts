@@ -3,8 +3,8 @@
  * restarts. What a scenario needs beyond that it adds as TOML.
  */
 import { readFileSync } from 'node:fs'
-import { connectControl, findSocket } from '../src/api/control/index.ts'
-import { freePort, Postrider } from '../test/support/postrider.ts'
+import { connectControl, findSocket } from '../../src/api/control/index.ts'
+import { freePort, Postrider } from '../../test/support/postrider.ts'
 
 export interface ScaleServerOptions {
   /** Holds configuration and data; kept when the server ends. */
@@ -15,6 +15,7 @@ export interface ScaleServerOptions {
   readonly toml?: string
   readonly delivery?: string
   readonly retry?: string
+  readonly env?: Readonly<Record<string, string>>
 }
 
 /** A started server with its door. */
@@ -45,7 +46,12 @@ export async function startScaleServer(options: ScaleServerOptions, isWaiting = 
     'enabled = false',
     options.toml ?? '',
   ].join('\n')
-  const program = await Postrider.launch({ toml, folder: options.folder, hostname: 'bench.test' })
+  const program = await Postrider.launch({
+    toml,
+    folder: options.folder,
+    hostname: 'bench.test',
+    ...(options.env === undefined ? {} : { env: options.env }),
+  })
   if (isWaiting) await program.ready(120_000)
   return { program, port }
 }

@@ -1,0 +1,80 @@
+/**
+ * One load run with TLS on both sides and AUTH: our generator and our sink, in processes of their own, the same for every
+ * server. ECDSA P-256 certificates, session resumption on every side.
+ *
+ * Plan: as load-run.ts: fresh sink and server, a warm-up until all is at the sink, then N messages, timed from the first
+ * to the last accepting reply and to the last arrival.
+ */
+import { setTimeout as delay } from 'node:timers/promises'
+import { makeCertificate, makeCertificateAuthority, Scratch } from '../test/support/peers/index.ts'
+import type { LoadResult } from './load-run.ts'
+import type { Peer } from './peers/index.ts'
+import { cpuSeconds, watchMemory } from './process-tree.ts'
+import { type LoadScenario, sessions } from './scenarios.ts'
+import { makeSinkPem, startGenerator, startSinkProcess } from './traffic/index.ts'
+
+export async function runSecureLoad(
+  peer: Peer,
+  scenario: LoadScenario,
+  options: { readonly messages: number; readonly parent: string },
+): Promise<LoadResult> {
+  await using certificates = await Scratch.create('bench-tls', options.parent)
+  await using scratch = await Scratch.create(`bench-${peer.name}`, options.parent)
+  await using sink = startSinkProcess()
+  await using generator = startGenerator()
+  const warmUp = Math.ceil(options.messages / 2)
+  const pem = await makeSinkPem(certificates.path)
+  const sinkPort = await sink.call('start', {
+    addresses: ['127.0.0.1'],
+    ...pem,
+    tracked: warmUp + options.messages,
+  })
+  const ca = await makeCertificateAuthority({ directory: certificates.path, name: 'door-ca' })
+  const secure = await makeCertificate({ directory: certificates.path, names: ['bench.test'], ca })
+  const server = await peer.start({
+    sinkPort,
+    isSigned: scenario.isSigned,
+    secure,
+    isKept: scenario.isKept,
+    directory: scratch.path,
+  })
+  try {
+    const load = {
+      port: server.smtpPort,
+      sessions,
+      ratePerSecond: null,
+      isTolerant: false,
+      bodySizeBytes: scenario.bodySizeBytes,
+      recipientsPerMessage: 1,
+      domains: 0,
+      isKept: scenario.isKept,
+      usesTls: true,
+      login: server.login,
+      sender: 'sender@example.com',
+    }
+    await generator.call('run', { ...load, firstMessage: 0, messages: warmUp })
+    await sink.call('waitFor', warmUp)
+    await delay(300)
+    const pids = server.pids()
+    const cpuBefore = cpuSeconds(pids)
+    const memory = watchMemory(pids)
+    const arrived = sink.call('waitFor', warmUp + options.messages)
+    const sent = await generator.call('run', { ...load, firstMessage: warmUp, messages: options.messages })
+    const endMs = await arrived
+    const cpu = cpuSeconds(pids) - cpuBefore
+    const peakMemoryMib = memory.stop()
+    await delay(200)
+    const counts = await sink.call('counts')
+    if (counts.handshakes === 0) throw new Error('nothing came by TLS')
+    return {
+      messages: options.messages,
+      acceptRate: (options.messages / (sent.endedMs - sent.startedMs)) * 1000,
+      endToEndRate: (options.messages / (endMs - sent.startedMs)) * 1000,
+      cpuSecondsPerThousand: pids.length === 0 ? undefined : (cpu / options.messages) * 1000,
+      peakMemoryMib: pids.length === 0 ? undefined : peakMemoryMib,
+      duplicates: counts.twice,
+    }
+  } finally {
+    await server.stop()
+  }
+}

@@ -3,9 +3,9 @@
 // Read when a relay thread is built, and all but the resolvers again at a reload. Limits on connections are divided by the threads, so that
 // the configured numbers hold for the whole process.
 
-import { constants, createHash } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { networkInterfaces } from 'node:os'
-import { createSecureContext, type SecureContext } from 'node:tls'
+import type { SecureContext } from 'node:tls'
 import type { Clock } from '../base/index.ts'
 import {
   type Config,
@@ -33,7 +33,7 @@ import {
   machinePorts,
   Resolver,
 } from '../protocol/dns/index.ts'
-import { defaultReplyLimits } from '../protocol/smtp/client/index.ts'
+import { defaultReplyLimits, makeClientContext } from '../protocol/smtp/client/index.ts'
 import type { Log } from '../telemetry/index.ts'
 import type { LabAddresses } from './relay-data.ts'
 import { splitResolver } from './split-resolver.ts'
@@ -96,11 +96,7 @@ export function deliveryOptionsOf(
 /** Null without authorities of the operator's own: Node's are then in force anyway. */
 function trustOf(tls: TlsMaterial): SecureContext | null {
   if (tls.caPem === '') return null
-  return createSecureContext({
-    ca: trustedAuthorities(tls),
-    minVersion: 'TLSv1.2',
-    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
-  })
+  return makeClientContext(trustedAuthorities(tls))
 }
 
 /** The routes, smarthosts as the operator named them. */

@@ -11,10 +11,12 @@
 // 6. Nobody: all failures go back, for the caller to make an outcome of the most telling one. "Never" of a host is quick
 //    and final, so it uses up no trial: mail bounces only when every host was asked.
 
+import type { SecureContext } from 'node:tls'
 import type { Clock } from '../base/index.ts'
 import {
   type ConnectOptions,
   connectSmtp,
+  makeClientContext,
   type Outbox,
   type SmtpDial,
   type SmtpTicker,
@@ -82,6 +84,8 @@ export class ConnectionOpener {
   readonly #ports: OpenerPorts
   readonly #options: DeliveryOptions
   readonly #readBuffer: Buffer = Buffer.allocUnsafeSlow(65_536)
+  /** Of all connections that need no authorities of the operator's. */
+  readonly #context: SecureContext = makeClientContext()
 
   constructor(ports: OpenerPorts, options: DeliveryOptions) {
     this.#ports = ports
@@ -252,7 +256,7 @@ export class ConnectionOpener {
         mode: isImplicitTls ? 'implicit' : isClear ? 'none' : isRequired ? 'required' : 'opportunistic',
         servername: candidate.host,
         verify: target.policy === 'verified',
-        ...(target.policy === 'verified' && trust !== null ? { secureContext: trust } : {}),
+        secureContext: target.policy === 'verified' && trust !== null ? trust : this.#context,
         onSession: ticket => sessions.set(sessionKey, ticket),
         ...(session === undefined ? {} : { session }),
       },

@@ -21,7 +21,7 @@ export interface ClientTlsOptions {
   readonly verify: boolean
   /** Trust anchors in PEM instead of the built-in ones. */
   readonly ca?: string | Buffer | readonly (string | Buffer)[]
-  /** Made once with anchors and `minVersion`, instead of `ca`: reading many anchors costs 10 ms a connection. */
+  /** From `makeClientContext`, instead of `ca` and `minVersion`: one of its own costs each connection time and memory. */
   readonly secureContext?: SecureContext
   /** A session to resume, from `onSession` of an earlier connection; passed over where it does not suffice. */
   readonly session?: ResumableSession

@@ -6,7 +6,7 @@
 
 import { constants } from 'node:crypto'
 import { isIP } from 'node:net'
-import type { ConnectionOptions, TLSSocket } from 'node:tls'
+import { type ConnectionOptions, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls'
 import type { ClientTlsOptions } from './options.ts'
 import type { ResumableSession, TlsFacts } from './tls-types.ts'
 
@@ -14,6 +14,17 @@ import type { ResumableSession, TlsFacts } from './tls-types.ts'
 export function usableSession({ session, servername, verify }: ClientTlsOptions): ResumableSession | null {
   if (session === undefined || session.servername !== servername) return null
   return verify && !session.isAuthorized ? null : session
+}
+
+// A peer could keep us negotiating for ever (RFC 9325 §3.5).
+const bounds = { minVersion: 'TLSv1.2', secureOptions: constants.SSL_OP_NO_RENEGOTIATION } as const
+
+/**
+ * A context for many connections, with these trust anchors or the built-in ones. Without one Node makes a context for
+ * each connection.
+ */
+export function makeClientContext(ca?: string | Buffer | (string | Buffer)[]): SecureContext {
+  return createSecureContext({ ...bounds, ...(ca === undefined ? {} : { ca }) })
 }
 
 /** Options for `tls.connect`; the socket is added by the wire. */
@@ -25,9 +36,8 @@ export function tlsConnectionOptions(options: ClientTlsOptions): ConnectionOptio
     // RFC 6066 §3: an address is not a server name.
     ...(isIP(servername) === 0 ? { servername } : {}),
     rejectUnauthorized: false,
-    minVersion: minVersion ?? 'TLSv1.2',
-    // A peer could keep us negotiating for ever (RFC 9325 §3.5).
-    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
+    ...bounds,
+    ...(minVersion === undefined ? {} : { minVersion }),
     ...(ca === undefined ? {} : { ca: Array.isArray(ca) ? [...ca] : (ca as string | Buffer) }),
     ...(secureContext === undefined ? {} : { secureContext }),
     ...(session === null ? {} : { session: session.ticket }),

@@ -1,4 +1,4 @@
-// docs/reference/rfc.md: what is kept of which RFC, from the dialogues that the conformance tests play.
+// docs/reference/rfc.md: what is kept of which RFC, from the dialogues and tables that the tests play.
 //
 // The page says nothing that is not a row of a transcript: see test/conformance/rfc/dialogues/README.md.
 
@@ -9,6 +9,9 @@ import {
   type Status,
   type Step,
 } from '../../test/conformance/rfc/dialogue.ts'
+
+import { dnsCases } from '../../test/interop/support/dns-cases.ts'
+import { mxCases } from '../../test/interop/support/mx-cases.ts'
 
 const folder = '../../test/conformance/rfc/dialogues'
 const words: Readonly<Record<Status, string>> = { supported: '', limit: 'limit', refused: 'not supported' }
@@ -39,7 +42,36 @@ ${dialogues
 ${files
   .filter(file => file.dialogues.some(one => one.status !== 'refused'))
   .map(section)
-  .join('\n\n')}`
+  .join('\n\n')}
+
+## Where mail goes
+
+RFC 5321 §5 and RFC 7505, played with Knot as the authoritative server behind Unbound (\`test/interop/dns.test.ts\`).
+
+| Rule | What becomes of the mail |
+|---|---|
+${dnsCases.map(one => `| ${cell(one.name)} | ${outcome(one)} |`).join('\n')}
+
+## What MX hosts do
+
+Greetings, failures in a transaction, TLS and extensions of the hosts of a domain (\`test/interop/mx-hosts.test.ts\`). "Later" is the first attempt after \`delivery.tls_fallback_after\`.
+
+| Rule | What becomes of the mail | Later |
+|---|---|---|
+${mxCases.map(one => `| ${cell(one.name)} | ${outcome(one.first)} | ${one.second === undefined ? '' : outcome(one.second)} |`).join('\n')}`
+}
+
+interface Outcome {
+  readonly kind: string
+  readonly code?: number
+  readonly enhancedCode?: string
+}
+
+/** `bounced 556 5.1.10`; how it went where it was delivered. */
+function outcome(one: Outcome & { readonly isTls?: boolean }): string {
+  const how = one.isTls === undefined ? '' : one.isTls ? 'over TLS' : 'in clear text'
+  const code = one.code ?? ''
+  return [one.kind, code, one.enhancedCode ?? '', how].filter(part => part !== '').join(' ')
 }
 
 function glance(files: readonly DialogueFile[]): string {

@@ -56,7 +56,7 @@ const overTls = (host: number) => ({ kind: 'delivered', host, isTls: true }) as 
 const greetings: readonly MxCase[] = [
   ...['521 mx takes no mail', '554 5.7.1 not you', '421 4.3.2 busy', '451 4.3.0 later', 'hello', 'drop'].map(
     (greeting): MxCase => ({
-      name: `the greeting "${greeting}" belongs to the host: the next one takes the mail`,
+      name: `${greeting === 'drop' ? 'no greeting, but a closed connection,' : `the greeting "${greeting}"`} belongs to the host: the next one takes the mail`,
       hosts: [greets(greeting), well],
       first: inClear(1),
       messages: [0, 1],

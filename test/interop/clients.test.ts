@@ -33,6 +33,8 @@ import { assertMail, writeMail } from './support/submitted-mail.ts'
 const doors: readonly Door[] = ['starttls', 'implicit']
 const doorNames: Readonly<Record<Door, string>> = { starttls: 'STARTTLS', implicit: 'implicit TLS' }
 const messageSizeBytes = 512 * 1024
+/** For a machine that has much else to do. */
+const patienceMs = 60_000
 
 const certificateWords = /certificate|issuer|verif|not trusted/i
 
@@ -176,7 +178,7 @@ async function assertSends(
   const { sent, to } = await attempt(stage, client, door, mechanism)
   assert.ok(sent.isTaken, sent.said)
   const came = () => stage.receiver.messages.filter(mail => mail.to.some(path => to.includes(path)))
-  await stage.receiver.waitFor(() => came().flatMap(mail => mail.to).length >= 2)
+  await stage.receiver.waitFor(() => came().flatMap(mail => mail.to).length >= 2, patienceMs)
   assert.deepEqual(
     came()
       .flatMap(mail => mail.to)
@@ -199,7 +201,10 @@ async function assertFails(
   const said = sent.said.replaceAll(/\r?\n(?:\d{3}[- ])?/g, ' ')
   assert.match(said, client.ownWords?.[trouble] ?? troubles[trouble].words)
   if (!isOneRefused || client.sendsToOthers !== true) return to
-  await stage.receiver.waitFor(() => stage.receiver.messages.some(mail => mail.to.includes(to[0])))
+  await stage.receiver.waitFor(
+    () => stage.receiver.messages.some(mail => mail.to.includes(to[0])),
+    patienceMs,
+  )
   return [to[1]]
 }
 

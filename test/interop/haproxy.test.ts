@@ -63,7 +63,7 @@ async function startHaproxy(owned: AsyncDisposableStack, page: ConfigPage, to: P
     [/192\.0\.2\.25:465/g, `127.0.0.1:${to.submissions} source ${balancer}`],
     [/192\.0\.2\.25:25/g, `127.0.0.1:${to.relay} source ${balancer}`],
     // Checks more often, and one that fails takes the server away.
-    [/check-send-proxy/g, 'check-send-proxy inter 50ms fall 1'],
+    [/check-send-proxy/g, 'check-send-proxy inter 200ms fall 1'],
   ])
   const file = join(folder, 'haproxy.cfg')
   await writeFile(file, made.files.get('haproxy.cfg') ?? '')

@@ -88,7 +88,7 @@ export class DoorWatch implements DoorObserver {
       clientAddress,
       reversePath,
       forwardPath,
-      detail: refusal.text,
+      detail: refusal.detail ?? refusal.text,
     })
     // Only what an account did is in its event log: strangers must not be able to fill it.
     if (principal === null) return

@@ -38,6 +38,14 @@ export interface Refusal {
   readonly code: RefusalCode
   /** What is wrong and for whom; what to do next. One line. */
   readonly text: string
+  /** For the log of the operator only: paths and words of the system are nobody else's business. */
+  readonly detail?: string
+}
+
+/** The disk refused. What it said goes to the log. */
+export function storeFailed(why: string): Refusal {
+  const text = 'the message could not be written to disk and was not kept; try again later'
+  return { kind: 'refused', code: 'store-failed', text, detail: why }
 }
 
 /** Makes a refusal. `text` is one sentence or two, without CR or LF. */

@@ -39,7 +39,7 @@ import { ContentKeeper } from './content.ts'
 import { type PreparedHeader, prepareHeader, readHeader } from './header.ts'
 import { checkHeader } from './policy.ts'
 import type { DoorFacts, Principal } from './principal.ts'
-import { type Refusal, refuse } from './refusal.ts'
+import { type Refusal, refuse, storeFailed } from './refusal.ts'
 import type { SignatureMaker } from './sign.ts'
 
 /** The envelope as the door collected it. */
@@ -224,7 +224,7 @@ export class Submission {
     } catch (error) {
       this.#storeFailed(error)
       this.abort()
-      return this.#refusal ?? refuse('store-failed', 'the message could not be stored; try again later')
+      return this.#refusal ?? storeFailed('')
     }
   }
 
@@ -270,7 +270,7 @@ export class Submission {
     const result = await this.#ports.store.accept(message)
     if (result.kind === 'failed') {
       this.abort()
-      return refuse('store-failed', `the message could not be stored (${result.why}); try again later`)
+      return storeFailed(result.why)
     }
     if (message.startState === 'leased')
       this.#ports.ready.enqueue(leasedFrom(message, result.key), this.#keeper.parts)
@@ -354,7 +354,7 @@ export class Submission {
 
   #storeFailed(error: unknown): void {
     const why = error instanceof Error ? error.message : String(error)
-    this.#refusal ??= refuse('store-failed', `the content could not be written (${why}); try again later`)
+    this.#refusal ??= storeFailed(why)
   }
 }
 

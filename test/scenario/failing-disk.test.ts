@@ -156,7 +156,14 @@ if (hasFaultTools)
       if (reply?.code === 250) ledger.push(queuedId(reply))
       const shown = reply?.text ?? 'no answer'
       if (expected === 'accepted') assert.equal(reply?.code, 250, shown)
-      else assert.match(shown, /^(452 4\.3\.1 .*\[store-failed\]|no answer|4\d\d )/)
+      else {
+        assert.match(shown, /^(452 4\.3\.1 .*\[store-failed\]|no answer|4\d\d )/)
+        assert.doesNotMatch(
+          shown,
+          /postrider-|E[A-Z]{3,}/,
+          'paths and words of the system are not for clients',
+        )
+      }
     }
 
     function fail({ calls, error, on }: Row): Promise<FailingCalls> {

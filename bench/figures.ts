@@ -17,6 +17,8 @@ export interface Figure {
 export interface FiguresContext {
   /** A folder on a real disk; scenarios make their own below it. */
   readonly parent: string
+  /** Pictures are drawn into the docs. */
+  readonly isWriting: boolean
   readonly say: (line: string) => void
 }
 

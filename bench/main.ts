@@ -97,14 +97,14 @@ async function measure(options: BenchOptions, directory: string): Promise<readon
 
 /** Our own scenarios, once each. */
 async function measureFigures(
-  { figureScenarios }: BenchOptions,
+  { figureScenarios, isWriting }: BenchOptions,
   parent: string,
 ): Promise<readonly MeasuredFigures[]> {
   const measured: MeasuredFigures[] = []
   for (const { name, title, run } of figureScenarios) {
     say(`${name}: ${title}`)
     try {
-      const figures = await run({ parent, say: line => say(`${name}: ${line}`) })
+      const figures = await run({ parent, isWriting, say: line => say(`${name}: ${line}`) })
       measured.push({ scenario: name, title, figures })
     } catch (error) {
       say(`${name} FAILED: ${error instanceof Error ? error.message : String(error)}`)

@@ -1,5 +1,6 @@
 /**
- * Writes the measured figures into docs/operating/performance.md, between two marker lines; what stands
+ * Writes the measured figures into docs/operating/performance.md: the table beside the peers between its marker lines,
+ * and the figures of our own scenarios between theirs, where a scenario that was not run keeps what it had. What stands
  * around them is written by hand and left alone.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
@@ -10,21 +11,47 @@ import type { BarVerdict, Series } from './results.ts'
 import { markdownTable, verdictLines } from './table.ts'
 
 const page = join(import.meta.dirname, '../docs/operating/performance.md')
-const begin = '<!-- figures: begin, written by npm run bench -- --write -->'
-const end = '<!-- figures: end -->'
+const table = {
+  begin: '<!-- figures: begin, written by npm run bench -- --write -->',
+  end: '<!-- figures: end -->',
+}
+const own = {
+  begin: '<!-- own figures: begin, written by npm run bench -- --write -->',
+  end: '<!-- own figures: end -->',
+}
 
-export async function writePerformancePage(figures: {
+export async function writePerformancePage(measured: {
   readonly series: readonly Series[]
   readonly verdicts: readonly BarVerdict[]
   readonly conditions: Conditions
   readonly figures: readonly MeasuredFigures[]
 }): Promise<string> {
-  const old = await readFile(page, 'utf8').catch(() => `# Performance\n\n${begin}\n${end}\n`)
-  const [from, to] = [old.indexOf(begin), old.indexOf(end)]
-  if (from < 0 || to < from) throw new Error(`${page} has lost its marker lines "${begin}" and "${end}"`)
-  const { conditions, series, verdicts } = figures
-  const text = [
-    begin,
+  let text = await readFile(page, 'utf8').catch(() => '# Performance\n')
+  const { conditions, series, verdicts, figures } = measured
+  if (series.length > 0) text = replaced(text, table, () => tableText(series, verdicts, conditions))
+  if (figures.length > 0) text = replaced(text, own, old => mergedFigures(old, figures, conditions))
+  await mkdir(dirname(page), { recursive: true })
+  await writeFile(page, text)
+  return page
+}
+
+function replaced(
+  text: string,
+  { begin, end }: { readonly begin: string; readonly end: string },
+  make: (old: string) => string,
+): string {
+  const whole = text.includes(begin) ? text : `${text}\n${begin}\n${end}\n`
+  const [from, to] = [whole.indexOf(begin) + begin.length, whole.indexOf(end)]
+  if (to < from) throw new Error(`${page} has lost its marker line "${end}"`)
+  return `${whole.slice(0, from)}\n${make(whole.slice(from, to))}\n${whole.slice(to)}`
+}
+
+function tableText(
+  series: readonly Series[],
+  verdicts: readonly BarVerdict[],
+  conditions: Conditions,
+): string {
+  return [
     '',
     `Measured ${conditions.date} at commit ${conditions.commit}: ${conditions.processor}, ${conditions.cores} cores, ` +
       `${conditions.memoryGib} GiB memory, ${conditions.system}, kernel ${conditions.kernel}, queues on ${conditions.fileSystem}. ` +
@@ -34,10 +61,23 @@ export async function writePerformancePage(figures: {
     markdownTable(series),
     '',
     ...verdictLines(verdicts).map(line => `- ${line}`),
-    ...figureLines(figures.figures).map(line => `- ${line}`),
-    '',
   ].join('\n')
-  await mkdir(dirname(page), { recursive: true })
-  await writeFile(page, old.slice(0, from) + text + old.slice(to))
-  return page
+}
+
+/** One block a scenario, each with its own commit: they are not all run together. */
+export function mergedFigures(
+  old: string,
+  figures: readonly MeasuredFigures[],
+  { date, commit, cores }: Pick<Conditions, 'date' | 'commit' | 'cores'>,
+): string {
+  const blocks = new Map<string, string>()
+  for (const block of old.split(/^(?=\*\*)/m)) {
+    const name = /^\*\*([\w-]+)\*\*/.exec(block)?.[1]
+    if (name !== undefined) blocks.set(name, block.trim())
+  }
+  for (const one of figures) {
+    const head = `**${one.scenario}**: ${one.title} (${date}, commit ${commit}, ${cores} cores)`
+    blocks.set(one.scenario, [head, '', ...figureLines([one]).map(line => `- ${line}`)].join('\n'))
+  }
+  return `\n${[...blocks.values()].join('\n\n')}`
 }

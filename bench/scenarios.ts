@@ -4,6 +4,7 @@
  */
 
 import type { FiguresScenario } from './figures.ts'
+import { growthScenario } from './growth/index.ts'
 import { queueScenarios } from './queue/index.ts'
 import { scaleScenarios } from './scale/index.ts'
 
@@ -80,7 +81,11 @@ export const scenarios: readonly Scenario[] = [
 ]
 
 /** Run by Postrider alone; the bars are with the figures. */
-export const figureScenarios: readonly FiguresScenario[] = [...scaleScenarios, ...queueScenarios]
+export const figureScenarios: readonly FiguresScenario[] = [
+  ...scaleScenarios,
+  growthScenario,
+  ...queueScenarios,
+]
 
 export type Bar =
   | {

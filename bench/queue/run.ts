@@ -64,7 +64,7 @@ export async function runQueue(
   const base = { sinkPort, dnsPort, retry }
   const fullFolder = join(scratch.path, 'full')
   const emptyFolder = join(scratch.path, 'empty')
-  await fill({ say, parent }, options, fullFolder, base)
+  await fill(say, options, fullFolder, base)
   const load = new FreshLoad(generator, fresh)
   const normal = await normalRateOf(emptyFolder, base, generator, provider, options)
   say(`normal rate towards ${options.domains} domains: ${normal.toFixed(0)}/s`)
@@ -143,7 +143,7 @@ async function startNew(folder: string, base: Base): Promise<ScaleServer> {
 }
 
 async function fill(
-  { say }: FiguresContext,
+  say: FiguresContext['say'],
   { recipients, domains, bodySizeBytes }: QueueRunOptions,
   folder: string,
   base: Base,

@@ -1,0 +1,49 @@
+/** How cost grows: the three ways in which work grows, each with its steps; all else is the ordinary load. */
+
+export interface GrowthPoint {
+  readonly label: string
+  readonly sessions: number
+  readonly bodySizeBytes: number
+  readonly domains: number
+  readonly messages: number
+}
+
+export interface GrowthSeries {
+  readonly name: string
+  readonly title: string
+  readonly stepTitle: string
+  readonly points: readonly GrowthPoint[]
+}
+
+const ordinary = { sessions: 50, bodySizeBytes: 4096, domains: 1, messages: 10_000 } as const
+
+export const growthSeries: readonly GrowthSeries[] = [
+  {
+    name: 'sessions',
+    title: 'Rate and memory by client sessions',
+    stepTitle: 'sessions at once, 4 KiB messages, one destination',
+    points: [10, 50, 200, 1_000].map(sessions => ({ ...ordinary, sessions, label: String(sessions) })),
+  },
+  {
+    name: 'sizes',
+    title: 'Rate and memory by size',
+    stepTitle: 'bytes of a body, 50 sessions (20 at 25 MB), one destination',
+    points: [
+      { ...ordinary, label: '4 KiB' },
+      { ...ordinary, bodySizeBytes: 100_000, messages: 3_000, label: '100 KB' },
+      { ...ordinary, bodySizeBytes: 1_048_576, messages: 300, label: '1 MiB' },
+      { ...ordinary, bodySizeBytes: 25_000_000, messages: 40, sessions: 20, label: '25 MB' },
+    ],
+  },
+  {
+    name: 'domains',
+    title: 'Rate and memory by destination domains',
+    stepTitle: 'domains, each with an MX name of its own at one provider; 4 KiB, 50 sessions',
+    points: [1, 100, 10_000].map(domains => ({
+      ...ordinary,
+      domains,
+      messages: 20_000,
+      label: domains.toLocaleString('en'),
+    })),
+  },
+]

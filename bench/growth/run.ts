@@ -1,0 +1,71 @@
+/**
+ * Cost as work grows: a fresh server for each point, half of the load as a warm-up, then the load, timed from its first
+ * message to the last arrival; memory is the highest resident set meanwhile. With `--write` the charts are drawn.
+ */
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Figure, FiguresContext } from '../figures.ts'
+import { residentMib } from '../scale/server.ts'
+import { openStage, peakWhile } from '../scale/stage.ts'
+import { drawChart } from './chart.ts'
+import { type GrowthPoint, type GrowthSeries, growthSeries } from './points.ts'
+
+interface Measured {
+  readonly rate: number
+  readonly peakMib: number
+}
+
+const docs = join(import.meta.dirname, '../../docs/operating')
+const suffix = 'mail.protection.outlook.com'
+
+export async function runGrowth(context: FiguresContext): Promise<readonly Figure[]> {
+  const figures: Figure[] = []
+  for (const series of growthSeries) {
+    const measured: Measured[] = []
+    for (const point of series.points) {
+      const one = await measure(point, context)
+      context.say(
+        `${series.name} ${point.label}: ${one.rate.toFixed(0)}/s, ${one.peakMib.toFixed(0)} MiB at most`,
+      )
+      measured.push(one)
+      figures.push(
+        { text: `${series.name} ${point.label}, accept and deliver`, value: one.rate, unit: '/s', digits: 1 },
+        { text: `${series.name} ${point.label}, resident at most`, value: one.peakMib, unit: ' MiB' },
+      )
+    }
+    if (context.isWriting) await draw(series, measured)
+  }
+  return figures
+}
+
+async function measure(point: GrowthPoint, { parent }: FiguresContext): Promise<Measured> {
+  await using stage = await openStage({ parent, domains: point.domains, suffix })
+  const { generator, sink, server } = stage
+  const { sessions, bodySizeBytes, messages } = point
+  const load = { ...stage.session, sessions, bodySizeBytes, ratePerSecond: null, isTolerant: false }
+  const warmUp = Math.ceil(messages / 2)
+  await generator.call('run', { ...load, firstMessage: 0, messages: warmUp })
+  await sink.call('waitFor', warmUp)
+  const { peakMib, result } = await peakWhile(
+    () => residentMib(server.program.processId),
+    async () => {
+      const { startedMs } = await generator.call('run', { ...load, firstMessage: warmUp, messages })
+      return (await sink.call('waitFor', warmUp + messages)) - startedMs
+    },
+  )
+  return { rate: (messages / result) * 1000, peakMib }
+}
+
+async function draw({ name, title, stepTitle, points }: GrowthSeries, measured: readonly Measured[]) {
+  await mkdir(docs, { recursive: true })
+  const chart = drawChart({
+    title,
+    stepTitle,
+    steps: points.map(point => point.label),
+    panels: [
+      { title: 'accepted and delivered', unit: 'messages/s', values: measured.map(one => one.rate) },
+      { title: 'resident memory at most', unit: 'MiB', values: measured.map(one => one.peakMib) },
+    ],
+  })
+  await writeFile(join(docs, `growth-${name}.svg`), chart)
+}

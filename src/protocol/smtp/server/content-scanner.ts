@@ -36,18 +36,44 @@ const dotCr = 4
 
 const crlf = Buffer.from('\r\n')
 
-/** Index of the first octet at or after `at` that is a control character up to CR; `end` when there is none. */
-function skipPlain(chunk: Buffer, at: number, end: number): number {
-  const lastFour = end - 4
-  let i = at
-  // Four octets a step with one branch: more than twice as fast as one by one, and this loop is the scanner's cost.
-  while (
-    i <= lastFour &&
-    ((chunk[i]! - 0x0e) | (chunk[i + 1]! - 0x0e) | (chunk[i + 2]! - 0x0e) | (chunk[i + 3]! - 0x0e)) >= 0
-  )
-    i += 4
-  while (i < end && chunk[i]! > 0x0d) i++
-  return i
+/** Four octets, each one above CR. */
+const aboveCr = 0x0e0e0e0e
+const topBits = 0x80808080
+
+/** Leaps over octets that cannot matter: eight a step, since nearly all of a content is such octets. */
+class PlainSkipper {
+  readonly #chunk: Buffer
+  readonly #words: Int32Array
+  /** Octets of the first word that lie before the chunk. */
+  readonly #shift: number
+
+  constructor(chunk: Buffer) {
+    this.#chunk = chunk
+    this.#shift = chunk.byteOffset & 3
+    const wordCount = (chunk.length + this.#shift) >> 2
+    this.#words = new Int32Array(chunk.buffer, chunk.byteOffset - this.#shift, wordCount)
+  }
+
+  /** Index of the first octet at or after `at` that is a control character up to CR; `end` when there is none. */
+  skip(at: number, end: number): number {
+    const chunk = this.#chunk
+    const words = this.#words
+    const shift = this.#shift
+    let i = at
+    for (; i < end && ((i + shift) & 3) !== 0; i++) if (chunk[i]! <= 0x0d) return i
+    let word = (i + shift) >> 2
+    const last = ((end + shift) >> 2) - 1
+    // A word has an octet below 0x0e exactly when subtracting borrows into the top bit of one that was not set.
+    while (word < last) {
+      const one = words[word]!
+      const two = words[word + 1]!
+      if (((((one - aboveCr) | 0) & ~one) | (((two - aboveCr) | 0) & ~two)) & topBits) break
+      word += 2
+    }
+    i = Math.max(i, (word << 2) - shift)
+    while (i < end && chunk[i]! > 0x0d) i++
+    return i
+  }
 }
 
 /** The scanner of one content. */
@@ -78,9 +104,10 @@ export class ContentScanner {
     let state = this.#state
     let from = at
     let lineFrom = at - this.#lineBytes
+    const plain = new PlainSkipper(chunk)
     for (let i = at; i < end; i++) {
       if (state === inLine) {
-        i = skipPlain(chunk, i, end)
+        i = plain.skip(i, end)
         if (i === end) break
       }
       const byte = chunk[i]!

@@ -29,6 +29,8 @@ const meanings: Readonly<Record<RefusalCode, string>> = {
   'mail-loop': 'More Received fields than `limits.received_hops`: the message goes round.',
   'line-too-long':
     'A line is over 998 bytes; encode the body, or set `long_lines = "encode"` for the listener or credential.',
+  'encoding-busy':
+    'Too many large messages arrive at once for a listener or credential with `long_lines = "encode"`, which keeps them in memory; try again.',
   'signing-failed':
     'The DKIM keys of the domain cannot be used; nothing leaves unsigned. A matter for the operator.',
   'store-failed': 'The message could not be written to disk and was not kept; try again later.',

@@ -21,6 +21,7 @@ export const refusals = {
   'from-not-owned': { code: 550, enhanced: '5.7.1', httpStatus: 403 },
   'mail-loop': { code: 554, enhanced: '5.4.6', httpStatus: 422 },
   'line-too-long': { code: 550, enhanced: '5.6.0', httpStatus: 422 },
+  'encoding-busy': { code: 452, enhanced: '4.3.1', httpStatus: 503 },
   'signing-failed': { code: 451, enhanced: '4.7.5', httpStatus: 503 },
   'store-failed': { code: 452, enhanced: '4.3.1', httpStatus: 503 },
   'shutting-down': { code: 421, enhanced: '4.3.2', httpStatus: 503 },

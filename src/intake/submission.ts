@@ -37,6 +37,7 @@ import {
 } from '../queue/index.ts'
 import { ContentKeeper } from './content.ts'
 import { type PreparedHeader, prepareHeader, readHeader } from './header.ts'
+import { HeldContents } from './held.ts'
 import { checkHeader } from './policy.ts'
 import type { DoorFacts, Principal } from './principal.ts'
 import { type Refusal, refuse, storeFailed } from './refusal.ts'
@@ -91,11 +92,15 @@ export interface SubmissionOptions {
   readonly expireMs: number
 }
 
+/** Of a thread; re-encoding takes up to five times as much for a moment. */
+const heldBytesMax = 32 * 1024 * 1024
+
 /** Makes submissions; one per relay thread. */
 export class Submitter {
   readonly ports: SubmissionPorts
   /** A reload may replace them; submissions that have begun keep theirs. */
   options: SubmissionOptions
+  readonly held: HeldContents = new HeldContents(heldBytesMax)
   #dateSecond = -1
   #date = ''
 
@@ -136,6 +141,7 @@ export class Submission {
   #keys: readonly DkimKey[] = []
   #refusal: Refusal | null = null
   #isReencoded = false
+  #heldBytes = 0
 
   constructor(submitter: Submitter, principal: Principal, door: DoorFacts, envelope: SubmissionEnvelope) {
     const { ports, options } = submitter
@@ -169,8 +175,29 @@ export class Submission {
   }
 
   #body(chunk: Buffer): Promise<void> | undefined {
+    if (this.#principal.longLines === 'encode' && !this.#isReencoded && !this.#hold(chunk.length))
+      return undefined
     this.#hasher?.push(chunk)
     return this.#keeper.push(chunk)?.catch(error => this.#storeFailed(error))
+  }
+
+  /** Room for a content that stays in memory to its end; a refusal when there is none. */
+  #hold(bytes: number): boolean {
+    if (this.#submitter.held.take(bytes, this.#heldBytes)) {
+      this.#heldBytes += bytes
+      return true
+    }
+    this.#refusal ??= refuse(
+      'encoding-busy',
+      'too many large messages whose lines may have to be encoded arrive at once; try again in a minute',
+    )
+    this.abort()
+    return false
+  }
+
+  #release(): void {
+    this.#submitter.held.release(this.#heldBytes)
+    this.#heldBytes = 0
   }
 
   #takeHeader(bytes: Buffer): Promise<void> | undefined {
@@ -200,10 +227,16 @@ export class Submission {
   /** The client gave up, or the engine refused the content. */
   abort(): void {
     this.#keeper.abort()
+    this.#release()
   }
 
   /** Steps 5 to 7. */
-  async end(facts: ContentFacts): Promise<SubmissionResult> {
+  end(facts: ContentFacts): Promise<SubmissionResult> {
+    const result = this.#finish(facts)
+    return this.#principal.longLines === 'encode' ? result.finally(() => this.#release()) : result
+  }
+
+  async #finish(facts: ContentFacts): Promise<SubmissionResult> {
     if (this.#collector !== null && this.#refusal === null) {
       const bytes = this.#collector.end()
       this.#collector = null

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { after, before, type TestContext, test } from 'node:test'
 import { type ClientReply, queuedId, SmtpClient } from './support/client.ts'
-import { message, waitForAll } from './support/house.ts'
+import { type Login, message, waitForAll } from './support/house.ts'
 import { Receiver } from './support/receiver.ts'
 import { closed, describe, pour, rawConnection, Siege, transaction } from './support/siege.ts'
 
@@ -132,6 +132,30 @@ test('a hundred thousand BDAT chunks of nothing and of one octet are one message
     client.write(content.subarray(25_000))
     queuedId(await client.reply())
   }))
+
+test('sixteen contents of 20 MiB at once whose lines must be encoded: some are put off, none fills the memory', t =>
+  attacked(
+    t,
+    async () => {
+      const create = ['credential', 'create', '--account', 'acme', '--long-lines', 'encode']
+      const login = await siege.house.server.json<Login & Record<string, never>>(...create)
+      const block = Buffer.from(`${'y'.repeat(2000)}\r\n`.repeat(32))
+      const send = async (): Promise<string> => {
+        await using client = await siege.house.client(login)
+        await transaction(client)
+        assert.equal((await client.command('DATA')).code, 354)
+        client.write(`${from}\r\n`)
+        await client.writeEndless(block, 20 * mebibyte)
+        client.write('.\r\n')
+        return (await client.reply()).text
+      }
+      const replies = await Promise.all(Array.from({ length: 16 }, send))
+      for (const reply of replies) assert.match(reply, /^(?:250 2\.0\.0 |452 4\.3\.1 .*\[encoding-busy\]$)/)
+      assert.ok(replies.some(reply => reply.startsWith('452')))
+      assert.match(await send(), /^250 /, 'afterwards there is room again')
+    },
+    300,
+  ))
 
 // ---- headers ------------------------------------------------------------------------------------------------------
 

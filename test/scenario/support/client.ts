@@ -89,8 +89,13 @@ export class SmtpClient implements AsyncDisposable {
     const socket = this.#socket
     if (socket.destroyed || socket.write(bytes)) return
     await new Promise<void>(resolve => {
-      socket.once('drain', resolve)
-      socket.once('close', () => resolve())
+      const goOn = (): void => {
+        socket.off('drain', goOn)
+        socket.off('close', goOn)
+        resolve()
+      }
+      socket.on('drain', goOn)
+      socket.on('close', goOn)
     })
   }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { decode, encode } from 'dns-packet'
 import { type LabDns, startLabDns } from '../../lab/dns/index.ts'
 import { machinePorts, Resolver } from '../../protocol/dns/index.ts'
 import { createAddressGuard, Planner, type PlanResult } from './index.ts'
@@ -18,6 +19,7 @@ async function setUp(): Promise<Setup> {
       {
         name: 'example',
         records: [
+          { name: 'inside.example', type: 'A', data: '10.0.0.1' },
           { name: 'bare.example', type: 'TXT', data: 'no mail here' },
           { name: 'broken.example', type: 'MX', data: { preference: 5, exchange: 'gone.example' } },
         ],
@@ -55,6 +57,7 @@ test('what does not exist bounces when the servers know the zone above, however 
   assert.equal(codeOf(await s.plan('a.b.c.nosuch.example')), 'nxdomain 550 5.1.2')
   assert.equal(codeOf(await s.plan('bare.example')), 'no-records 550 5.1.2')
   assert.equal(codeOf(await s.plan('broken.example')), 'no-address 550 5.4.4')
+  assert.equal(codeOf(await s.plan('inside.example')), 'private-address 550 5.4.4')
   assert.deepEqual(s.told, [])
 })
 
@@ -70,6 +73,24 @@ for (const kind of ['nxdomain', 'empty'] as const)
     )
     assert.equal(s.told.length, 1)
   })
+
+test('a captive portal, which gives every name an address of its own and knows nothing else, bounces no mail', async () => {
+  await using s = await setUp()
+  s.lab.setFault('*', { kind: 'empty' })
+  s.lab.setFault(
+    '*',
+    {
+      kind: 'reply',
+      make: query => {
+        const { id, questions } = decode(query)
+        const answers = questions!.map(({ name }) => ({ type: 'A' as const, name, data: '10.0.0.1', ttl: 1 }))
+        return [encode({ type: 'response', id: id!, questions: questions!, answers })]
+      },
+    },
+    'A',
+  )
+  assert.equal(codeOf(await s.plan('well.example')), 'dns-failure 451 4.4.3')
+})
 
 test('servers that begin to lie in the middle of a domain bounce no mail', async () => {
   await using s = await setUp()

@@ -144,7 +144,9 @@ export class Planner {
         const host = await this.#lookup(name, 0, signal)
         const found = { domain, hosts: [host], mxNames: [name], isImplicitMx: true }
         const judged = this.#judge({ ...found, isMxAuthenticated: mx.isAuthenticated, mxTtlMs: mx.ttlMs })
-        return this.#believed(judged, negativesOf(found.hosts), signal)
+        // That there is no MX is the word of these servers too: a captive portal gives every name its own address.
+        const doubtful = [...negativesOf(found.hosts), { name, kind: 'nodata' } as const]
+        return this.#believed(judged, doubtful, signal)
       }
       case 'answer': {
         const chosen = chooseMx(mx, this.#hostsMax)
@@ -233,7 +235,12 @@ interface Found {
 }
 
 /** Reasons that say "there is nothing". */
-const restsOnNothing: ReadonlySet<ResolveFailureReason> = new Set(['nxdomain', 'no-records', 'no-address'])
+const restsOnNothing: ReadonlySet<ResolveFailureReason> = new Set([
+  'nxdomain',
+  'no-records',
+  'no-address',
+  'private-address',
+])
 
 /** What DNS said of the hosts that have no address. */
 function negativesOf(hosts: readonly HostLookup[]): NegativeAnswer[] {

@@ -148,7 +148,10 @@ class LabDnsServer implements LabDns {
 
   #answer(query: Buffer, overTcp: boolean): LabReply | undefined {
     const faultAt = (name: string, type: string): LabDnsFault | undefined =>
-      this.#faults.get(`${name} ${type}`) ?? this.#faults.get(`${name} *`) ?? this.#faults.get('* *')
+      this.#faults.get(`${name} ${type}`) ??
+      this.#faults.get(`${name} *`) ??
+      this.#faults.get(`* ${type}`) ??
+      this.#faults.get('* *')
     const reply = respond({ zones: this.#zones, followCname: this.#followCname, faultAt }, query, overTcp)
     if (overTcp) this.counters.tcp++
     else this.counters.udp++

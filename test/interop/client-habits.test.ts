@@ -13,7 +13,7 @@ import {
   makeCertificateAuthority,
   Scratch,
 } from '../support/peers/index.ts'
-import { type Job, runPage, type Sent } from './support/client-programs.ts'
+import { type Job, runPage, type Sent, sendByNodemailer } from './support/client-programs.ts'
 import { type Change, type ConfigPage, changed, filledIn, readSendPage } from './support/config-page.ts'
 import { sendByExim } from './support/exim-client.ts'
 import { needs } from './support/needs.ts'
@@ -165,6 +165,35 @@ test('habits of clients', needed, async context => {
       assert.equal(came().filter(path => path.startsWith('many.')).length, messagesOfOneSession)
     },
   )
+
+  await that(`Nodemailer’s pool sends ${messagesOfOneSession} messages over three connections`, async () => {
+    const page = await pageOf('nodemailer', [
+      ["  authMethod: 'PLAIN',\n", "  authMethod: 'PLAIN',\n  pool: true,\n  maxConnections: 3,\n"],
+      ['const sent = await transport.sendMail({', 'const one = number => transport.sendMail({'],
+      ["  to: ['bob@example.net', 'carol@example.org'],\n", "  to: 'pooled.' + number + '@example.net',\n"],
+      [
+        'console.log(sent.response)\n',
+        [
+          `const numbers = Array.from({ length: ${messagesOfOneSession} }, (_, number) => number)`,
+          'const all = await Promise.all(numbers.map(one))',
+          'for (const { response } of all) console.log(response)',
+          'transport.close()\n',
+        ].join('\n'),
+      ],
+      [
+        "if (sent.rejected.length > 0) throw new AggregateError(sent.rejectedErrors, sent.rejectedErrors.join('\\n'))\n",
+        '',
+      ],
+    ])
+    const sent = await sendByNodemailer(await jobOf(stage, 'pool', page))
+    assert.ok(sent.isTaken, sent.said)
+    const ids = sent.said.match(/Queued as msg_[a-z2-7]{26}/g)
+    assert.equal(new Set(ids).size, messagesOfOneSession)
+    const came = (): string[] =>
+      stage.receiver.messages.flatMap(mail => mail.to).filter(path => path.startsWith('pooled.'))
+    await stage.receiver.waitFor(() => came().length >= messagesOfOneSession, patienceMs)
+    assert.equal(new Set(came()).size, messagesOfOneSession)
+  })
 
   await that('Python names recipients that are not ASCII, by SMTPUTF8', async () => {
     const page = await pageOf('python-smtplib', [

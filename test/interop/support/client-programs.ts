@@ -109,7 +109,8 @@ async function jakartaMail(job: Job): Promise<Sent> {
   return await runPage(job)
 }
 
-async function nodemailer(job: Job): Promise<Sent> {
+/** Node looks for packages beside the script. */
+export async function sendByNodemailer(job: Job): Promise<Sent> {
   await mkdir(join(job.folder, 'node_modules'))
   const installed = join(import.meta.dirname, '../../../node_modules/nodemailer')
   await symlink(installed, join(job.folder, 'node_modules/nodemailer'))
@@ -274,7 +275,7 @@ export const clientPrograms: readonly ClientProgram[] = [
     mechanisms: both,
     sendsToOthers: true,
     withoutTls: [['requireTLS: true', 'ignoreTLS: true']],
-    send: nodemailer,
+    send: sendByNodemailer,
   },
   {
     name: 'Exim',

@@ -307,3 +307,34 @@ test('after new options the planner is asked again', async () => {
   assert.deepEqual(harness.kinds(), ['to@b.test bounced', 'to@b.test delivered', 'to@b.test delivered'])
   await harness.close()
 })
+
+test('what waits for a connection past its expiry is not sent any more', async () => {
+  let release = (): void => {}
+  const held = new Promise<void>(resolve => (release = resolve))
+  await using mx = await startReceiver({
+    onEnd: async () => {
+      await held
+      return '250 ok'
+    },
+  })
+  const harness = new Harness(mx.port, { connectionsPerSite: 1, transactionsPerConnection: 1 })
+  harness.plans.set('b.test', planOf('b.test', ['mx.b.test', '127.0.0.1']))
+  harness.send(['first@b.test'])
+  for (let i = 0; i < 150; i++)
+    harness.send([`late${i}@b.test`], {
+      expiresAtMs: harness.nowMs + 600_000,
+      text: 'Subject: code\r\n\r\n1\r\n',
+    })
+  harness.send(['patient@b.test'], { expiresAtMs: harness.nowMs + 900_000 })
+  harness.advance(600_000 + 60_000 + 1)
+  release()
+  await harness.settledCount(152)
+  const kinds = harness.kinds()
+  assert.deepEqual(
+    kinds.filter(kind => !kind.startsWith('late')),
+    ['first@b.test delivered', 'patient@b.test delivered'],
+  )
+  assert.equal(kinds.filter(kind => kind.endsWith('expired')).length, 150)
+  assert.equal(mx.messages.length, 2)
+  await harness.close()
+})

@@ -135,6 +135,7 @@ export class DeliveryEngine implements SmtpTicking {
       options,
       signal: this.#stopping.signal,
       run: (batch, connection, hop) => this.#run(batch, connection, hop),
+      expire: batch => this.#expire(batch),
       failed: (batch, failures) => this.#noHost(batch, failures),
     })
     const { content, makeReport: make, reportIdentity: identity, sink, random } = ports
@@ -395,6 +396,13 @@ export class DeliveryEngine implements SmtpTicking {
       batch,
       batch.recipients.map(recipient => noHost(recipient, failures, atMs)),
     )
+  }
+
+  #expire(batch: DeliveryBatch): boolean {
+    const lateMs = this.#ports.clock.monotonicMs() - batch.inHand.expiresAtMonotonicMs
+    if (lateMs <= this.#options.expiryGraceMs || this.#isDraining) return false
+    this.#expireUnsent(batch)
+    return true
   }
 
   #expireUnsent(batch: DeliveryBatch): void {

@@ -48,6 +48,8 @@ export interface HopPorts {
   readonly signal: AbortSignal
   /** Runs a batch on a connection; the engine calls `ran` when it is over. */
   run(batch: DeliveryBatch, connection: Connection, hop: NextHop): void
+  /** Ends a batch that waited here past its expiry; false when it may still go. */
+  expire(batch: DeliveryBatch): boolean
   /** No host could be reached for this batch. */
   failed(batch: DeliveryBatch, failures: readonly HostFailure[]): void
 }
@@ -101,10 +103,17 @@ export class NextHop implements ConnectionOwner, SlotWaiter {
 
   /** Hands out what can be handed out, opens what should be opened. */
   pump(): void {
+    let expired = 0
     while (this.queue.size > 0) {
       const connection = this.#free()
       if (connection === null) break
       const batch = this.queue.shift()!
+      if (this.#ports.expire(batch)) {
+        // A whole queue may be too late: in steps, to leave the event loop free.
+        if (++expired < failedPerStep) continue
+        this.#planStep()
+        return
+      }
       connection.load++
       this.#inFlight++
       this.#ports.run(batch, connection, this)

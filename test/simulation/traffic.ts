@@ -67,7 +67,7 @@ export const kinds: readonly Kind[] = [
     perHour: 0.5,
     burst: [50, 1200],
     recipients: [1, 1],
-    expireMs: [6 * hour, 48 * hour],
+    expireMs: [10 * minute, 6 * hour, 48 * hour],
     sendsDsn: false,
   },
   {

@@ -6,20 +6,28 @@
 // that stands in a table here with its reason, and the test fails as soon as it is no longer so.
 
 import assert from 'node:assert/strict'
-import { generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { generateKeyPairSync } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { dkimSign } from 'mailauth/lib/dkim/sign.js'
 import { queuedId, type SmtpClient } from '../scenario/support/client.ts'
 import { House, message, waitForAll, waitForEvents } from '../scenario/support/house.ts'
 import { Receiver } from '../scenario/support/receiver.ts'
-import { freePort, run, Scratch, startKnot, startPostfixReceiver } from '../support/peers/index.ts'
+import { freePort, run, Scratch, startPostfixReceiver } from '../support/peers/index.ts'
 import { corpus, ended, type Sample, stuffed } from './support/corpus/index.ts'
 import { decodedBody } from './support/decoded.ts'
-import { courtPeers, type Judge, judgePrograms, openCourt, type Verdict } from './support/judges/index.ts'
-import type { KeyRecords } from './support/key-records.ts'
+import { courtPeers, type Judge, judgePrograms } from './support/judges/index.ts'
 import { needs } from './support/needs.ts'
+import {
+  goodVerdicts,
+  keyRecord,
+  OtherSigner,
+  openCourtFor,
+  recordsOf,
+  route,
+  selectorsOf,
+  tell,
+} from './support/signing.ts'
 
 const signed = 'signed.example'
 const operator = 'operator.example'
@@ -39,64 +47,6 @@ const defaults = [
   'smtp_line_length_limit = 998',
 ].join('\n')
 const sevenBit = 'smtpd_discard_ehlo_keywords = 8bitmime, smtputf8, chunking'
-
-function route(domain: string, port: number): string {
-  return `[[route]]\nrecipient_domain = "${domain}"\nsmarthost = "127.0.0.1:${port}"\n`
-}
-
-/** The key records of a domain, as the operator is told to publish them. */
-async function recordsOf(house: House, domain: string): Promise<KeyRecords> {
-  const shown = await house.server.json<{ records: { purpose: string; name: string; value: string }[] }>(
-    'domain',
-    'show',
-    domain,
-  )
-  const keys = shown.records.filter(record => record.purpose === 'dkim')
-  return Object.fromEntries(keys.map(({ name, value }) => [name, value]))
-}
-
-/** Judges with a name server that has these records. */
-async function openCourtFor(owned: AsyncDisposableStack, records: KeyRecords): Promise<readonly Judge[]> {
-  const zones = [signed, operator].map(name => ({
-    name,
-    records: Object.entries(records)
-      .filter(([owner]) => owner.endsWith(`.${name}`))
-      .map(
-        ([owner, text]) =>
-          `${owner}. TXT ${text
-            .match(/.{1,250}/g)!
-            .map(part => `"${part}"`)
-            .join(' ')}`,
-      ),
-  }))
-  const knot = owned.use(await startKnot({ zones, port: await freePort() }))
-  return await openCourt(owned, { records, dns: knot })
-}
-
-/** Another signer, to hold a judge's error against: mailauth, which signs each field once. */
-class OtherSigner {
-  static readonly selector = 'control'
-  readonly #keys = generateKeyPairSync('rsa', { modulusLength: 2048 })
-
-  get records(): KeyRecords {
-    return { [`${OtherSigner.selector}._domainkey.${signed}`]: keyRecord(this.#keys.publicKey) }
-  }
-
-  /** The mail with this signature instead of those that it had on top. */
-  async sign(mail: Buffer): Promise<Buffer> {
-    const unsigned = mail.toString('latin1').replace(/^(?:DKIM-Signature:.*\r\n(?:[ \t].*\r\n)*)+/, '')
-    const content = Buffer.from(unsigned, 'latin1')
-    const privateKey = this.#keys.privateKey.export({ format: 'pem', type: 'pkcs8' }).toString()
-    const key = { signingDomain: signed, selector: OtherSigner.selector, privateKey }
-    const { signatures } = await dkimSign(content, { ...key, signatureData: [key] })
-    return Buffer.concat([Buffer.from(signatures), content])
-  }
-}
-
-function keyRecord(publicKey: KeyObject): string {
-  const der = publicKey.export({ format: 'der', type: 'spki' })
-  return `v=DKIM1; k=rsa; p=${der.toString('base64')}`
-}
 
 /** Octets over 127 in a header cannot be encoded by a relay: such mail bounces there (`extensions.test.ts`). */
 function isFitForPlain({ content }: Sample): boolean {
@@ -150,23 +100,13 @@ async function assertPasses(
   const failing = new Map<string, string>()
   for (const [at, index] of [...mails.keys()].entries()) {
     const told = verdicts[at]!.map(tell).sort()
-    const expected = selectors.map(selector => `${signed} ${selector} ${expectedOf(judge, selector)}`).sort()
+    const expected = goodVerdicts(judge, signed, selectors)
     if (JSON.stringify(told) !== JSON.stringify(expected)) failing.set(samples[index]!.name, told.join(' | '))
   }
   const names = [...mails.keys()].map(index => samples[index]!.name)
   const misjudged = misjudgedBy(judge).filter(name => !(mendedOnTheWay[way] ?? []).includes(name))
   const excused = [...misjudged, ...(changedOnTheWay[way] ?? [])].filter(name => names.includes(name))
   assert.deepEqual([...failing.keys()].sort(), excused.sort(), JSON.stringify([...failing], null, 1))
-}
-
-function expectedOf(judge: Judge, selector: string): string {
-  return judgePrograms[judge.name].knowsEd25519 || !selector.endsWith('-ed')
-    ? 'pass'
-    : 'invalid (unsupported algorithm ed25519-sha256)'
-}
-
-function tell(verdict: Verdict): string {
-  return `${verdict.domain} ${verdict.selector} ${verdict.result}`
 }
 
 const needed = await needs('postfix', 'knot', ...courtPeers)
@@ -188,10 +128,10 @@ test('signatures pass at all judges', needed, async context => {
   await house.server.json('domain', 'add', '--account', 'acme', '--trust', signed)
   const client = owned.use(await house.client())
   const records = await recordsOf(house, signed)
-  const selectors = Object.keys(records).map(name => name.split('.')[0]!)
+  const selectors = selectorsOf(records)
   assert.equal(selectors.length, 2)
-  const otherSigner = new OtherSigner()
-  const court = await openCourtFor(owned, { ...records, ...otherSigner.records })
+  const otherSigner = new OtherSigner(signed)
+  const court = await openCourtFor(owned, [signed, operator], { ...records, ...otherSigner.records })
   await sendAll(house, client, Object.keys(ports))
 
   const asSent = new Map<number, Buffer>()
@@ -288,14 +228,13 @@ test('the operator’s own domain signs a second time', needed, async () => {
   const id = queuedId(await client.send(`ann@${signed}`, 'bob@direct.example', stuffed(content)))
   await waitForAll(house.server, [id], 'delivered')
   const own = await recordsOf(house, signed)
-  const court = await openCourtFor(owned, {
+  const court = await openCourtFor(owned, [signed, operator], {
     ...own,
     [`op1._domainkey.${operator}`]: keyRecord(publicKey),
   })
   for (const judge of court) {
     const [verdicts] = await judge.judge([receiver.messages[0]!.content])
-    const selectors = Object.keys(own).map(name => name.split('.')[0]!)
-    const expected = selectors.map(selector => `${signed} ${selector} ${expectedOf(judge, selector)}`)
-    assert.deepEqual(verdicts!.map(tell).sort(), [...expected, `${operator} op1 pass`].sort(), judge.name)
+    const expected = [...goodVerdicts(judge, signed, selectorsOf(own)), `${operator} op1 pass`]
+    assert.deepEqual(verdicts!.map(tell).sort(), expected.sort(), judge.name)
   }
 })

@@ -33,9 +33,15 @@ export const families: Readonly<Record<string, readonly Sample[]>> = {
 
 export const corpus: readonly Sample[] = Object.values(families).flat()
 
-/** Doubles dots at the beginning of lines, as DATA wants it. The final CRLF is left to the sender. */
+/** Doubles dots behind CRLF, as DATA wants it. The final CRLF is left to the sender. */
 export function stuffed(content: Buffer): Buffer {
-  return Buffer.from(content.subarray(0, -2).toString('latin1').replaceAll(/^\./gm, '..'), 'latin1')
+  return Buffer.from(
+    content
+      .subarray(0, -2)
+      .toString('latin1')
+      .replaceAll(/(^|\r\n)\./g, '$1..'),
+    'latin1',
+  )
 }
 
 const crlf = Buffer.from('\r\n')

@@ -22,7 +22,8 @@ ${Object.entries(programs).map(programRow).join('\n')}
 ${count} odd mails, and one of 25 MiB, go through Postrider to each of them, found by MX through Unbound and Knot. What comes out is compared **byte for byte**:
 
 1. A recorder that takes no mail apart shows what Postrider sends: the mail as it was handed in, below the fields that Postrider puts in front (Received, DKIM-Signature, and Message-ID and Date when they were missing). A mail whose last line has no end gets one. Nothing else differs.
-2. What comes out of a program, below its own Received field, is what the recorder got. Where it is not, the same bytes are handed to the program directly, without Postrider in between: it then makes the same change, and only the changes [listed below](#what-the-programs-change-by-themselves) are let pass.
+2. The same bytes come again after a first refusal, when the mail is read back from the disk.
+3. What comes out of a program, below its own Received field, is what the recorder got. Where it is not, the same bytes are handed to the program directly, without Postrider in between: it then makes the same change, and only the changes [listed below](#what-the-programs-change-by-themselves) are let pass.
 
 | Family | Mails | For instance |
 | --- | --- | --- |
@@ -30,7 +31,17 @@ ${Object.entries(families)
   .map(([family, samples]) => `| ${family} | ${samples.length} | ${examples(samples.map(one => one.name))} |`)
   .join('\n')}
 
-Also with each of them: 100 recipients in one message, a SIZE that is too small, SMTPUTF8 where it is offered and its absence, DSN parameters that go on from there, and PIPELINING. Greylisting is tested with postgrey 1.37 in front of Postfix.
+| Also tested | With |
+| --- | --- |
+| 100 recipients in one message | all; with Postfix some of them refused |
+| DSN parameters that go on from there | all |
+| a message above the announced SIZE | Postfix, sendmail, smtp-server |
+| UTF-8 addresses and fields by SMTPUTF8 | Postfix, Exim, smtp-server |
+| no SMTPUTF8: what needs it bounces, the rest goes | OpenSMTPD, sendmail |
+| PIPELINING, and its absence | Postfix |
+| no 8BITMIME: encoded anew and signed anew | Postfix |
+| greylisting | Postfix with postgrey 1.37 |
+| payloads that smuggle a second mail | Postfix |
 
 Debian's OpenSMTPD 6.8.0p2 offers STARTTLS and fails each handshake; it is tested without, and as an example of a server whose TLS is broken.
 
@@ -54,7 +65,7 @@ ${refused.map(refusedRow).join('\n')}
 
 ## DKIM
 
-Every mail of the corpus, signed with RSA-2048 and Ed25519, is judged by five verifiers: as sent, behind a further Postfix with Debian's defaults, and encoded anew for a server without 8BITMIME. They find the key records that \`postrider domain show\` prints in Knot; OpenDKIM's test mode gets them from a file.
+Every mail of the corpus, signed with RSA-2048 and Ed25519, is judged by five verifiers: as sent, behind a further Postfix with Debian's defaults, and encoded anew for a server without 8BITMIME. So are mails that a door changes on demand (\`long_lines = "encode"\`, \`bare_lf = "mend"\`). The judges find the key records that \`postrider domain show\` prints in Knot; OpenDKIM's test mode gets them from a file.
 
 | Judge | Version | Ed25519 |
 | --- | --- | --- |

@@ -64,12 +64,12 @@ async function sendAll(house: House, client: SmtpClient, domains: readonly strin
     const reply =
       ended(content) === content
         ? await client.send(`ann@${signed}`, to, stuffed(content), { mail })
-        : await client.sendChunk(`ann@${signed}`, to, content, { mail })
+        : await client.sendChunks(`ann@${signed}`, to, content, { mail })
     queuedId(reply)
     deliveries += to.length
   }
   const isDelivered = (one: { type: string }) => one.type === 'delivered'
-  await waitForEvents(house.server, events => events.filter(isDelivered).length >= deliveries, 120_000)
+  await waitForEvents(house.server, events => events.filter(isDelivered).length >= deliveries, 300_000)
 }
 
 /** What a server on the way changes of what is signed, so that no judge can let it pass (`receivers.test.ts`). */

@@ -205,12 +205,12 @@ export class SmtpClient implements AsyncDisposable {
     return await this.reply()
   }
 
-  /** MAIL, RCPT and one BDAT with these bytes as they are; the last reply. */
-  async sendChunk(
+  /** MAIL, RCPT and these bytes as they are in `chunks` BDAT commands (default 1) at once; the last reply. */
+  async sendChunks(
     from: string,
     to: string | readonly string[],
     content: Buffer,
-    parameters: { mail?: string } = {},
+    parameters: { mail?: string; chunks?: number } = {},
   ): Promise<ClientReply> {
     const mail = await this.command(`MAIL FROM:<${from}>${parameters.mail ?? ''}`)
     if (mail.code !== 250) return mail
@@ -218,8 +218,17 @@ export class SmtpClient implements AsyncDisposable {
       const rcpt = await this.command(`RCPT TO:<${one}>`)
       if (rcpt.code !== 250) return rcpt
     }
-    this.write(`BDAT ${content.length} LAST\r\n`)
-    this.write(content)
+    const { chunks = 1 } = parameters
+    for (let chunk = 0; chunk < chunks; chunk++) {
+      const [start, end] = [chunk, chunk + 1].map(at => Math.floor((content.length * at) / chunks))
+      const part = content.subarray(start, end)
+      this.write(`BDAT ${part.length}${chunk + 1 === chunks ? ' LAST' : ''}\r\n`)
+      this.write(part)
+    }
+    for (let chunk = 1; chunk < chunks; chunk++) {
+      const reply = await this.reply()
+      if (reply.code !== 250) return reply
+    }
     return await this.reply()
   }
 

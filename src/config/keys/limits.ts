@@ -54,7 +54,7 @@ export const limitKeys: Keys<LimitsConfig> = {
   }),
   errors: countKey({
     name: 'errors',
-    text: 'Refused commands after which a session is closed.',
+    text: 'Refused commands after which a session is closed. For clients that have logged in, or come from `networks`, recipients and the like that are refused do not count here: of those there may be as many as `recipients` between two messages.',
     fallback: 20,
     unit: 'commands',
     reason: 'A client with so many mistakes is broken or guessing.',

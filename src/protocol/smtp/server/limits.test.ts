@@ -78,6 +78,22 @@ test('refused recipients count as errors for unknown clients only', async () => 
   }
 })
 
+test('a known client may have as many recipients refused as a message may have, and no more without a message between', async () => {
+  await using server = await TestServer.start({ trustsClient: () => true, limits: { rcptMax: 50 } })
+  const client = await server.inTransaction()
+  const refused = 'RCPT TO:<bad@b.test>\r\n'
+  client.send(refused.repeat(50))
+  assert.ok((await client.replies(50)).every(reply => codes(reply) === '550 5.1.1'))
+  await client.talk('DATA')
+  await client.talk('.')
+  await client.talk('MAIL FROM:<a@b.test>')
+  client.send(refused.repeat(200))
+  const { replies } = await client.untilClosed()
+  assert.equal(replies.length, 52)
+  assert.equal(codes(replies.at(-1)!), '421 4.7.0')
+  assert.equal(await server.closeReason(), 'errors')
+})
+
 test('a hundred junk commands end the session', async () => {
   await using server = await TestServer.start()
   const client = await server.greeted()

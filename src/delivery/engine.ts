@@ -153,9 +153,16 @@ export class DeliveryEngine implements SmtpTicking {
     ticker.add(this)
   }
 
-  /** Does this fit into the ready queue now? */
-  hasRoom(recipients: number, contentBytes: number): boolean {
-    return !this.#isDraining && this.#ports.room.fits(recipients, contentBytes)
+  /** Keeps room in the ready queue for a message that is being committed, if there is room; see `letGo`. */
+  reserve(recipients: number, contentBytes: number): boolean {
+    if (this.#isDraining || !this.#ports.room.fits(recipients, contentBytes)) return false
+    this.#ports.room.take(recipients, contentBytes)
+    return true
+  }
+
+  /** The commit has ended: the message comes by `enqueue` now, or not at all. */
+  letGo(recipients: number, contentBytes: number): void {
+    this.#ports.room.release(recipients, contentBytes)
   }
 
   /** How many further recipients may be leased. */

@@ -296,8 +296,10 @@ export class RelayProcess {
   async submit(number: number, make: (hasRoom: boolean) => NewMessage): Promise<boolean> {
     const thread = this.threads[number % this.threads.length]!
     const draft = make(false)
-    const message = thread.engine.hasRoom(draft.recipients.length, draft.sizeBytes) ? make(true) : draft
+    const { recipients, sizeBytes } = draft
+    const message = thread.engine.reserve(recipients.length, sizeBytes) ? make(true) : draft
     const result = await thread.queue.accept(message)
+    if (message.startState === 'leased') thread.engine.letGo(recipients.length, sizeBytes)
     if (result.kind === 'failed') return false
     thread.noteKey(result.key, message.id)
     if (message.startState === 'leased' && message.content.kind === 'inline')

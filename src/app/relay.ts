@@ -215,7 +215,7 @@ export class Relay {
         isExempt: client => current().door.isInNetworks(client),
         isProxy: client => current().isProxy(client),
         sessionsMax: Math.ceil(this.#config.limits.sessions / this.#data.threads),
-        strangerMsMax: this.#config.limits.strangerMs,
+        strangerMsMax: () => this.#config.limits.strangerMs,
         backlog,
       },
       this.#sessions,

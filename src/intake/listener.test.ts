@@ -49,7 +49,7 @@ async function open(perAddress: number = 10) {
       isExempt: () => false,
       isProxy: () => false,
       sessionsMax: 2,
-      strangerMsMax: 5000,
+      strangerMsMax: () => 5000,
       backlog: 10,
     },
     sessions,

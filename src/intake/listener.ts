@@ -49,7 +49,7 @@ export interface ListenerOptions {
   /** Sessions at once in this thread, over all listeners. */
   readonly sessionsMax: number
   /** When all are taken, a stranger that is here longer than this makes room for a newcomer. */
-  readonly strangerMsMax: number
+  strangerMsMax(): number
   readonly backlog: number
 }
 
@@ -142,7 +142,7 @@ export class Listener {
     for (const session of this.#sessions) {
       const { strangerMs } = session
       if (strangerMs === null) continue
-      if (strangerMs < this.#options.strangerMsMax) return false
+      if (strangerMs < this.#options.strangerMsMax()) return false
       this.#sessions.delete(session)
       session.makeRoom()
       return true

@@ -20,9 +20,9 @@ const inside = (index: number): string => `127.30.${(index >> 8) & 255}.${index 
 
 const limits = [
   '[limits]',
-  'idle = "6s"',
-  'data_idle = "6s"',
-  'handshake = "6s"',
+  'idle = "10s"',
+  'data_idle = "8s"',
+  'handshake = "8s"',
   'stranger = "1s"',
   'unread_replies = "3s"',
   // So that the rate of an address is not what is tested here.

@@ -78,7 +78,7 @@ export class Siege implements AsyncDisposable {
   }
 
   /** One ordinary message on a connection of its own; rejects when it has not arrived in time. */
-  async sendOrdinary(timeoutMs: number = 20_000): Promise<void> {
+  async sendOrdinary(timeoutMs: number = 60_000): Promise<void> {
     const number = ++this.#count
     const subject = `X-Number: ${number}`
     await inTime(timeoutMs, `the ordinary message ${number} was not taken`, async () => {

@@ -12,14 +12,15 @@ import { openThreadStore, type StoreHost, type ThreadStore } from '../store/inde
 import { type Log, Metrics, mergeMetrics, RuntimeWatch } from '../telemetry/index.ts'
 import { ClockGuard } from './clock-guard.ts'
 import type { Prepared } from './prepare.ts'
+import { QueueCount } from './queue-count.ts'
 import { type LabAddresses, mainThreadNumber } from './relay-data.ts'
 import { RelayHost } from './relay-host.ts'
 import type { StoreHealth } from './store-health.ts'
 import { version } from './version.ts'
 
 const clock = systemClock
-/** Counting a long queue takes a while: a scrape gets a count that is at most this old. */
-const queueCountAgeMsMax = 30_000
+/** Counting a long queue takes a while, and a scraper does not wait for ever. */
+const queueCount = { ageMsMax: 30_000, patienceMs: 1_000 }
 
 /** States: starting → ready → draining. */
 type Phase = 'starting' | 'ready' | 'draining'
@@ -42,8 +43,8 @@ export class MainParts implements AsyncDisposable {
   readonly #clockGuard: ClockGuard
   readonly #metrics: Metrics = new Metrics()
   readonly #runtime: RuntimeWatch
+  readonly #queueCount: QueueCount
   #phase: Phase = 'starting'
-  #queueCountedMs = -queueCountAgeMsMax
 
   private constructor(
     prepared: Prepared,
@@ -77,6 +78,11 @@ export class MainParts implements AsyncDisposable {
       nowMs: () => clock.nowMs(),
       hostname: config.hostname,
     })
+    this.#queueCount = new QueueCount(
+      async () => ({ ...(await this.store.control.count({})) }),
+      clock,
+      queueCount,
+    )
     this.#runtime = new RuntimeWatch(this.#metrics, true)
     this.#metrics.info.set(1, version)
     this.#metrics.started.set(this.startedAtMs / 1000)
@@ -137,11 +143,8 @@ export class MainParts implements AsyncDisposable {
   async scrape(): Promise<string> {
     this.#runtime.sample()
     await this.#noteCommits()
-    if (clock.monotonicMs() - this.#queueCountedMs > queueCountAgeMsMax) {
-      this.#queueCountedMs = clock.monotonicMs()
-      const counts = await this.store.control.count({})
-      for (const [state, count] of Object.entries(counts)) this.#metrics.queue.set(count, state)
-    }
+    const counts = await this.#queueCount.latest()
+    for (const [state, count] of Object.entries(counts ?? {})) this.#metrics.queue.set(count, state)
     return mergeMetrics([this.#metrics.collect(), ...(await this.relays.metrics())])
   }
 

@@ -34,11 +34,15 @@ export interface StoreHost extends AsyncDisposable {
 /** Told how the disk does. */
 export type StoreWatch = Pick<CommitObserver, 'onRefusing' | 'onSlow'>
 
+const youngGenerationMb = 12
+
 /** Starts the store thread. Rejects with StoreError when the data folder cannot be used. */
 export async function startStoreThread(options: StoreOptions, watch: StoreWatch = {}): Promise<StoreHost> {
   const worker = new Worker(new URL(workerFile(import.meta.url), import.meta.url), {
     workerData: options,
     name: 'store',
+    // Hardly anything of a group outlives it; a larger nursery only stays resident.
+    resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb },
   })
   const failed = Promise.withResolvers<StoreError>()
   const closed = Promise.withResolvers<void>()

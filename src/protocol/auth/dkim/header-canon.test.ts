@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { type HeaderField, scanHeaderBlock } from '../../mail/index.ts'
 import { canonicaliseFields, chooseSignedFields } from './header-canon.ts'
+import { plainRelaxedField } from './testing/plain-canon.ts'
 
 function fieldsIn(text: string): readonly HeaderField[] {
   const scan = scanHeaderBlock(Buffer.from(text, 'latin1'))
@@ -19,13 +20,9 @@ test('the canonical form is that of the plain rule', () => {
   const piece = fc.constantFrom(' ', '\t', '\r\n ', '\r\n\t', 'a', 'b:c', '\xe9')
   fc.assert(
     fc.property(fc.array(piece, { maxLength: 30 }), pieces => {
-      const value = pieces.join('')
-      const plain = value
-        .replaceAll('\r\n', '')
-        .replace(/[ \t]+/g, ' ')
-        .trim()
-      const canonical = canonicaliseFields(fieldsIn(`SubJect:${value}\r\n`)).toString('latin1')
-      assert.equal(canonical, `subject:${plain}\r\n`)
+      const field = `SubJect:${pieces.join('')}\r\n`
+      const canonical = canonicaliseFields(fieldsIn(field)).toString('latin1')
+      assert.equal(canonical, plainRelaxedField(field))
     }),
   )
 })

@@ -26,10 +26,13 @@ export interface RecipientOutcome {
 
 const lineCharactersMax = 300
 const linesMax = 12
+/** Of a reply, all its lines: it is kept in the event of every recipient, and a server can send 64 KiB with each reply. */
+const textCharactersMax = 2000
 
 /** The peer's words in one line; the reader has made all of them printable but TAB. */
 export function replyText({ lines }: SmtpReply): string {
-  const text = lines.length === 1 ? lines[0]! : lines.join(' ')
+  const whole = lines.length === 1 ? lines[0]! : lines.join(' ')
+  const text = whole.length > textCharactersMax ? `${whole.slice(0, textCharactersMax)}…` : whole
   return text.includes('\t') ? text.replaceAll('\t', ' ') : text
 }
 

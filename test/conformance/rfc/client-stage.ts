@@ -4,7 +4,7 @@
 // 1. each dialogue gets an address and listener of its own and a domain that is routed to it
 // 2. one Postrider starts with all routes; each dialogue's message is submitted
 // 3. the scripts run beside each other, each at the pace of its client; server lines that stand together leave in one write
-// 4. the outcomes are read from the event log
+// 4. the outcomes are read from the event log, reports where their sender gets mail
 // A connection that the script does not want is closed, so that a script that went wrong ends in an outcome too.
 
 import assert from 'node:assert/strict'
@@ -18,6 +18,7 @@ import {
 } from '../../../src/protocol/smtp/client/testing/scripted-peer.ts'
 import { queuedId, type SmtpClient } from '../../scenario/support/client.ts'
 import { eventsOf, House, type ShownEvent, waitForEvents } from '../../scenario/support/house.ts'
+import { Receiver } from '../../scenario/support/receiver.ts'
 import { contents } from './contents.ts'
 import { bytesOf, type Dialogue, fill, type Step } from './dialogue.ts'
 
@@ -41,10 +42,13 @@ interface Play {
 /** All dialogues of the client side, played together. */
 export class ClientStage implements AsyncDisposable {
   readonly #owned: AsyncDisposableStack
+  /** Where the senders get their reports. */
+  readonly #sender: Receiver
   readonly #plays: ReadonlyMap<Dialogue, Play>
   #events: readonly ShownEvent[] = []
 
-  private constructor(owned: AsyncDisposableStack, plays: ReadonlyMap<Dialogue, Play>) {
+  private constructor(owned: AsyncDisposableStack, plays: ReadonlyMap<Dialogue, Play>, sender: Receiver) {
+    this.#sender = sender
     this.#owned = owned
     this.#plays = plays
   }
@@ -62,22 +66,29 @@ export class ClientStage implements AsyncDisposable {
       const peer = owned.use(await startPeer(connection => script.connected(connection), address))
       plays.set(dialogue, { dialogue, domain, address, peer, script, messageId: '' })
     }
-    const house = owned.use(await House.open(delivery + [...plays.values()].map(routeOf).join('')))
+    const sender = owned.use(await Receiver.start())
+    const routes = [toSender(sender), ...[...plays.values()].map(routeOf)].join('')
+    const house = owned.use(await House.open(delivery + routes))
+    await house.command('stream', 'update', 'default', '--account', 'acme', '--failure-report', 'event+dsn')
     await using client = await house.client()
     for (const play of plays.values()) play.messageId = await submit(client, play)
     await Promise.all([...plays.values()].map(({ script }) => script.run()))
-    const stage = new ClientStage(owned.move(), plays)
+    const stage = new ClientStage(owned.move(), plays, sender)
     // What is missing then is missed by its own dialogue.
     stage.#events = await waitForEvents(house.server, events => stage.#isComplete(events), deadlineMs).catch(
       () => eventsOf(house.server),
     )
+    for (const { dialogue, domain } of plays.values())
+      if (dialogue.reports.length > 0)
+        await sender.waitFor(() => stage.#report(domain) !== '', deadlineMs).catch(() => undefined)
     return stage
   }
 
   /** Throws what went wrong with a dialogue. */
   judge(dialogue: Dialogue): void {
-    const { script, messageId } = this.#plays.get(dialogue)!
+    const { script, messageId, domain } = this.#plays.get(dialogue)!
     if (script.failure !== null) throw script.failure
+    for (const pattern of dialogue.reports) assert.match(this.#report(domain), pattern)
     for (const pattern of dialogue.arrives) assert.match(script.content, pattern)
     for (const expected of dialogue.outcomes) {
       const [, name = '', kind, code, enhanced = '', stage = '', isUncertain = ''] =
@@ -98,6 +109,12 @@ export class ClientStage implements AsyncDisposable {
     await this.#owned.disposeAsync()
   }
 
+  /** The report about mail to this domain, lines ended by LF; empty while there is none. */
+  #report(domain: string): string {
+    const found = this.#sender.messages.find(one => one.from === '' && one.content.includes(`@${domain}`))
+    return found?.content.toString('utf8').replaceAll('\r\n', '\n') ?? ''
+  }
+
   #isComplete(events: readonly ShownEvent[]): boolean {
     const counts = new Map<string, number>()
     for (const { messageId, outcome } of events)
@@ -106,6 +123,10 @@ export class ClientStage implements AsyncDisposable {
       ({ dialogue, messageId }) => (counts.get(messageId) ?? 0) >= dialogue.outcomes.length,
     )
   }
+}
+
+function toSender({ port }: Receiver): string {
+  return `[[route]]\nrecipient_domain = "acme.example"\nsmarthost = "127.0.0.1:${port}"\n`
 }
 
 function routeOf({ dialogue, domain, address, peer }: Play): string {
@@ -227,6 +248,7 @@ class Script {
       await sleep(silenceMs)
       assert.equal(peer.pending, '', 'something came')
     } else if (text === '(closes)') await peer.closed()
+    else if (text === '(leaves)') assert.equal(await peer.line().catch(() => 'QUIT'), 'QUIT')
     else if (text === '(content)') this.content += (await peer.data()).toString('utf8')
     else if (text === '(octets)') this.content += (await peer.octets(this.#octets)).toString('utf8')
     else {

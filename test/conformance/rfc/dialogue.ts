@@ -42,6 +42,8 @@ export interface Dialogue {
   readonly steps: readonly Step[]
   /** Server side: what the message must match when it has been passed on. */
   readonly arrives: readonly RegExp[]
+  /** Client side: what the failure report to the sender must match. */
+  readonly reports: readonly RegExp[]
   /** Client side: `name kind code enhanced`, one a recipient. */
   readonly outcomes: readonly string[]
   /** `rfc5321-server.txt:12`. */
@@ -102,7 +104,7 @@ export function parseDialogues(name: string, text: string): DialogueFile {
 function begin(head: Head, title: string, place: string): Draft {
   const match = /^(§[\w.]+) (.+)$/.exec(title)
   if (match === null) throw new Error(`${place}: write "= §section rule"`)
-  const lists = { route: [], submission: [], steps: [], arrives: [], outcomes: [] }
+  const lists = { route: [], submission: [], steps: [], arrives: [], reports: [], outcomes: [] }
   const { rfc, side } = head
   const plain = { status: 'supported', at: 'relay', content: 'plain' } as const
   return { rfc, side, section: match[1]!, rule: match[2]!, ...plain, ...lists, place }
@@ -140,6 +142,7 @@ function readLine(open: Draft, line: string, number: number): boolean {
   else if (key === 'send') open.submission.push(value)
   else if (key === 'content') open.content = value
   else if (key === 'arrives') open.arrives.push(new RegExp(value, 'ms'))
+  else if (key === 'report') open.reports.push(new RegExp(value, 'ms'))
   else if (key === 'outcome') open.outcomes.push(value)
   else return false
   return true

@@ -3,6 +3,7 @@ export { type DomainRecord, domainRecords } from './dns-records.ts'
 export { type MaySendAs, maySendAs } from './may-send.ts'
 export { checkDomainName, checkName, type NameCheck } from './names.ts'
 export type { AccountReader, AccountStore } from './port.ts'
+export { makeSecret } from './secret.ts'
 export { loadSecretKey, SecretBox, type SecretKeyProblem, type SecretKeyResult } from './secret-box.ts'
 export {
   type AccountError,

@@ -5,8 +5,9 @@
 // sealing; what is sealed for one id cannot be opened as another's.
 
 import { createCipheriv, createDecipheriv } from 'node:crypto'
-import { closeSync, fstatSync, fsyncSync, mkdirSync, openSync, readFileSync, writeSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { makeFolderDurably, writeFileDurably } from '../base/index.ts'
 
 const nonceSizeBytes = 12
 const tagSizeBytes = 16
@@ -105,27 +106,15 @@ function readKeyFile(path: string): SecretKeyResult | null {
   }
 }
 
-/** Synced before it is used: losing it later would lose every DKIM key. */
+/** Durable before it is used: losing it later would lose every DKIM key, and half a key would keep us from starting. */
 function makeKeyFile(
   dataDir: string,
   path: string,
   randomBytes: (sizeBytes: number) => Buffer,
 ): SecretKeyResult {
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+  makeFolderDurably(dataDir)
   const key = randomBytes(keySizeBytes)
-  const descriptor = openSync(path, 'wx', 0o600)
-  try {
-    writeSync(descriptor, key)
-    fsyncSync(descriptor)
-  } finally {
-    closeSync(descriptor)
-  }
-  const folder = openSync(dataDir, 'r')
-  try {
-    fsyncSync(folder)
-  } finally {
-    closeSync(folder)
-  }
+  writeFileDurably(path, key, 0o600)
   return { ok: true, key, isNew: true }
 }
 

@@ -54,6 +54,8 @@ export interface NewCredential {
   readonly stream?: string
   readonly longLines?: Credential['longLines']
   readonly bareLf?: Credential['bareLf']
+  /** One that was made and kept before (first run); by default a fresh one. */
+  readonly secret?: string
 }
 
 export interface NewDomain {
@@ -105,7 +107,7 @@ export class AccountService {
     if (!account.ok) return account
     const stream = this.#stream(account.value, request.stream ?? 'default')
     if (!stream.ok) return stream
-    const secret = makeSecret(randomBytes)
+    const secret = request.secret ?? makeSecret(randomBytes)
     const { name } = account.value
     const username = request.kind === 'api' ? apiUsername : `${name}-${base32(randomBytes(5))}`
     const created = await store.createCredential({

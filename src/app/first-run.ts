@@ -1,11 +1,14 @@
 // The first run without a configuration: an account, a credential and a domain, ready to send.
 //
-// Runs once, when the store has no account. The secret is shown on the terminal and kept in data/first-run.json for its
-// owner (DESIGN section 9); `postrider credential revoke` ends it.
+// 1. The secret is made and written to data/first-run.json, for its owner only (DESIGN section 9).
+// 2. Account, domain, credential: a commit each. The credential comes last and holds that secret.
+// A process that dies on the way goes on at its next start where it stopped: the file says with which secret, and as long
+// as the account has no credential it is unfinished. `postrider credential revoke` ends it for good.
 
-import { chmodSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { AccountService } from '../accounts/index.ts'
+import { type AccountReader, type AccountService, apiUsername, makeSecret } from '../accounts/index.ts'
+import { writeFileDurably } from '../base/index.ts'
 
 /** What `data/first-run.json` holds. */
 export interface FirstRun {
@@ -15,25 +18,51 @@ export interface FirstRun {
   readonly http: string
 }
 
-/** Makes account `default`, domain `example.test` and a credential; throws when the store refuses. */
+const accountName = 'default'
+
+/** True before the first run, and after one that did not come to its end. */
+export function isFirstRun(reader: AccountReader, dataDir: string): boolean {
+  const accounts = reader.accounts()
+  if (accounts.length === 0) return true
+  // Revoked credentials are listed too: a first run that the operator has ended stays ended.
+  const isBare = accounts.length === 1 && reader.credentials(accounts[0]!.key).length === 0
+  return isBare && accounts[0]!.name === accountName && readFirstRun(dataDir) !== null
+}
+
+/** Makes account `default`, domain `example.test` and a credential, or what is missing of them; throws when the store refuses. */
 export async function setUpFirstRun(
   accounts: AccountService,
   dataDir: string,
   smtp: { host: string; port: number },
   http: string,
+  randomBytes: (sizeBytes: number) => Buffer,
 ): Promise<FirstRun> {
-  const account = await accounts.createAccount('default')
-  if (!account.ok) throw new Error(account.error.message)
-  const domain = await accounts.addDomain({ account: 'default', domain: 'example.test', isTrusted: true })
+  const kept = readFirstRun(dataDir)
+  const firstRun: FirstRun = {
+    username: apiUsername,
+    secret: kept?.secret ?? makeSecret(randomBytes),
+    smtp,
+    http,
+  }
+  writeFileDurably(join(dataDir, 'first-run.json'), `${JSON.stringify(firstRun, null, 2)}\n`, 0o600)
+  const account = await accounts.createAccount(accountName)
+  if (!account.ok && account.error.code !== 'exists') throw new Error(account.error.message)
+  const domain = await accounts.addDomain({ account: accountName, domain: 'example.test', isTrusted: true })
   if (!domain.ok) throw new Error(domain.error.message)
-  const credential = await accounts.createCredential({ account: 'default', kind: 'api' })
+  const { secret } = firstRun
+  const credential = await accounts.createCredential({ account: accountName, kind: 'api', secret })
   if (!credential.ok) throw new Error(credential.error.message)
-  const { username, secret } = credential.value
-  const firstRun: FirstRun = { username, secret, smtp, http }
-  const path = join(dataDir, 'first-run.json')
-  writeFileSync(path, `${JSON.stringify(firstRun, null, 2)}\n`, { mode: 0o600 })
-  chmodSync(path, 0o600)
   return firstRun
+}
+
+/** What an earlier run has written; null when there is none, or when it is not ours. */
+function readFirstRun(dataDir: string): FirstRun | null {
+  try {
+    const found = JSON.parse(readFileSync(join(dataDir, 'first-run.json'), 'utf8')) as FirstRun
+    return typeof found.secret === 'string' ? found : null
+  } catch {
+    return null
+  }
 }
 
 /** The command to paste into a second terminal: curl is on nearly every machine. */

@@ -4,9 +4,10 @@
 // the data folder, its lock, secret.key and the self-signed certificate.
 
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { availableParallelism, hostname } from 'node:os'
 import { loadSecretKey } from '../accounts/index.ts'
+import { makeFolderDurably } from '../base/index.ts'
 import {
   type Config,
   loadConfig,
@@ -97,7 +98,7 @@ async function prepareFiles(config: Config) {
 
 function takeLock(dataDir: string): DataLock | Problem {
   try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+    makeFolderDurably(dataDir)
     return DataLock.take(dataDir)
   } catch (error) {
     if (error instanceof StoreError) return { where: dataDir, what: error.message, hint: '' }

@@ -95,6 +95,7 @@ export class Relay {
       port: data.storePort,
       thread: index,
       nowMs: () => clock.nowMs(),
+      segmentBytesMax: config.limits.segmentSizeBytes,
     })
     const ids = new IdGenerator(() => clock.nowMs(), randomBytes)
     const box = new SecretBox(Buffer.from(data.secretKey), randomBytes)

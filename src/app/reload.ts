@@ -86,7 +86,7 @@ const fixedKeys = [
 ] as const
 
 /** Shared out among the threads, or built into their parts, when they start. */
-const fixedLimits = ['sessions', 'readyQueueRecipients', 'readyQueueSizeBytes'] as const
+const fixedLimits = ['sessions', 'readyQueueRecipients', 'readyQueueSizeBytes', 'segmentSizeBytes'] as const
 
 /** What the log calls them: names of the file. */
 const fileNames: Readonly<Record<string, string>> = {
@@ -95,6 +95,7 @@ const fileNames: Readonly<Record<string, string>> = {
   sessions: 'limits.sessions',
   readyQueueRecipients: 'limits.ready_queue_recipients',
   readyQueueSizeBytes: 'limits.ready_queue_size',
+  segmentSizeBytes: 'limits.segment_size',
 }
 
 /**

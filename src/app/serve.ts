@@ -10,6 +10,7 @@
 //   7. drain, close everything in the reverse order.
 // Exit code 0 after a graceful end, 1 when something could not be had or broke.
 
+import { randomBytes } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { startControlServer } from '../api/control/index.ts'
 import { OperationsServer } from '../api/index.ts'
@@ -18,7 +19,7 @@ import { formatProblem, type Problem } from '../config/index.ts'
 import { StoreError, startStoreThread, walPath } from '../store/index.ts'
 import { createLog, type Log, metricsContentType, standardOutput } from '../telemetry/index.ts'
 import { controlPorts } from './control-ports.ts'
-import { sampleCommand, setUpFirstRun } from './first-run.ts'
+import { isFirstRun, sampleCommand, setUpFirstRun } from './first-run.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { startLabFor } from './lab-host.ts'
 import { MainParts } from './main-parts.ts'
@@ -129,14 +130,14 @@ async function finish(parts: MainParts, end: End, log: Log): Promise<0 | 1> {
 
 async function firstRunOf(prepared: Prepared, parts: MainParts): Promise<string | null> {
   const { config } = prepared
-  if (prepared.configPath !== null || parts.store.accounts.accounts().length > 0) return null
+  if (prepared.configPath !== null || !isFirstRun(parts.store.accounts, config.dataDir)) return null
   const smtp = config.listeners.find(({ kind }) => kind === 'submission')?.address ?? {
     host: '127.0.0.1',
     port: 2587,
   }
   const { address } = config.http
   const http = address === null ? '' : `http://${address.host}:${address.port}`
-  const firstRun = await setUpFirstRun(parts.accountService, config.dataDir, smtp, http)
+  const firstRun = await setUpFirstRun(parts.accountService, config.dataDir, smtp, http, randomBytes)
   parts.store.accounts.forget()
   parts.log.event('first-run.ready', { username: firstRun.username })
   return [

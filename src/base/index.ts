@@ -1,7 +1,8 @@
-// The few things that every room may use: ids, clock, packed bytes.
+// The few things that every room may use: ids, clock, packed bytes, small durable files.
 export { type AcceptingOptions, keepAccepting } from './accepting.ts'
 export { type Clock, systemClock, systemTimers, type Timers } from './clock.ts'
 export { type ClockJump, ClockWatch, clockJumpMsMin } from './clock-watch.ts'
+export { makeFolderDurably, syncPath, writeFileDurably } from './durable-files.ts'
 export {
   formatId,
   formatMessageId,

@@ -4,9 +4,10 @@
 // Invariants: certificate and key belong together; a reload that fails leaves the old material in force.
 
 import { constants, createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { rootCertificates, type SecureContextOptions } from 'node:tls'
+import { makeFolderDurably, writeFileDurably } from '../base/index.ts'
 import { isHostName } from './address.ts'
 import type { Problem } from './problem.ts'
 import { makeCertificate } from './self-signed.ts'
@@ -205,10 +206,10 @@ function selfSignedMaterial(request: TlsRequest): TlsMaterialResult {
     randomBytes: request.randomBytes,
   })
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    makeFolderDurably(folder)
     // The key first: a certificate without its key would be refused at the next start.
-    writeWhole(join(folder, 'key.pem'), pair.privateKeyPem, 0o600)
-    writeWhole(join(folder, 'certificate.pem'), pair.certificatePem, 0o644)
+    writeFileDurably(join(folder, 'key.pem'), pair.privateKeyPem, 0o600)
+    writeFileDurably(join(folder, 'certificate.pem'), pair.certificatePem, 0o644)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     return fault(
@@ -260,11 +261,6 @@ function readKey(pem: string): KeyObject | null {
   } catch {
     return null
   }
-}
-
-function writeWhole(path: string, text: string, mode: number): void {
-  writeFileSync(`${path}.new`, text, { mode })
-  renameSync(`${path}.new`, path)
 }
 
 function isoDay(atMs: number): string {

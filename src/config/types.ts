@@ -143,6 +143,7 @@ export interface LimitsConfig {
   readonly readyQueueRecipients: number
   readonly readyQueueSizeBytes: number
   readonly inlineContentSizeBytes: number
+  readonly segmentSizeBytes: number
   readonly replyLines: number
   readonly replySizeBytes: number
   readonly drainMs: number

@@ -32,8 +32,11 @@ export interface CommandResult {
 
 /** How to start. */
 export interface PostriderOptions {
-  /** TOML after `hostname`, `data_dir` and `[http]`, which are written by us. Functions of the ports that they need. */
-  readonly toml: string
+  /**
+   * TOML after `hostname`, `data_dir` and `[http]`, which are written by us. null: no file at all, as at a first run; what
+   * must be set comes by `env`.
+   */
+  readonly toml: string | null
   /** Keep using this folder (a restart); else a new one is made. */
   readonly folder?: string
   readonly hostname?: string
@@ -55,6 +58,7 @@ export interface MountNamespace {
 /** A running Postrider. */
 export class Postrider implements AsyncDisposable {
   readonly folder: string
+  /** '' when it runs without a file. */
   readonly configPath: string
   readonly httpPort: number
   readonly #process: ChildProcess
@@ -90,22 +94,27 @@ export class Postrider implements AsyncDisposable {
   static async launch(options: PostriderOptions): Promise<Postrider> {
     const folder = options.folder ?? mkdtempSync(join(tmpdir(), 'postrider-'))
     const httpPort = await freePort()
-    const configPath = join(folder, 'postrider.toml')
-    const head = [`hostname = "${options.hostname ?? 'relay.example'}"`, 'data_dir = "data"', ''].join('\n')
-    const http = `\n[http]\naddress = "127.0.0.1:${httpPort}"\n`
-    writeFileSync(configPath, head + options.toml + http)
+    const httpAddress = `127.0.0.1:${httpPort}`
+    const configPath = options.toml === null ? '' : join(folder, 'postrider.toml')
+    if (configPath !== '') {
+      const head = [`hostname = "${options.hostname ?? 'relay.example'}"`, 'data_dir = "data"', ''].join('\n')
+      writeFileSync(configPath, `${head}${options.toml}\n[http]\naddress = "${httpAddress}"\n`)
+    }
     const command = [
       ...(options.namespace?.wrapper ?? []),
       ...(options.wrapper ?? []),
       nodePath,
       join(root, 'src/main.ts'),
       'serve',
-      '--config',
-      configPath,
+      ...configArguments(configPath),
     ]
     const child = spawn(command[0]!, command.slice(1), {
       cwd: folder,
-      env: { ...process.env, ...options.env },
+      env: {
+        ...process.env,
+        ...(configPath === '' ? { POSTRIDER_HTTP__ADDRESS: httpAddress } : {}),
+        ...options.env,
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
     return new Postrider(folder, configPath, httpPort, child, options.namespace)
@@ -140,7 +149,7 @@ export class Postrider implements AsyncDisposable {
   /** Runs a command of the CLI against this server. */
   command(...args: readonly string[]): Promise<CommandResult> {
     return postriderCommand(
-      [...args, '--config', this.configPath],
+      [...args, ...configArguments(this.configPath)],
       this.folder,
       this.#namespace?.wrapper ?? [],
     )
@@ -208,6 +217,10 @@ export class Postrider implements AsyncDisposable {
     await this.ended()
     rmSync(this.folder, { recursive: true, force: true })
   }
+}
+
+function configArguments(configPath: string): string[] {
+  return configPath === '' ? [] : ['--config', configPath]
 }
 
 /** The Node that runs the sources. */

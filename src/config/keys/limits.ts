@@ -196,6 +196,17 @@ export const limitKeys: Keys<LimitsConfig> = {
     },
     0,
   ),
+  segmentSizeBytes: sizeKey(
+    {
+      name: 'segment_size',
+      text: 'Size at which the next segment file is begun. A segment leaves the disk as a whole, when its last content is final.',
+      fallback: '64MiB',
+      reason:
+        'Smaller ones free the disk sooner when some messages wait for days; larger ones cost fewer syncs.',
+      since,
+    },
+    64 * 1024,
+  ),
   replyLines: countKey({
     name: 'reply_lines',
     text: 'Lines of one reply of a receiving server.',

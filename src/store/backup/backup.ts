@@ -9,13 +9,14 @@
 
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { makeFolderDurably, syncPath, writeFileDurably } from '../../base/index.ts'
 import { StoreError } from '../errors.ts'
 import { holdPrefix, segmentDir, segmentPath } from '../segments/index.ts'
 import { Database } from '../sqlite/database.ts'
 import { liveExtents } from '../sqlite/live-extents.ts'
 import { checkSchema } from '../sqlite/migrate.ts'
 import { databasePath } from '../sqlite/writer.ts'
-import { copyDurably, copyTree, emptyFolder, syncPath } from './files.ts'
+import { copyDurably, copyTree, emptyFolder } from './files.ts'
 import { type BackupManifest, copiedDatabase, isLeftOut, manifestName } from './paths.ts'
 
 export interface BackupOptions {
@@ -37,10 +38,7 @@ export function backup(options: BackupOptions): BackupManifest {
     const manifest = snapshot(options)
     copySegments(join(target, copiedDatabase), segments, segmentDir(target))
     copyTree(dataDir, target, name => !isLeftOut(name), target)
-    const manifestPath = join(target, manifestName)
-    writeFileSync(manifestPath, `${JSON.stringify(manifest, null, 2)}\n`, { mode: 0o600 })
-    syncPath(manifestPath)
-    syncPath(target)
+    writeFileDurably(join(target, manifestName), `${JSON.stringify(manifest, null, 2)}\n`, 0o600)
     return manifest
   } catch (error) {
     if (error instanceof StoreError) throw error
@@ -72,7 +70,7 @@ function snapshot({ dataDir, target, nowMs }: BackupOptions): BackupManifest {
 
 function copySegments(database: string, from: string, to: string): void {
   using db = Database.openReader(database)
-  mkdirSync(to, { recursive: true, mode: 0o700 })
+  makeFolderDurably(to)
   const named = new Set<number>()
   for (const extents of liveExtents(db)) for (const extent of extents) named.add(extent.segment)
   for (const segment of named) copyDurably(segmentPath(from, segment), segmentPath(to, segment))

@@ -1,22 +1,14 @@
 // File work shared by backup and restore: empty targets, copies that are on disk before anybody is told.
 
-import {
-  closeSync,
-  constants,
-  copyFileSync,
-  fsyncSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-} from 'node:fs'
+import { constants, copyFileSync, lstatSync, readdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { makeFolderDurably, syncPath } from '../../base/index.ts'
 import { StoreError } from '../errors.ts'
 
 /** Makes an empty folder, or takes an existing empty one; `PR_BACKUP_TARGET` when something is in it. */
 export function emptyFolder(path: string, what: string): void {
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 })
+    makeFolderDurably(path)
   } catch (error) {
     throw new StoreError('PR_BACKUP_TARGET', `${what} ${path} cannot be made: ${String(error)}`, {
       cause: error,
@@ -32,16 +24,6 @@ export function copyDurably(from: string, to: string): void {
   syncPath(to)
 }
 
-/** Syncs a file or folder. */
-export function syncPath(path: string): void {
-  const descriptor = openSync(path, 'r')
-  try {
-    fsyncSync(descriptor)
-  } finally {
-    closeSync(descriptor)
-  }
-}
-
 /** Copies a folder's plain files, deeply; sockets and links are left out. @param isWanted asked for the top level only. */
 export function copyTree(
   from: string,
@@ -49,7 +31,7 @@ export function copyTree(
   isWanted: (name: string) => boolean,
   except: string,
 ): void {
-  mkdirSync(to, { recursive: true, mode: 0o700 })
+  makeFolderDurably(to)
   for (const name of readdirSync(from)) {
     const source = join(from, name)
     if (!isWanted(name) || resolve(source) === resolve(except)) continue

@@ -8,6 +8,7 @@
 
 import { readFileSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
+import { syncPath } from '../../base/index.ts'
 import { eventTypes, packAction } from '../../events/index.ts'
 import { StoreError } from '../errors.ts'
 import { numberOf, readHead, reasonCode, recipientsMax, stateCodes } from '../format/index.ts'
@@ -16,7 +17,7 @@ import { Database } from '../sqlite/database.ts'
 import { EventWriter } from '../sqlite/event-writer.ts'
 import { checkSchema, migrate } from '../sqlite/migrate.ts'
 import { databasePath, restoringPath } from '../sqlite/writer.ts'
-import { copyDurably, copyTree, emptyFolder, syncPath } from './files.ts'
+import { copyDurably, copyTree, emptyFolder } from './files.ts'
 import { type BackupManifest, copiedDatabase, isLeftOut, manifestName } from './paths.ts'
 
 const stepRows = 1000

@@ -7,8 +7,9 @@
 //
 // Freeing comes after a COMMIT and must not fail: what cannot be looked at or deleted now is left for the next sweep.
 
-import { closeSync, fdatasyncSync, fsyncSync, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs'
+import { closeSync, fdatasyncSync, openSync, readdirSync, rmSync } from 'node:fs'
 import { unlink } from 'node:fs/promises'
+import { makeFolderDurably, syncPath } from '../../base/index.ts'
 import type { Extent } from '../../queue/index.ts'
 import { holdPrefix, segmentOf, segmentPath } from './paths.ts'
 
@@ -37,7 +38,7 @@ export class SegmentLedger {
   constructor(dir: string, sync: SyncFile = fdatasyncSync) {
     this.#dir = dir
     this.#sync = sync
-    mkdirSync(dir, { recursive: true, mode: 0o700 })
+    makeFolderDurably(dir)
   }
 
   /** At start: every file is sealed, live bytes come from the message rows. */
@@ -132,20 +133,17 @@ export class SegmentLedger {
   }
 
   #syncDir(segments: ReadonlySet<number>, failed: Set<number>): void {
-    let descriptor: number | null = null
     try {
-      descriptor = openSync(this.#dir, 'r')
-      fsyncSync(descriptor)
+      syncPath(this.#dir)
       this.#isDirSynced = true
     } catch (error) {
-      this.lastError = (error as Error).message
+      const { message, syscall } = error as NodeJS.ErrnoException
+      this.lastError = message
       for (const segment of segments) {
         failed.add(segment)
         // A second fsync would say nothing about the entries that the first one lost.
-        if (descriptor !== null) this.#distrusted.add(segment)
+        if (syscall === 'fsync') this.#distrusted.add(segment)
       }
-    } finally {
-      if (descriptor !== null) closeSync(descriptor)
     }
   }
 

@@ -2,7 +2,7 @@
 //
 // 1. A content gathers its chunks to 256 KiB (or to its end), so that it becomes few extents.
 // 2. One writev at a time takes everything that waits, of all contents: the load makes the writes larger, not more.
-// 3. At 64 MiB the next segment is begun. The old one is sealed once nobody can still name it in an accept: every
+// 3. At its full size (64 MiB) the next segment is begun. The old one is sealed once nobody can still name it in an accept: every
 //    content with bytes in it was answered for (`release`) or aborted.
 // Nothing here syncs: the store thread does, once a group, before the COMMIT that names the extents.
 //
@@ -21,7 +21,8 @@ import { segmentPath } from './paths.ts'
  */
 export const inlineMaxBytes: number = 16 * 1024
 
-const segmentBytesMax = 64 * 1024 * 1024
+/** Where the configuration says nothing else. */
+const segmentBytesDefault = 64 * 1024 * 1024
 const gatherBytes = 256 * 1024
 const contentBytesMax = 1024 * 1024
 const spoolBytesMax = 16 * 1024 * 1024
@@ -36,6 +37,8 @@ export interface SpoolOptions {
   /** 0 to 63, different in each thread. */
   readonly thread: number
   readonly nowMs: () => number
+  /** Size at which the next segment is begun; 64 MiB by default. */
+  readonly segmentBytesMax?: number
   /** Told when a segment gets no more bytes and can no longer be named. */
   readonly onSealed: (segment: number) => void
 }
@@ -57,6 +60,7 @@ interface Job {
 
 export class SegmentSpool implements ContentSpool {
   readonly #options: SpoolOptions
+  readonly #segmentBytesMax: number
   readonly #jobs: Job[] = []
   /** Contents that are finished and not yet answered for, by their first extent. */
   readonly #finished = new Map<string, Spooled>()
@@ -66,6 +70,7 @@ export class SegmentSpool implements ContentSpool {
 
   constructor(options: SpoolOptions) {
     this.#options = options
+    this.#segmentBytesMax = options.segmentBytesMax ?? segmentBytesDefault
     mkdirSync(options.dir, { recursive: true, mode: 0o700 })
   }
 
@@ -182,7 +187,7 @@ export class SegmentSpool implements ContentSpool {
   }
 
   async #writable(): Promise<Segment> {
-    if (this.#segment !== null && this.#segment.sizeBytes >= segmentBytesMax) {
+    if (this.#segment !== null && this.#segment.sizeBytes >= this.#segmentBytesMax) {
       this.#retire(this.#segment)
       this.#segment = null
     }

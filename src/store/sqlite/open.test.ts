@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -36,6 +36,18 @@ test('a file that is no database is refused and left as it is', t => {
   const before = readFileSync(databasePath(dataDir))
   assert.throws(() => open(dataDir), { code: 'PR_STORE_FOREIGN' })
   assert.deepEqual(readFileSync(databasePath(dataDir)), before)
+})
+
+test('what a crash has left of a database in the making is made anew', async t => {
+  const dataDir = folder(t)
+  for (const left of ['.new', '.new-journal', '.new-wal', '-journal'])
+    writeFileSync(databasePath(dataDir) + left, Buffer.alloc(5000, 0xd9))
+  writeFileSync(databasePath(dataDir), '')
+  await startStoreInProcess({ dataDir, node: 1, nowMs: 1 }).close()
+  assert.deepEqual(
+    readdirSync(dataDir).filter(name => name.startsWith('postrider.db')),
+    ['postrider.db'],
+  )
 })
 
 test('another program’s database is refused and left as it is', t => {

@@ -3,9 +3,9 @@
 // Owned by the store thread (or by the process itself for tests and tools). The methods do not commit: the caller wraps
 // them in `transaction`, so that a whole group shares one commit.
 
-import { existsSync, mkdirSync } from 'node:fs'
+import { existsSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { type ClockJump, clockJumpMsMin } from '../../base/index.ts'
+import { type ClockJump, clockJumpMsMin, makeFolderDurably, syncPath } from '../../base/index.ts'
 import type { LeasedMessage } from '../../queue/index.ts'
 import { StoreError } from '../errors.ts'
 import { markDir, readMarks, removeMarks } from '../marks/index.ts'
@@ -53,7 +53,7 @@ export function restoringPath(dataDir: string): string {
 /** Makes the data folder or throws `PR_STORE_UNWRITABLE`. */
 export function makeDataDir(dataDir: string): void {
   try {
-    mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+    makeFolderDurably(dataDir)
   } catch (error) {
     throw new StoreError(
       'PR_STORE_UNWRITABLE',
@@ -63,6 +63,27 @@ export function makeDataDir(dataDir: string): void {
       },
     )
   }
+}
+
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0
+}
+
+/**
+ * Makes a new database under another name and gives it its own when it is whole. SQLite makes one in steps, and a crash in
+ * between leaves a journal that the look before opening, which must not write, could never get past.
+ */
+function createDatabase(path: string, dataDir: string): void {
+  const unfinished = `${path}.new`
+  for (const base of [unfinished, path])
+    for (const suffix of ['', '-journal', '-wal', '-shm']) rmSync(base + suffix, { force: true })
+  {
+    using db = Database.openWriter(unfinished)
+    migrate(db)
+  }
+  syncPath(unfinished)
+  renameSync(unfinished, path)
+  syncPath(dataDir)
 }
 
 export class StoreWriter implements Disposable {
@@ -110,7 +131,8 @@ export class StoreWriter implements Disposable {
         `a restore into ${options.dataDir} was not finished; empty the folder and run "postrider restore" again`,
       )
     const path = databasePath(options.dataDir)
-    if (existsSync(path)) {
+    if (sizeOf(path) === 0) createDatabase(path, options.dataDir)
+    else {
       // Looked at first: opening for writing sets WAL mode, which changes another program's file.
       using found = Database.openReader(path)
       checkSchema(found)

@@ -51,11 +51,13 @@ export interface ThreadStoreOptions {
   /** 0 to 63, different in each thread of the process. */
   readonly thread: number
   readonly nowMs: () => number
+  /** See SpoolOptions. */
+  readonly segmentBytesMax?: number
 }
 
 /** Opens a thread's side. Throws StoreError. */
 export function openThreadStore(options: ThreadStoreOptions): ThreadStore {
-  const { dataDir, nowMs, thread } = options
+  const { dataDir, nowMs, thread, segmentBytesMax } = options
   const db = Database.openReader(databasePath(dataDir))
   const segments = new SegmentReader(segmentDir(dataDir))
   const connection = new StoreConnection(options.port)
@@ -63,6 +65,7 @@ export function openThreadStore(options: ThreadStoreOptions): ThreadStore {
     dir: segmentDir(dataDir),
     thread,
     nowMs,
+    ...(segmentBytesMax === undefined ? {} : { segmentBytesMax }),
     onSealed: segment => connection.tell(to => writeSealed(to, segment)),
   })
   const marks = new MarkFiles(markDir(dataDir), thread)

@@ -1,0 +1,88 @@
+// SIGKILL in short form; `npm run test:crash -- --rounds 500` is the long one. And the judge itself: does it see a loss?
+
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { backup } from '../../src/store/index.ts'
+import { makeAccount, type ShownEvent } from '../scenario/support/house.ts'
+import { freePort, Postrider } from '../support/postrider.ts'
+import { freshSeed, Random } from '../support/random.ts'
+import { judge, runKills } from './kills.ts'
+import { Ledger, runLoad } from './load.ts'
+
+test('after kills at random moments nothing acknowledged is lost, and what came twice was in flight at a kill', async t => {
+  const seed = freshSeed()
+  t.diagnostic(`seed ${seed}`)
+  const result = await runKills(
+    { rounds: 6, sessions: 8, bodyBytesMax: 1_000_000, lifeMsMax: 500 },
+    new Random(seed),
+  )
+  const { violations, ...figures } = result
+  t.diagnostic(JSON.stringify(figures))
+  assert.deepEqual(violations, [])
+  assert.ok(result.acknowledged > 0)
+})
+
+test('a killed server’s data folder can be backed up as it lies there', async t => {
+  const port = await freePort()
+  // Nobody listens where it would deliver to: everything waits.
+  const toml = `[[route]]\nrecipient_domain = "*"\nsmarthost = "127.0.0.1:1"\n[[listener]]\naddress = "127.0.0.1:${port}"\nkind = "relay"\nnetworks = ["127.0.0.0/8"]\naccount = "acme"\n`
+  await using server = await Postrider.start({ toml })
+  await makeAccount(server, 'acme', 'acme.example')
+  const ledger = new Ledger()
+  const load = { port, from: 'ann@acme.example', sessions: 4, messagesMax: 2000, bodyBytesMax: 100_000 }
+  const sending = runLoad(load, ledger, new Random(3))
+  while (ledger.acknowledged.size < 30) await sleep(5)
+  await server.kill()
+  await sending
+  const target = join(mkdtempSync(join(tmpdir(), 'postrider-backup-')), 'copy')
+  t.after(() => rmSync(join(target, '..'), { recursive: true, force: true }))
+  const manifest = backup({ dataDir: server.dataDir, target, nowMs: Date.now() })
+  assert.ok(manifest.messages >= ledger.acknowledged.size)
+})
+
+const id = 'msg_aaaaaaaaaaaaaaaaaaaaaaaaaa'
+const ledger = new Map([[id, { number: 1, to: ['there1-0@there.example'], bodyHash: '' }]])
+const event = (type: string, more: object = {}): ShownEvent =>
+  ({ type, messageId: id, recipientId: type === 'accepted' ? null : `${id}.0`, ...more }) as ShownEvent
+const accepted = event('accepted', { forwardPaths: ['there1-0@there.example'] })
+const arrival = { id, to: ['there1-0@there.example'] }
+const uncertain = event('delivered', { outcome: { isUncertain: true } })
+
+/** What the judge is shown, and what it must say; '' when all is well. */
+const cases: readonly [
+  string,
+  Parameters<typeof judge>[1]['arrivals'],
+  ShownEvent[],
+  [string, number][],
+  string,
+][] = [
+  ['a delivery', [arrival], [accepted, event('delivered')], [], ''],
+  ['a loss', [], [accepted], [], 'is lost'],
+  ['a delivery that never came', [], [accepted, event('delivered')], [], 'never reached'],
+  ['a wrong end', [arrival], [accepted, event('bounced')], [], 'is bounced'],
+  ['two ends', [arrival], [accepted, event('delivered'), event('delivered')], [], 'has 2 ends'],
+  ['a duplicate in flight', [arrival, arrival], [accepted, uncertain], [[`${id}.0`, 1]], ''],
+  ['a duplicate without a kill', [arrival, arrival], [accepted, uncertain], [], 'in flight at 0 kills'],
+  [
+    'an unmarked duplicate',
+    [arrival, arrival],
+    [accepted, event('delivered')],
+    [[`${id}.0`, 1]],
+    'not marked uncertain',
+  ],
+]
+
+for (const [name, arrivals, events, inFlight, wanted] of cases)
+  test(`the judge of a kill campaign sees ${name}`, () => {
+    const { wrong } = judge(ledger, { arrivals: [...arrivals], damaged: [] }, events, new Map(inFlight))
+    if (wanted === '') assert.deepEqual(wrong, [])
+    else
+      assert.ok(
+        wrong.some(text => text.includes(wanted)),
+        wrong.join('; '),
+      )
+  })

@@ -1,0 +1,128 @@
+// SMTP load whose every message can be recognised: a number in its subject and in each line of its body.
+//
+// The ledger holds what was sent (written before the first byte leaves) and what was acknowledged (written when the 250 is
+// read). Sizes and recipients are mixed so that inline contents, segments, deferrals, refusals and several recipients are
+// all in flight at a time.
+
+import { createHash } from 'node:crypto'
+import { queuedId, SmtpClient } from '../scenario/support/client.ts'
+import type { Random } from '../support/random.ts'
+
+/** A message as it was sent. */
+export interface Sent {
+  readonly number: number
+  readonly to: readonly string[]
+  readonly bodyHash: string
+}
+
+/** What was sent, by number, and what of it was acknowledged, by id. */
+export class Ledger {
+  readonly sent: Map<number, Sent> = new Map()
+  readonly acknowledged: Map<string, Sent> = new Map()
+  #number: number
+
+  /** @param above numbers begin after this. */
+  constructor(above: number = 0) {
+    this.#number = above
+  }
+
+  next(): number {
+    return ++this.#number
+  }
+
+  /** One that has the same entries and goes its own way. */
+  copy(): Ledger {
+    const copied = new Ledger(this.#number)
+    for (const sent of this.sent.values()) copied.note(sent)
+    for (const [id, sent] of this.acknowledged) copied.acknowledged.set(id, sent)
+    return copied
+  }
+
+  /** A message is about to be sent. */
+  note(sent: Sent): void {
+    this.sent.set(sent.number, sent)
+  }
+}
+
+/** How the load is mixed. */
+export interface LoadOptions {
+  readonly port: number
+  readonly from: string
+  readonly sessions: number
+  /** Ends after so many messages, when it is not killed before. */
+  readonly messagesMax: number
+  /** Largest body. */
+  readonly bodyBytesMax: number
+  /** Told before the first byte of a message leaves. */
+  readonly onSent?: (sent: Sent) => void
+}
+
+/** Sends until everything is sent or the server is gone. */
+export async function runLoad(options: LoadOptions, ledger: Ledger, random: Random): Promise<void> {
+  let left = options.messagesMax
+  const session = async (): Promise<void> => {
+    try {
+      await using client = await SmtpClient.connect(options.port)
+      await client.hello()
+      while (left-- > 0) {
+        const sent = makeMessage(options, ledger, random)
+        const reply = await client.send(options.from, sent.to, sent.content)
+        ledger.acknowledged.set(queuedId(reply), ledger.sent.get(sent.number)!)
+      }
+    } catch {
+      // The server is gone: what was not answered does not count.
+    }
+  }
+  await Promise.all(Array.from({ length: options.sessions }, session))
+}
+
+function makeMessage(
+  options: LoadOptions,
+  ledger: Ledger,
+  random: Random,
+): { number: number; to: readonly string[]; content: string } {
+  const number = ledger.next()
+  const line = `message ${number} ${'z'.repeat(60)}\r\n`
+  const bodyBytes = Math.min(bodySize(random), options.bodyBytesMax)
+  const body = line.repeat(Math.max(1, Math.ceil(bodyBytes / line.length)))
+  const to = recipientsOf(number, random)
+  const sent: Sent = { number, to, bodyHash: hashOf(body) }
+  ledger.note(sent)
+  options.onSent?.(sent)
+  const header = `From: Ann <${options.from}>\r\nSubject: crash ${number}\r\n\r\n`
+  return { number, to, content: header + body.slice(0, -2) }
+}
+
+function bodySize(random: Random): number {
+  const kind = random.next()
+  if (kind < 0.45) return 200 + random.below(3000)
+  if (kind < 0.75) return 8000 + random.below(6000)
+  if (kind < 0.97) return 20_000 + random.below(150_000)
+  if (kind < 0.995) return 500_000 + random.below(700_000)
+  return 5_000_000
+}
+
+/** See `CrashReceiver` for what the names do. */
+function recipientsOf(number: number, random: Random): string[] {
+  const count = random.next() < 0.25 ? 3 : 1
+  return Array.from({ length: count }, (_, at) => {
+    const kind = random.next()
+    const name = kind < 0.15 ? 'later' : kind < 0.2 ? 'again' : kind < 0.25 ? 'gone' : 'there'
+    return `${name}${number}-${at}@${name}.example`
+  })
+}
+
+export function hashOf(body: string | Buffer): string {
+  return createHash('sha256').update(body).digest('hex').slice(0, 32)
+}
+
+/** What can be told of a message of the load from its bytes; null when it is none. */
+export function recognise(content: Buffer): { number: number; id: string | null; bodyHash: string } | null {
+  const end = content.indexOf('\r\n\r\n')
+  if (end < 0) return null
+  const header = content.toString('latin1', 0, end + 2)
+  const number = Number(/^Subject: crash (\d+)\r$/m.exec(header)?.[1] ?? Number.NaN)
+  if (Number.isNaN(number)) return null
+  const id = /\bid (msg_[a-z2-7]{26})/.exec(header)?.[1] ?? null
+  return { number, id, bodyHash: hashOf(content.subarray(end + 4)) }
+}

@@ -205,6 +205,7 @@ class RelayThread {
         counted(async () => {
           if (disk.isFull) throw new DiskFull('the disk is full')
           const messages = await queue.lease(request)
+          if (messages.length === 0) return messages
           readEvents()
           for (const { key, id } of messages) this.noteKey(key, id)
           ledger.leased(this.number, messages)
@@ -365,6 +366,10 @@ export class RelayProcess {
 }
 
 function readNewEvents(events: EventReader, ledger: Ledger): void {
-  for (let list = events.list(ledger.lastSeq, 500); list.length > 0; list = events.list(ledger.lastSeq, 500))
+  const most = 500
+  for (let got = most; got === most; ) {
+    const list = events.list(ledger.lastSeq, most)
     ledger.read(list)
+    got = list.length
+  }
 }

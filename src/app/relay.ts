@@ -189,7 +189,7 @@ export class Relay {
     return new Listener(
       {
         guard,
-        startSession: (socket, ended, admit) => {
+        startSession: (socket, ended, admit, reads) => {
           sessionsOpened.inc()
           this.#metrics.sessionsOpen.add(1)
           const { door, direct, proxied, isProxy } = current()
@@ -205,7 +205,8 @@ export class Relay {
             },
             onFault: (fault: unknown, during: string) => watch.faulted(fault, during),
           }
-          return serveSmtpSession({ socket, handler: session, options, ticker, observer })
+          const shared = reads === undefined ? {} : { reads }
+          return serveSmtpSession({ socket, ...shared, handler: session, options, ticker, observer })
         },
         acceptFailed: (address, code) => this.#log.event('listener.paused', { address, code }),
         refusedConnection: (refusal, clientAddress) => watch.turnedAway(refusal, clientAddress),

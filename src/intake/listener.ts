@@ -6,10 +6,12 @@
 // there cannot keep others out, and who has logged in is never sent away for somebody new.
 
 import net from 'node:net'
+import type { BorrowedReads } from '../protocol/smtp/index.ts'
 import { keepAccepting } from '../base/index.ts'
 import type { AddressGuard } from './address-guard.ts'
 import type { Refusal } from './refusal.ts'
 import { refusalReply, refuse } from './refusal.ts'
+import { shareReads } from './shared-reads.ts'
 
 /** A running session, as far as the listener cares. */
 export interface RunningSession {
@@ -32,6 +34,7 @@ export interface ListenerPorts {
     socket: net.Socket,
     ended: () => void,
     admit: (clientAddress: string) => Refusal | null,
+    reads: BorrowedReads | undefined,
   ): RunningSession
   refusedConnection(refusal: Refusal, clientAddress: string): void
   /** The door is closed for a second, since accept failed with the system's code. */
@@ -58,6 +61,7 @@ export class Listener {
   readonly #ports: ListenerPorts
   readonly #options: ListenerOptions
   readonly #server: net.Server
+  readonly #readBuffer: Buffer = Buffer.allocUnsafeSlow(65_536)
   readonly #sessions: Set<RunningSession>
   #accepting: Disposable | null = null
 
@@ -66,7 +70,11 @@ export class Listener {
     this.#ports = ports
     this.#options = options
     this.#sessions = sessions
-    this.#server = net.createServer({ noDelay: true, allowHalfOpen: false }, socket => this.#accept(socket))
+    this.#server = net.createServer({ noDelay: true, allowHalfOpen: false }, socket =>
+      this.#accept(socket, undefined),
+    )
+    const accept = (socket: net.Socket, reads: BorrowedReads): void => this.#accept(socket, reads)
+    this.#server.on('listening', () => shareReads(this.#server, this.#readBuffer, accept))
   }
 
   /** Resolves once the port is bound; rejects with the system's error. Port sharing between threads is on. */
@@ -96,7 +104,7 @@ export class Listener {
     this.#server.close()
   }
 
-  #accept(socket: net.Socket): void {
+  #accept(socket: net.Socket, reads: BorrowedReads | undefined): void {
     const options = this.#options
     const address = socket.remoteAddress
     if (address === undefined) {
@@ -123,7 +131,7 @@ export class Listener {
       else this.#ports.refusedConnection(refused, clientAddress)
       return refused
     }
-    const session = this.#ports.startSession(socket, ended, admit)
+    const session = this.#ports.startSession(socket, ended, admit, reads)
     this.#sessions.add(session)
   }
 

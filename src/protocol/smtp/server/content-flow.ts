@@ -51,6 +51,8 @@ export class ContentFlow {
   readData(): boolean {
     const reader = this.#reader
     if (reader === null || this.#core.input.length === 0) return false
+    // The sink may keep what it gets.
+    this.#core.input.own()
     const before = reader.receivedBytes
     const written = reader.readData(this.#core.input)
     this.#advanced(reader, before)
@@ -66,6 +68,7 @@ export class ContentFlow {
     const chunk = this.#chunk
     if (reader === null || chunk === null) return false
     if (!reader.isEnded && this.#core.input.length === 0) return false
+    this.#core.input.own()
     const before = reader.receivedBytes
     const written = reader.isEnded ? null : reader.readChunk(this.#core.input)
     this.#advanced(reader, before)

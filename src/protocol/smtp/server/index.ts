@@ -23,3 +23,4 @@ export {
 } from './options.ts'
 export { type SmtpServerSession, type SmtpServerSessionPorts, serveSmtpSession } from './session.ts'
 export { type RunningTicker, startTicker, type Ticker, type Ticking } from './ticker.ts'
+export type { BorrowedReads } from './wire.ts'

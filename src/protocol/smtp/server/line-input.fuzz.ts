@@ -10,7 +10,7 @@ function readLines(chunks: readonly Buffer[]): string[] {
   const input = new LineInput()
   const found: string[] = []
   for (const chunk of chunks) {
-    input.push(chunk)
+    input.push(chunk, false)
     for (let status = input.next(lineBytesMax); status !== 'none'; status = input.next(lineBytesMax)) {
       found.push(status === 'line' ? `line ${input.lineBytes} ${input.line}` : status)
       if (status !== 'line') continue

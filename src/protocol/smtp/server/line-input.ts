@@ -20,6 +20,8 @@ const controlCharacter = /[\u0000-\u001f\u007f-\u009f]/
 export class LineInput {
   #buffer: Buffer = emptyBuffer
   #at = 0
+  /** The buffer is not ours: its memory may be used again once the reader of the socket has returned. */
+  #isBorrowed = false
   #droppedBytes = 0
   /** Text of the last line, without line end and trailing spaces. */
   line = ''
@@ -44,9 +46,19 @@ export class LineInput {
     return this.#at
   }
 
-  push(chunk: Buffer): void {
-    this.#buffer =
-      this.#at === this.#buffer.length ? chunk : Buffer.concat([this.#buffer.subarray(this.#at), chunk])
+  /** `isBorrowed`: the chunk's memory is valid only until {@link own} or the end of what is pushed now. */
+  push(chunk: Buffer, isBorrowed: boolean): void {
+    const isAlone = this.#at === this.#buffer.length
+    this.#buffer = isAlone ? chunk : Buffer.concat([this.#buffer.subarray(this.#at), chunk])
+    this.#isBorrowed = isAlone && isBorrowed
+    this.#at = 0
+  }
+
+  /** What is unused is kept in memory of our own. */
+  own(): void {
+    if (!this.#isBorrowed) return
+    this.#isBorrowed = false
+    this.#buffer = this.length === 0 ? emptyBuffer : Buffer.from(this.#buffer.subarray(this.#at))
     this.#at = 0
   }
 

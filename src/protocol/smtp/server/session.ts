@@ -24,12 +24,14 @@ import { encodeReply } from './reply-encoding.ts'
 import type { MutableFacts, Question, SessionCore } from './session-core.ts'
 import { Tally } from './tally.ts'
 import type { Ticker, Ticking } from './ticker.ts'
-import { type HandshakeResult, Wire } from './wire.ts'
+import { type BorrowedReads, type HandshakeResult, Wire } from './wire.ts'
 
 /** What a session is made of. */
 export interface SmtpServerSessionPorts {
   /** An accepted connection, not read yet; plain also where TLS is implicit. The session owns it from here on. */
   readonly socket: Socket
+  /** Given when the socket reads into memory that is used again, instead of giving `data` events. */
+  readonly reads?: BorrowedReads
   readonly handler: SmtpSessionHandler
   readonly options: SmtpServerOptions
   readonly ticker: Ticker
@@ -109,8 +111,8 @@ class Session implements SmtpServerSession, SessionCore, Ticking {
       windowBytes: 0,
     }
     this.#conversation = new Conversation(this)
-    this.#wire = new Wire(ports.socket, {
-      bytes: chunk => this.#received(chunk),
+    this.#wire = new Wire(ports.socket, ports.reads ?? null, {
+      bytes: (chunk, isBorrowed) => this.#received(chunk, isBorrowed),
       filled: () => {
         this.times.unreadSinceMs ??= this.#ticker.nowMs
       },
@@ -201,6 +203,7 @@ class Session implements SmtpServerSession, SessionCore, Ticking {
       return
     }
     input.advanceTo(input.at + header.bytes)
+    input.own()
     if (header.source !== null) {
       this.facts.clientAddress = unmappedAddress(header.source.address)
       this.facts.clientPort = header.source.port
@@ -254,10 +257,11 @@ class Session implements SmtpServerSession, SessionCore, Ticking {
 
   // ---- reading -------------------------------------------------------------------------------------------------
 
-  #received(chunk: Buffer): void {
+  #received(chunk: Buffer, isBorrowed: boolean): void {
     if (phaseTable[this.#phase].reads === 'waste') return
-    this.input.push(chunk)
+    this.input.push(chunk, isBorrowed)
     this.#run()
+    this.input.own()
   }
 
   #peerEnded(): void {

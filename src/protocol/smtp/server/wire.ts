@@ -8,9 +8,15 @@ import { type SecureContext, TLSSocket } from 'node:tls'
 
 const isAscii = /^[\x00-\x7f]*$/
 
+/** Reads of a socket that go into memory which is used again: where to send them. */
+export interface BorrowedReads {
+  receive: ((chunk: Buffer) => void) | null
+}
+
 /** What the wire tells its session. */
 export interface WireEvents {
-  bytes(chunk: Buffer): void
+  /** `isBorrowed`: the chunk's memory is used again once this returns. */
+  bytes(chunk: Buffer, isBorrowed: boolean): void
   /** The peer does not read as fast as we write: `isFull` is set. */
   filled(): void
   /** The output buffer is empty again after `isFull`. */
@@ -30,14 +36,17 @@ export type HandshakeResult =
 export class Wire {
   #socket: Socket
   readonly #events: WireEvents
+  /** Null: the socket gives `data` events. */
+  #reads: BorrowedReads | null
   #output = ''
   #isPaused = false
   #isListening = false
   #isClosed = false
   isFull = false
 
-  constructor(socket: Socket, events: WireEvents) {
+  constructor(socket: Socket, reads: BorrowedReads | null, events: WireEvents) {
     this.#socket = socket
+    this.#reads = reads
     this.#events = events
     socket.setNoDelay(true)
     this.#guard(socket)
@@ -47,7 +56,8 @@ export class Wire {
   listen(): void {
     if (this.#isListening) return
     this.#isListening = true
-    this.#socket.on('data', this.#events.bytes)
+    if (this.#reads === null) this.#socket.on('data', this.#onData)
+    else this.#reads.receive = chunk => this.#events.bytes(chunk, true)
     this.#socket.on('end', this.#onEnd)
   }
 
@@ -109,6 +119,7 @@ export class Wire {
     this.flush()
     const plain = this.#socket
     this.#detach(plain)
+    this.#reads = null
     this.#isListening = false
     plain.pause()
     if (received !== null && received.length > 0) plain.unshift(received)
@@ -150,7 +161,8 @@ export class Wire {
   }
 
   #detach(socket: Socket): void {
-    socket.off('data', this.#events.bytes)
+    if (this.#reads !== null) this.#reads.receive = null
+    socket.off('data', this.#onData)
     socket.off('end', this.#onEnd)
     socket.off('close', this.#onClose)
     socket.off('drain', this.#onDrain)
@@ -159,6 +171,8 @@ export class Wire {
   readonly #onError = (): void => {
     // The close event follows and tells all the session needs.
   }
+
+  readonly #onData = (chunk: Buffer): void => this.#events.bytes(chunk, false)
 
   readonly #onEnd = (): void => this.#events.ended()
 

@@ -6,8 +6,8 @@
 // there cannot keep others out, and who has logged in is never sent away for somebody new.
 
 import net from 'node:net'
-import type { BorrowedReads } from '../protocol/smtp/index.ts'
 import { keepAccepting } from '../base/index.ts'
+import type { BorrowedReads } from '../protocol/smtp/index.ts'
 import type { AddressGuard } from './address-guard.ts'
 import type { Refusal } from './refusal.ts'
 import { refusalReply, refuse } from './refusal.ts'

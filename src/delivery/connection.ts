@@ -35,6 +35,7 @@ export interface ConnectionFacts {
   readonly host: string
   /** Operator of the site, '' when unknown. */
   readonly site: string
+  readonly isSmarthost: boolean
   /** Messages it may carry. */
   readonly messagesMax: number
 }
@@ -49,6 +50,7 @@ export class Connection {
   readonly remoteAddress: string
   readonly host: string
   readonly site: string
+  readonly isSmarthost: boolean
   readonly messagesMax: number
   /** `TLSv1.3 TLS_AES_256_GCM_SHA384`, or ''. */
   readonly tls: string
@@ -74,6 +76,7 @@ export class Connection {
     this.remoteAddress = facts.remoteAddress
     this.host = facts.host
     this.site = facts.site
+    this.isSmarthost = facts.isSmarthost
     this.messagesMax = facts.messagesMax
     this.path = path
     this.idleSinceMs = nowMs

@@ -250,6 +250,18 @@ test('where TLS worked within thirty days nothing ever goes in clear text', asyn
   }
 })
 
+test('what TLS did more than thirty days ago binds nobody', async () => {
+  await using mx = await startReceiver({ address: '127.0.0.2' })
+  const harness = new Harness(mx.port)
+  harness.tlsHosts.set('mx1.b.test', harness.nowMs - 31 * 86_400_000)
+  harness.plans.set('b.test', only)
+  harness.send(['to@b.test'])
+  await harness.settledCount(1)
+  assert.deepEqual(harness.kinds(), ['to@b.test delivered'])
+  assert.equal(mx.messages[0]?.isTls, false)
+  await harness.close()
+})
+
 test('a smarthost that must speak TLS gets nothing in clear text', async () => {
   await using mx = await startReceiver({ address: '127.0.0.2' })
   const { RouteTable } = await import('./route.ts')

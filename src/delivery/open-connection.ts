@@ -235,7 +235,8 @@ export class ConnectionOpener {
       this.#options.messagesPerConnection,
       session.facts.capabilities.mailMax ?? Number.POSITIVE_INFINITY,
     )
-    const facts = { session, key, remoteAddress, host, site: target.site, messagesMax }
+    const isSmarthost = target.smarthost !== null
+    const facts = { session, key, remoteAddress, host, site: target.site, isSmarthost, messagesMax }
     return new Connection(facts, target.path, clock.monotonicMs())
   }
 

@@ -88,7 +88,9 @@ export function refusedByReply(
     site: connection.site,
     stage,
   })
-  const isPermanent = reply.code >= 500 && !found.isTemporary
+  // A smarthost that wants a login or TLS speaks of our configuration: mending it must not come too late for the mail.
+  const isOurs = connection.isSmarthost && (found.category === 'credentials' || found.category === 'tls')
+  const isPermanent = reply.code >= 500 && !found.isTemporary && !isOurs
   const outcome: Outcome = {
     kind: isPermanent ? 'bounced' : 'deferred',
     code: reply.code,

@@ -183,6 +183,19 @@ const tls: readonly MxCase[] = [
     messages: [1],
   },
   {
+    name: 'TLS fails on a host that takes nothing in clear text: the mail waits on, and does not bounce',
+    hosts: [{ tls: 'broken', onMail: () => '530 5.7.0 Must issue a STARTTLS command first' }],
+    first: tlsFailed,
+    second: { kind: 'deferred', host: 0, code: 530, enhancedCode: '5.7.0', stage: 'mail' },
+    messages: [0],
+  },
+  {
+    name: 'a host that wants a login takes no mail from strangers: bounced',
+    hosts: [{ onMail: () => '530 5.7.0 Authentication required' }],
+    first: { kind: 'bounced', host: 0, code: 530, stage: 'mail' },
+    messages: [0],
+  },
+  {
     name: 'TLS fails on both hosts: the mail waits; after the configured time the better one gets it in clear text',
     hosts: [broken, broken],
     first: tlsFailed,

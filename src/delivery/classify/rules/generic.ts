@@ -228,6 +228,8 @@ export const genericRules: readonly Rule[] = [
     when: { text: /must issue a STARTTLS|(require|need)s? (a )?(TLS|STARTTLS|encrypt)|TLS (is )?required/i },
     category: 'tls',
     scope: 'configuration',
+    // Said in clear text, after TLS had failed for the configured time: it may work again.
+    isTemporary: true,
     samples: ['530 5.7.0 Must issue a STARTTLS command first'],
   },
   {

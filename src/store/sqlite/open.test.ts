@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -48,6 +48,14 @@ test('what a crash has left of a database in the making is made anew', async t =
     readdirSync(dataDir).filter(name => name.startsWith('postrider.db')),
     ['postrider.db'],
   )
+})
+
+test('each start commits before it acts, so that what a killed process left in the log is synced', async t => {
+  const dataDir = folder(t)
+  await startStoreInProcess({ dataDir, node: 1, nowMs: 1 }).close()
+  const store = startStoreInProcess({ dataDir, node: 1, nowMs: 1 })
+  assert.ok(statSync(`${databasePath(dataDir)}-wal`).size > 4096)
+  await store.close()
 })
 
 test('another program’s database is refused and left as it is', t => {

@@ -2,6 +2,9 @@
 //
 // A recipient whose end of data had been sent, without its outcome in the store, is sent again (at-least-once) and
 // carries `isUncertain` from here on. Only rows still leased can be uncertain: a settled one has its outcome.
+//
+// Always writes a row, so that the commit syncs the log: a killed process may have left commits in it that are visible and
+// not yet durable. On the word of such a commit a segment would be deleted that a power cut gives a message again.
 
 import { recipientFlags, recipientKey, stateCodes } from '../format/index.ts'
 import type { LeftMark } from '../marks/index.ts'
@@ -17,6 +20,7 @@ export function recoverLeases(
 ): number {
   const { leased, scheduled } = stateCodes
   return db.transaction(() => {
+    db.prepare("INSERT OR REPLACE INTO meta (name, value) VALUES ('started_at_ms', ?)").run(nowMs)
     const setUncertain = db.prepare(
       `UPDATE recipient SET flags = flags | ${recipientFlags.uncertain} WHERE key = ? AND state = ${leased} AND node = ?`,
     )

@@ -15,7 +15,7 @@ export interface GrowthSeries {
   readonly points: readonly GrowthPoint[]
 }
 
-const ordinary = { sessions: 50, bodySizeBytes: 4096, domains: 1, messages: 10_000 } as const
+const ordinary = { sessions: 50, bodySizeBytes: 4096, domains: 1, messages: 6_000 } as const
 
 export const growthSeries: readonly GrowthSeries[] = [
   {
@@ -30,9 +30,9 @@ export const growthSeries: readonly GrowthSeries[] = [
     stepTitle: 'bytes of a body, 50 sessions (20 at 25 MB), one destination',
     points: [
       { ...ordinary, label: '4 KiB' },
-      { ...ordinary, bodySizeBytes: 100_000, messages: 3_000, label: '100 KB' },
-      { ...ordinary, bodySizeBytes: 1_048_576, messages: 300, label: '1 MiB' },
-      { ...ordinary, bodySizeBytes: 25_000_000, messages: 40, sessions: 20, label: '25 MB' },
+      { ...ordinary, bodySizeBytes: 100_000, messages: 1_500, label: '100 KB' },
+      { ...ordinary, bodySizeBytes: 1_048_576, messages: 150, label: '1 MiB' },
+      { ...ordinary, bodySizeBytes: 25_000_000, messages: 20, sessions: 20, label: '25 MB' },
     ],
   },
   {
@@ -42,7 +42,7 @@ export const growthSeries: readonly GrowthSeries[] = [
     points: [1, 100, 10_000].map(domains => ({
       ...ordinary,
       domains,
-      messages: 20_000,
+      messages: 12_000,
       label: domains.toLocaleString('en'),
     })),
   },

@@ -4,7 +4,7 @@ import { residentMib } from './server.ts'
 import { openStage, peakWhile } from './stage.ts'
 
 const sessions = 20
-const messages = 60
+const messages = 40
 const bodySizeBytes = 25_000_000
 /** 400 MB. */
 const limitMib = 381

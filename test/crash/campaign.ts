@@ -85,7 +85,7 @@ function keepAsBase(folder: string, expected: Expected, path: string): Base {
 }
 
 function story(random: Random, base: Base | undefined): StoryOptions {
-  const isLong = random.next() < 0.3
+  const isLong = random.chance(0.15)
   return {
     lives: 2 + random.below(isLong ? 2 : 4),
     messagesPerLife: isLong ? 900 : 30 + random.below(200),

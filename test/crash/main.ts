@@ -6,7 +6,7 @@ import { runKills } from './kills.ts'
 import { type CrashOptions, readOptions } from './options.ts'
 
 const defaultSessions = 8
-const imagesPerStory = 500
+const imagesPerStory = 1000
 
 async function main(): Promise<void> {
   const options = readOptions(process.argv.slice(2))

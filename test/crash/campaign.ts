@@ -35,6 +35,8 @@ export interface CampaignOptions {
   readonly imagesPerStory: number
   readonly serveEvery: number
   readonly keeps: boolean
+  /** Asked now and then: true ends it early. */
+  readonly isOver: () => boolean
   readonly onProgress?: (done: number, what: string) => void
 }
 
@@ -43,11 +45,12 @@ type Base = NonNullable<StoryOptions['base']>
 /** Runs stories until there are enough images. */
 export async function runCampaign(options: CampaignOptions, random: Random): Promise<CampaignResult> {
   const scratch = mkdtempSync(join(tmpdir(), 'postrider-campaign-'))
+  const { keeps, isOver } = options
   let result = nothing
   let base: Base | undefined
   let number = 0
   try {
-    while (result.images < options.images) {
+    while (result.images < options.images && !options.isOver()) {
       options.onProgress?.(result.images, 'recording')
       const isAgain = number % 3 === 2 && base !== undefined
       const recording = await record(story(random, isAgain ? base : undefined), random)
@@ -64,7 +67,7 @@ export async function runCampaign(options: CampaignOptions, random: Random): Pro
         return await serveImage(folder, expected)
       }
       const onProgress = (done: number): void => options.onProgress?.(result.images + done, 'opening')
-      const one = await runImages(recording, { images, keeps: options.keeps, andThen, onProgress }, random)
+      const one = await runImages(recording, { images, keeps, isOver, andThen, onProgress }, random)
       result = add(result, recording, one, served)
       number++
     }

@@ -39,6 +39,8 @@ export interface ImageResult {
 
 export interface ImageOptions {
   readonly images: number
+  /** Asked before each image: true ends it early. */
+  readonly isOver?: () => boolean
   /** Told after each image. */
   readonly onProgress?: (done: number) => void
   /** Further look at an image that has passed: a whole server, for a sample. */
@@ -60,9 +62,12 @@ export async function runImages(
   const byPlace = new Map<string, number>()
   const violations: Violation[] = []
   let played = 0
+  let done = 0
   let bytes = 0
   try {
     for (const [number, moment] of moments.entries()) {
+      if (options.isOver?.() === true) break
+      done++
       while (played <= moment.at) model.play(recording.operations[played++]!)
       const folder = join(scratch, `image-${number}`)
       bytes += makeImage(model.root, moment.cut, new Random(moment.seed), folder)
@@ -83,7 +88,7 @@ export async function runImages(
   } finally {
     if (violations.length === 0 || options.keeps !== true) rmSync(scratch, { recursive: true, force: true })
   }
-  return { images: moments.length, byCut, byPlace, violations, bytes }
+  return { images: done, byCut, byPlace, violations, bytes }
 }
 
 /** Where a moment may lie, and how many of the moments lie there. */

@@ -25,6 +25,8 @@ export interface KillOptions {
   readonly bodyBytesMax: number
   /** The kill comes at most so long after the first acknowledged message of a round. */
   readonly lifeMsMax: number
+  /** Asked after each round: true makes it the last. */
+  readonly isOver?: () => boolean
   /** Told after each round. */
   readonly onProgress?: (round: number, acknowledged: number) => void
 }
@@ -83,9 +85,10 @@ class KillCampaign {
     let result: KillResult | null = null
     for (let round = 1; round <= rounds; round++) {
       await this.#round(round)
-      if (round % checkEveryRounds === 0 || round === rounds) {
+      const isLast = round === rounds || this.#options.isOver?.() === true
+      if (round % checkEveryRounds === 0 || isLast) {
         result = await this.#check(receiver, round)
-        if (result.violations.length > 0) return result
+        if (isLast || result.violations.length > 0) return result
       }
       this.#options.onProgress?.(round, this.#ledger.acknowledged.size)
     }

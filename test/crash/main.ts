@@ -35,6 +35,7 @@ async function kill(options: CrashOptions): Promise<Awaited<ReturnType<typeof ru
       sessions: defaultSessions,
       bodyBytesMax: 5_000_000,
       lifeMsMax: 600,
+      isOver: overAfter(options),
       onProgress: (round, acknowledged) =>
         progress(`round ${round} of ${rounds}, ${acknowledged} messages acknowledged`),
     },
@@ -55,6 +56,7 @@ async function cut(options: CrashOptions): Promise<Awaited<ReturnType<typeof run
       imagesPerStory,
       serveEvery,
       keeps,
+      isOver: overAfter(options),
       onProgress: (done, what) => progress(`image ${done} of ${images}: ${what}`),
     },
     new Random(options.seed),
@@ -74,6 +76,11 @@ function table(figures: Readonly<Record<string, number>>): string {
   return Object.entries(figures)
     .map(([name, value]) => `  ${String(value).padStart(14)}  ${name}`)
     .join('\n')
+}
+
+function overAfter({ secondsMax }: CrashOptions): () => boolean {
+  const endMs = performance.now() + secondsMax * 1000
+  return () => performance.now() > endMs
 }
 
 /** People read it on a terminal; with --json standard output is for the result. */

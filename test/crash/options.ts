@@ -9,6 +9,8 @@ export interface CrashOptions {
   /** Images on which the whole server is started: one of so many. 0: none. */
   readonly serveEvery: number
   readonly seed: number
+  /** After so long a campaign ends with what it has; it reports how far it came. */
+  readonly secondsMax: number
   readonly keeps: boolean
   readonly isJson: boolean
 }
@@ -18,6 +20,7 @@ export const usage: string = `npm run test:crash -- [options]
   --images N       rebuild the disk as so many power cuts would have left it, and open each
   --serve-every N  start the whole server on every Nth image and let it finish (default 100; 0: never)
   --seed N         the same choices again (of moments, sizes and cuts; the timing of the load stays its own)
+  --seconds N      end each campaign after so long, with what it has shown by then
   --keep           keep the folders of images that broke a promise
   --json           results as JSON on standard output
 Without --rounds and --images: 10 rounds and 500 images. Needs strace (Debian: apt-get install strace).
@@ -33,6 +36,7 @@ export function readOptions(args: readonly string[]): CrashOptions | string {
         images: { type: 'string' },
         'serve-every': { type: 'string', default: '100' },
         seed: { type: 'string' },
+        seconds: { type: 'string' },
         keep: { type: 'boolean', default: false },
         json: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
@@ -45,6 +49,8 @@ export function readOptions(args: readonly string[]): CrashOptions | string {
       images: count('--images', values.images ?? (isDefault ? '500' : '0')),
       serveEvery: count('--serve-every', values['serve-every']),
       seed: values.seed === undefined ? freshSeed() : count('--seed', values.seed),
+      secondsMax:
+        values.seconds === undefined ? Number.POSITIVE_INFINITY : count('--seconds', values.seconds),
       keeps: values.keep,
       isJson: values.json,
     }

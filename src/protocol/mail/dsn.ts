@@ -10,6 +10,7 @@
 //   3. choose a boundary that is in none of them, and write the header.
 
 import { isAscii } from 'node:buffer'
+import { isIP } from 'node:net'
 import { dsnSubject, dsnText } from './dsn-text.ts'
 import { safeText, typedAddress, wrapField } from './dsn-value.ts'
 import { fieldBytes, scanHeaderBlock } from './header-block.ts'
@@ -147,7 +148,8 @@ function recipientFields(recipient: DsnRecipient, isUtf8: boolean): string[] {
   if (original !== '') fields.push(`Original-Recipient: ${original}`)
   fields.push(`Final-Recipient: ${typedAddress(recipient.forwardPath, isUtf8)}`)
   fields.push(`Action: ${recipient.action}`, `Status: ${statusCode(recipient)}`)
-  if (recipient.remoteHost !== '') fields.push(`Remote-MTA: dns; ${safeText(recipient.remoteHost, isUtf8)}`)
+  if (recipient.remoteHost !== '')
+    fields.push(`Remote-MTA: dns; ${safeText(mtaName(recipient.remoteHost), isUtf8)}`)
   if (recipient.remoteReply !== '')
     fields.push(`Diagnostic-Code: smtp; ${safeText(recipient.remoteReply, isUtf8)}`)
   if (recipient.lastAttemptAtMs !== undefined) {
@@ -157,6 +159,12 @@ function recipientFields(recipient: DsnRecipient, isUtf8: boolean): string[] {
     fields.push(`Will-Retry-Until: ${formatDate(recipient.willRetryUntilMs)}`)
   }
   return fields
+}
+
+/** A host known by its address alone is written as an address literal (RFC 5321 §4.1.3). */
+function mtaName(host: string): string {
+  const family = isIP(host)
+  return family === 0 ? host : family === 4 ? `[${host}]` : `[IPv6:${host}]`
 }
 
 /** ORCPT as the sender gave it, or nothing when it has no type. */

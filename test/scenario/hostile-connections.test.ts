@@ -199,23 +199,23 @@ test('2,000 at once, dripping in every phase: an ordinary client is served, and 
 })
 
 test('2,000 silent strangers fill all places and keep coming back: each newcomer that logs in finds one', async t => {
-  await attacked(t, 300, async () => {
-    let isOver = false
-    const filling = Array.from({ length: 2000 }, async (_, index) => {
-      while (!isOver) {
-        const socket = await connection(siege.house.ports.submission, manyAddresses(index))
-        await Promise.race([closed(socket), sleep(5000)])
-        await sleep(100)
-        if (isOver) socket.destroy()
-      }
-    })
-    while ((await siege.metric('postrider_sessions_open')) < 1900) await sleep(100)
-    // From now on there is no free place, and a client in a hurry gets one all the same.
-    await sleep(1200)
-    for (let i = 0; i < 20; i++) await siege.sendOrdinary()
-    isOver = true
-    await Promise.all(filling)
+  let isOver = false
+  const filling = Array.from({ length: 2000 }, async (_, index) => {
+    while (!isOver) {
+      const socket = await connection(siege.house.ports.submission, manyAddresses(index))
+      await Promise.race([closed(socket), sleep(5000)])
+      await sleep(100)
+      if (isOver) socket.destroy()
+    }
   })
+  while ((await siege.metric('postrider_sessions_open')) < 1900) await sleep(100)
+  // Now there is no free place, and the strangers have been here long enough to be sent away.
+  await sleep(2500)
+  await attacked(t, 300, async () => {
+    for (let i = 0; i < 20; i++) await siege.sendOrdinary()
+  })
+  isOver = true
+  await Promise.all(filling)
   await settled()
   await siege.waitForDescriptors(calmDescriptors + 20)
 })

@@ -29,6 +29,8 @@ const cname = (name: string, data: string): Answer => ({ type: 'CNAME', name, tt
 /** Answers by name: for MX questions, and for A questions of the hosts that they name. */
 function answersTo(name: string, type: string): Records | 'endless' | 'flood' {
   if (type === 'AAAA') return []
+  // Else nobody would believe this server that there is nothing.
+  if (type === 'NS') return [{ type: 'NS', name, ttl: 60, data: 'ns.example' }]
   const [label = ''] = name.split('.')
   const isMx = type === 'MX'
   switch (name.split('.').slice(-2).join('.')) {

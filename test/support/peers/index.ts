@@ -13,7 +13,12 @@ export {
 export { type Knot, type KnotZone, startKnot, startUnbound, type Unbound } from './dns.ts'
 export { startEximReceiver } from './exim.ts'
 export { type InstallOptions, installPeers, missingPeers, type PeersReport } from './install.ts'
-export { type DkimVerdict, type OpendkimReport, verifyWithOpendkim } from './opendkim.ts'
+export {
+  type DkimVerdict,
+  type OpendkimReport,
+  verifyAllWithOpendkim,
+  verifyWithOpendkim,
+} from './opendkim.ts'
 export { startOpenSmtpdReceiver } from './opensmtpd.ts'
 export { type PostfixReceiverOptions, startPostfix, startPostfixReceiver } from './postfix.ts'
 export { type Postgrey, startPostgrey } from './postgrey.ts'

@@ -26,6 +26,7 @@ import {
   startSmtpServerReceiver,
   startSmtpSink,
   startUnbound,
+  verifyAllWithOpendkim,
   verifyWithOpendkim,
 } from '../support/peers/index.ts'
 
@@ -223,6 +224,14 @@ describe('OpenDKIM', () => {
         refused.output,
       )
       assert.deepEqual((await verifyWithOpendkim(message, { dnsTxtRecords })).signatures, [])
+      // It stops at a tab before a colon; the others are judged all the same, each in its place.
+      const unreadable = Buffer.concat([Buffer.from('X-Old\t: obsolete\r\n'), good])
+      const mails = [good, message, unreadable, changed, good]
+      const all = await verifyAllWithOpendkim(mails, { dnsTxtRecords })
+      assert.deepEqual(
+        all.map(one => one.signatures.map(({ result }) => result)),
+        [['pass', 'pass'], [], [], ['fail', 'fail'], ['pass', 'pass']],
+      )
     },
   )
 })

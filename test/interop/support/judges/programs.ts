@@ -14,20 +14,21 @@ export interface JudgeProgram {
 
 export type JudgeName = 'OpenDKIM' | 'dkimpy' | 'Mail::DKIM' | 'mailauth' | 'rspamd'
 
-const readsNoBlanks = { how: 'reads no blanks before a colon', samples: ['blanks before the colon'] } as const
-
 export const judgePrograms: Readonly<Record<JudgeName, JudgeProgram>> = {
   OpenDKIM: {
     version: '2.11',
     versionCommand: ['/usr/sbin/opendkim', '-V'],
     knowsEd25519: true,
-    errs: [readsNoBlanks, { how: 'reads no field over 64 KiB', samples: ['one field of 100 KiB'] }],
+    errs: [
+      { how: 'reads no tab before a colon', samples: ['blanks before the colon'] },
+      { how: 'reads no field over 64 KiB', samples: ['one field of 100 KiB'] },
+    ],
   },
   dkimpy: {
     version: '1.1.4',
     versionCommand: ['dpkg-query', '-W', 'python3-dkim'],
     knowsEd25519: true,
-    errs: [readsNoBlanks],
+    errs: [{ how: 'reads no blanks before a colon', samples: ['blanks before the colon'] }],
   },
   'Mail::DKIM': {
     version: '1.20230212',

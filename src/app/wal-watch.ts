@@ -28,7 +28,7 @@ export class WalWatch implements Disposable {
     this.#checkpoint = checkpoint
     this.#clock = clock
     this.#log = log
-    this.#timer = setInterval(() => void this.#look(), everyMs)
+    this.#timer = setInterval(() => void this.look(), everyMs)
     this.#timer.unref()
   }
 
@@ -36,7 +36,8 @@ export class WalWatch implements Disposable {
     clearInterval(this.#timer)
   }
 
-  async #look(): Promise<void> {
+  /** Never rejects. */
+  async look(): Promise<void> {
     const nowMs = this.#clock.monotonicMs()
     const sizeBytes = statSync(this.#path, { throwIfNoEntry: false })?.size ?? 0
     if (sizeBytes < largeBytes || nowMs - this.#toldMs < remindEveryMs) return

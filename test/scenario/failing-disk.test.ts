@@ -6,7 +6,7 @@
 // clear last line, and a new one reads it. Where there is no strace there is nothing to fail with (support/faults.ts).
 
 import assert from 'node:assert/strict'
-import { readdirSync, statSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { freePort, Postrider } from '../support/postrider.ts'
@@ -22,7 +22,6 @@ import {
 } from './support/faults.ts'
 import {
   eventsOf,
-  House,
   makeAccount,
   message,
   type ShownMessage,
@@ -190,13 +189,13 @@ if (hasFaultTools)
         assert.ok(logged(output(), 'store.failed').length <= 2, `the log is flooded:\n${output()}`)
       })
 
-    test('a thousand refusals on a full disk are a few dozen lines of log', async () => {
+    test('three hundred refusals on a full disk are a few dozen lines of log', async () => {
       const { length: logBefore } = server.output
       {
         await using _full = await fail(passing[0]!)
         await using client = await SmtpClient.connect(port)
         await client.hello()
-        for (let i = 0; i < 1000; i++)
+        for (let i = 0; i < 300; i++)
           assert.equal((await client.send('ann@acme.example', 'bob@there.example', small)).code, 452)
       }
       await waitForReadiness(server, 200)
@@ -299,40 +298,4 @@ if (hasFaultTools)
         assert.ok(bodies.has(body), `a content came altered: ${content.subarray(0, 300)}`)
       }
     })
-  })
-
-if (hasFaultTools)
-  test('a database file that takes no writes loses nothing: all is in the write-ahead log, whose growth is told, and ends with the fault', async () => {
-    await using receiver = await Receiver.start({ rcpt: () => '451 4.0.0 later' })
-    await using house = await House.open(
-      `${receiver.route}[retry]\nschedule = ["1h"]\n[limits]\ninline_content = "2MiB"\n`,
-    )
-    const { server } = house
-    await using client = await house.client()
-    const megabyte = message([], `${'z'.repeat(98)}\r\n`.repeat(10_000))
-    const ids: string[] = []
-    const send = async () => {
-      ids.push(queuedId(await client.send('ann@acme.example', 'bob@there.example', megabyte)))
-    }
-    const database = join(server.dataDir, 'postrider.db')
-    {
-      await using _fault = await FailingCalls.start(server.processId, {
-        calls: 'pwrite64',
-        error: 'EIO',
-        paths: [database],
-      })
-      for (let i = 0; i < 110; i++) await send()
-      const [line] = await waitForLog(() => server.output, 'store.wal-grows')
-      assert.match(String(line!['why']), /refused a write/)
-      assert.ok(statSync(database).size < 1024 * 1024, 'nothing was written there')
-    }
-    for (let i = 0; i < 2; i++) await send()
-    assert.ok(statSync(database).size > 100 * 1024 * 1024, 'it has been written now')
-    const open = await server.json<{ messageId: string }[] & Record<string, never>>(
-      'queue',
-      'list',
-      '--limit',
-      '1000',
-    )
-    assert.deepEqual(open.map(one => one.messageId).toSorted(), ids.toSorted())
   })

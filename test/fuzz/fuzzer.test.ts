@@ -60,17 +60,13 @@ test('an input that takes too long each time is a finding', async () => {
   )
 })
 
-test('in its thread, coverage makes inputs that run new code stay', async () => {
-  const { corpus, findings } = await fuzzWatched({
-    target: 'grammar',
-    seed: 3,
-    corpus: [],
-    durationMs: 0,
-    executionsMax: 4000,
-  })
+test('in its thread, coverage makes inputs that run new code stay, the same ones for the same seed', async () => {
+  const job = { target: 'grammar', seed: 3, corpus: [], durationMs: 0, executionsMax: 1500 }
+  const { corpus, findings } = await fuzzWatched(job)
   assert.deepEqual(findings, [])
   const seeds = (await allTargets()).find(one => one.name === 'grammar')!.seeds.length
   assert.ok(corpus!.length > seeds, `${corpus!.length} inputs from ${seeds} seeds`)
+  assert.deepEqual((await fuzzWatched(job)).corpus, corpus)
 })
 
 test('minimising keeps what fails and drops the rest', async () => {

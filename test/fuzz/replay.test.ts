@@ -12,7 +12,9 @@ const executions = 250
 for (const target of await allTargets()) {
   test(`fuzz target ${target.name}: ${target.invariants[0]}`, async () => {
     const corpus = readCorpus(target.name)
-    const { findings } = await fuzz(target, {
+    // Long inputs are for searching: how a long comparison fails would take longer to show than to find.
+    const short = { ...target, longBytesMax: 4096 }
+    const { findings } = await fuzz(short, {
       seed: 20_261_126,
       corpus,
       isGuided: false,

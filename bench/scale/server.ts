@@ -64,7 +64,9 @@ export function residentMib(pid: number): number {
 
 /** Values of a scrape by name with labels, as `name{label="value"}`. */
 export async function scrape(program: Postrider): Promise<ReadonlyMap<string, number>> {
-  const answer = await fetch(`http://127.0.0.1:${program.httpPort}/metrics`)
+  // A server that does not answer is a finding, not a reason to wait.
+  const signal = AbortSignal.timeout(15_000)
+  const answer = await fetch(`http://127.0.0.1:${program.httpPort}/metrics`, { signal })
   const text = await answer.text()
   if (answer.status !== 200) throw new Error(`/metrics answered ${answer.status}: ${text}`)
   const values = new Map<string, number>()

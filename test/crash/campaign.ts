@@ -93,7 +93,7 @@ function story(random: Random, base: Base | undefined): StoryOptions {
     lives: 2 + random.below(isLong ? 2 : 4),
     messagesPerLife: isLong ? 900 : 30 + random.below(200),
     sessions: random.pick([1, 4, 8, 16]),
-    bodyBytesMax: isLong ? 14_000 : random.pick([14_000, 200_000, 1_500_000]),
+    bodyBytesMax: isLong ? 14_000 : random.pick([60_000, 200_000, 1_500_000]),
     ...(base === undefined ? {} : { base }),
   }
 }

@@ -156,6 +156,8 @@ export async function pour(socket: net.Socket, block: Buffer | string, totalByte
   while (sent < totalBytes && !socket.destroyed && socket.writable) {
     sent += block.length
     if (!socket.write(block)) await Promise.race([new Promise(r => socket.once('drain', r)), closed(socket)])
+    // A server that reads fast never lets the socket fill: what it says must still be read.
+    else await new Promise(resolve => setImmediate(resolve))
   }
   return sent
 }

@@ -16,12 +16,22 @@ const run = promisify(execFile)
 
 /** A free port of 127.0.0.1. */
 export async function freePort(): Promise<number> {
-  const server = net.createServer()
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as net.AddressInfo
-  await new Promise(resolve => server.close(resolve))
-  return port
+  for (;;) {
+    const server = net.createServer()
+    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+    const { port } = server.address() as net.AddressInfo
+    await new Promise(resolve => server.close(resolve))
+    // The system may give the same port twice; a server that asked for two would then not start.
+    if (given.includes(port)) continue
+    given.push(port)
+    if (given.length > givenMax) given.shift()
+    return port
+  }
 }
+
+/** Ports that this process was given lately. */
+const given: number[] = []
+const givenMax = 64
 
 /** How a command of the CLI ended. */
 export interface CommandResult {

@@ -21,6 +21,7 @@ import { eventsOf, House, type ShownEvent, waitForEvents } from '../../scenario/
 import { Receiver } from '../../scenario/support/receiver.ts'
 import { contents } from './contents.ts'
 import { bytesOf, type Dialogue, fill, type Step } from './dialogue.ts'
+import { within } from './within.ts'
 
 const deadlineMs = 30_000
 const silenceMs = 200
@@ -207,8 +208,8 @@ class Script {
     if (isAnother || this.#connection === null) this.#connection = await this.#next()
     if (isAnother) return
     const peer = this.#connection
-    if (speaker === 'server') await within(this.#say(peer, text, n, isRaw), 'TLS')
-    else await within(this.#hear(peer, text, n), 'it')
+    if (speaker === 'server') await inTime(this.#say(peer, text, n, isRaw), 'TLS')
+    else await inTime(this.#hear(peer, text, n), 'it')
   }
 
   async #say(peer: PeerConnection, text: string, n: number, isRaw: boolean): Promise<void> {
@@ -259,7 +260,7 @@ class Script {
   }
 
   async #next(): Promise<PeerConnection> {
-    return await within(
+    return await inTime(
       (async () => {
         for (;;) {
           const one = this.#coming.shift()
@@ -280,16 +281,6 @@ function patternOf(text: string): RegExp {
   return new RegExp(`^${parts.join('.*')}$`)
 }
 
-async function within<T>(promise: Promise<T>, what: string): Promise<T> {
-  const timer = new AbortController()
-  const late = sleep(deadlineMs, undefined, { signal: timer.signal }).then(() => {
-    throw new Error(`${what} did not come in ${deadlineMs} ms`)
-  })
-  try {
-    return await Promise.race([promise, late])
-  } finally {
-    timer.abort()
-    late.catch(() => undefined)
-    promise.catch(() => undefined)
-  }
+function inTime<T>(promise: Promise<T>, what: string): Promise<T> {
+  return within(promise, what, deadlineMs)
 }

@@ -6,7 +6,6 @@
 // 3. with `arrives`: wait until the receiver has the message and match it
 
 import assert from 'node:assert/strict'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { ConnectionOptions } from 'node:tls'
 import { base64, plainToken, SmtpClient } from '../../scenario/support/client.ts'
 import { House } from '../../scenario/support/house.ts'
@@ -14,6 +13,7 @@ import { type Received, Receiver } from '../../scenario/support/receiver.ts'
 import { freePort } from '../../support/postrider.ts'
 import { bytesOf, type Dialogue, fill, type Step } from './dialogue.ts'
 import { checkReply } from './expected-reply.ts'
+import { within } from './within.ts'
 
 const deadlineMs = 20_000
 /** How long "nothing comes" is looked at. */
@@ -187,19 +187,19 @@ class Session {
 
   async #hear({ text, times }: Step): Promise<void> {
     if (text === '(closes)') {
-      await within(this.#client.ended(), 'the end of the connection')
+      await inTime(this.#client.ended(), 'the end of the connection')
       const more = await this.#client.replyOrEnd()
       assert.equal(more, null, `a reply that was not expected: ${more?.text}`)
     } else if (text === '(nothing)') {
       assert.equal(await this.#client.isSilent(silenceMs), true, 'something came')
-    } else for (let i = 0; i < times; i++) checkReply(text, await within(this.#client.reply(), 'a reply'))
+    } else for (let i = 0; i < times; i++) checkReply(text, await inTime(this.#client.reply(), 'a reply'))
   }
 
   /** `(TLS)`, `(TLS 1.1 fails)`, `(TLS 1.3 only)`. */
   async #handshake(word: string): Promise<void> {
     const [, version, how] = /^\(TLS(?: (\d\.\d))?(?: (fails|only))?\)$/.exec(word) ?? []
     const options = version === undefined ? {} : onlyVersion(version)
-    const done = within(this.#client.handshake(options), 'the handshake')
+    const done = inTime(this.#client.handshake(options), 'the handshake')
     if (how === 'fails') await assert.rejects(done)
     else await done
   }
@@ -211,15 +211,6 @@ function onlyVersion(version: string): ConnectionOptions {
   return { minVersion: name, maxVersion: name, ciphers: 'DEFAULT@SECLEVEL=0' }
 }
 
-async function within<T>(promise: Promise<T>, what: string): Promise<T> {
-  const timer = new AbortController()
-  const late = sleep(deadlineMs, undefined, { signal: timer.signal }).then(() => {
-    throw new Error(`${what} did not come in ${deadlineMs} ms`)
-  })
-  try {
-    return await Promise.race([promise, late])
-  } finally {
-    timer.abort()
-    late.catch(() => undefined)
-  }
+function inTime<T>(promise: Promise<T>, what: string): Promise<T> {
+  return within(promise, what, deadlineMs)
 }

@@ -1,6 +1,7 @@
 // Decides how a content goes out: whole, in the write that also holds commands, or in blocks.
 //
 // Whole: checked (and stuffed for DATA) before anything is written, so that bad content costs the peer nothing.
+// Parts that are known to be plain (`plainFrom`) are not looked at again.
 // Blocks: checked block by block while sending, so that the event loop is never held for long; bad content then cuts the
 // connection before the end of data, which tells the peer to forget it (RFC 5321 §4.1.1.4).
 

@@ -1,6 +1,6 @@
 /** Under which conditions figures were taken: without them a figure means nothing. */
 import { readFile, statfs } from 'node:fs/promises'
-import { cpus, release, totalmem } from 'node:os'
+import { cpus, loadavg, release, totalmem } from 'node:os'
 import { runOrThrow } from '../test/support/peers/index.ts'
 import type { Peer } from './peers/index.ts'
 import { sessions } from './scenarios.ts'
@@ -15,24 +15,46 @@ export interface Conditions {
   readonly system: string
   readonly fileSystem: string
   readonly sessions: number
-  readonly rounds: number
+  /** Undefined: measured once, and rounds mean nothing. */
+  readonly rounds: number | undefined
   readonly versions: readonly string[]
+  /** Processes that wanted a core in the minute before the bench began: its own are not among them. */
+  readonly loadBefore: number
+  /** What whoever ran it wants to have said; '' for nothing. */
+  readonly note: string
 }
 
+/** One sentence that names what figures were taken under. */
+export function conditionsText(conditions: Conditions): string {
+  const { sessions, rounds, versions, note } = conditions
+  const runs = rounds === 1 ? 'one round' : `medians of ${rounds} interleaved rounds`
+  return [
+    `${conditions.date} at commit ${conditions.commit}: ${conditions.processor}, ${conditions.cores} cores, ` +
+      `${conditions.memoryGib} GiB memory, ${conditions.system}, kernel ${conditions.kernel}, queues on ${conditions.fileSystem}`,
+    `${conditions.loadBefore.toFixed(1)} other processes wanted a core in the minute before`,
+    ...(rounds === undefined ? [] : [`${sessions} sessions, ${runs}`]),
+    ...versions,
+    ...(note === '' ? [] : [note]),
+  ].join('; ')
+}
+
+/** Read before the first run: the load of the machine is then that of others. */
 export async function readConditions(options: {
   readonly directory: string
   readonly rounds: number
   readonly peers: readonly Peer[]
+  readonly note: string
 }): Promise<Conditions> {
   const root = `${import.meta.dirname}/..`
   const commit = (await runOrThrow('git', ['rev-parse', '--short', 'HEAD'], { cwd: root })).trim()
+  const changed = (await runOrThrow('git', ['status', '--porcelain', 'src'], { cwd: root })).trim()
   const osRelease = await readFile('/etc/os-release', 'utf8').catch(() => '')
   const fileSystem = await runOrThrow('stat', ['-f', '-c', '%T', options.directory])
   const versions: string[] = []
   for (const peer of options.peers) versions.push(await peer.version())
   return {
     date: new Date().toISOString().slice(0, 10),
-    commit,
+    commit: changed === '' ? commit : `${commit} with uncommitted changes`,
     processor: cpus()[0]?.model ?? 'unknown processor',
     cores: cpus().length,
     memoryGib: Math.round(totalmem() / 1024 ** 3),
@@ -42,6 +64,8 @@ export async function readConditions(options: {
     sessions,
     rounds: options.rounds,
     versions,
+    loadBefore: loadavg()[0] ?? Number.NaN,
+    note: options.note,
   }
 }
 

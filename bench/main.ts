@@ -37,10 +37,12 @@ async function main(): Promise<void> {
   if (absent.length > 0 && options.scenarios.length > 0)
     throw new Error(`missing: ${absent.join(', ')}; npm test as root on Debian installs them`)
   const ready = options.scenarios.length === 0 ? [] : await readyPeers(options.peers)
+  // Before the first run: what the machine is like without the bench, and the commit that is measured.
+  const { rounds, note } = options
+  const conditions = await readConditions({ directory, rounds, peers: ready, note })
   const series = await measure({ ...options, peers: ready }, directory)
   const figures = await measureFigures(options, directory)
   const verdicts = judge(series)
-  const conditions = await readConditions({ directory, rounds: options.rounds, peers: ready })
   const everything = { conditions, series, verdicts, figures }
   const results = join(import.meta.dirname, 'results')
   await mkdir(results, { recursive: true })

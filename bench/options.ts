@@ -13,6 +13,8 @@ export interface BenchOptions {
   readonly rounds: number
   readonly isJson: boolean
   readonly isWriting: boolean
+  /** Told among the conditions. */
+  readonly note: string
 }
 
 export const usage: string = `npm run bench -- [options]
@@ -26,7 +28,8 @@ export const usage: string = `npm run bench -- [options]
   --messages N            messages a run, instead of each scenario's own number
   --rounds N              runs of each server and scenario, medians count (default 3)
   --json                  results as JSON on standard output
-  --write                 write the table into docs/operating/performance.md
+  --write                 write what was measured into docs/operating/performance.md; the rest of the page stays
+  --note TEXT             told among the conditions, for instance "at nice 19, beside other work"
 `
 
 /** Read the arguments. A string is a usage error to print. */
@@ -41,6 +44,7 @@ export function readOptions(args: readonly string[]): BenchOptions | string {
         rounds: { type: 'string', default: '3' },
         json: { type: 'boolean', default: false },
         write: { type: 'boolean', default: false },
+        note: { type: 'string', default: '' },
         help: { type: 'boolean', default: false },
       },
     })
@@ -52,6 +56,7 @@ export function readOptions(args: readonly string[]): BenchOptions | string {
       rounds: count('--rounds', values.rounds),
       isJson: values.json,
       isWriting: values.write,
+      note: values.note,
     }
   } catch (error) {
     return `${error instanceof Error ? error.message : String(error)}\n\n${usage}`

@@ -3,7 +3,21 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { mergedFigures } from './performance-page.ts'
 
-const conditions = { date: '2026-11-26', commit: 'abc', cores: 2 }
+const conditions = {
+  date: '2026-11-26',
+  commit: 'abc',
+  processor: 'a processor',
+  cores: 2,
+  memoryGib: 8,
+  kernel: '6.1',
+  system: 'Debian',
+  fileSystem: 'ext4',
+  sessions: 50,
+  rounds: 3,
+  versions: ['postfix 3.7'],
+  loadBefore: 0.25,
+  note: '',
+}
 const one = (scenario: string, value: number) => ({
   scenario,
   title: `about ${scenario}`,
@@ -13,7 +27,11 @@ const one = (scenario: string, value: number) => ({
 test('a scenario that was run again replaces its figures, and the others stay', () => {
   const first = mergedFigures('', [one('queue-1m', 90), one('25m', 120)], conditions)
   const second = mergedFigures(first, [one('25m', 80)], { ...conditions, commit: 'def' })
-  assert.ok(second.includes('**queue-1m**: about queue-1m (2026-11-26, commit abc, 2 cores)'))
+  assert.match(
+    second,
+    /^\*\*queue-1m\*\*: about queue-1m\n\nMeasured 2026-11-26 at commit abc: a processor, 2 cores/m,
+  )
+  assert.match(second, /^\*\*25m\*\*: about 25m\n\nMeasured 2026-11-26 at commit def/m)
   assert.ok(second.includes('met – queue-1m: resident (below 100 MiB): 90 MiB'))
   assert.ok(second.includes('met – 25m: resident (below 100 MiB): 80 MiB'))
   assert.ok(!second.includes('120'))

@@ -1,14 +1,13 @@
 /**
  * Writes the measured figures into docs/operating/performance.md: the table beside the peers between its marker lines,
- * and the figures of our own scenarios between theirs, where a scenario that was not run keeps what it had. What stands
+ * and the figures of our own scenarios between theirs. In both a scenario that was not run keeps what it had. What stands
  * around them is written by hand and left alone.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import type { Conditions } from './conditions.ts'
+import { type Conditions, conditionsText } from './conditions.ts'
 import { figureLines, type MeasuredFigures } from './figures.ts'
-import type { BarVerdict, Series } from './results.ts'
-import { markdownTable, verdictLines } from './table.ts'
+import { type MeasuredTable, mergedTable } from './merged-table.ts'
 
 const page = join(import.meta.dirname, '../docs/operating/performance.md')
 const table = {
@@ -20,15 +19,12 @@ const own = {
   end: '<!-- own figures: end -->',
 }
 
-export async function writePerformancePage(measured: {
-  readonly series: readonly Series[]
-  readonly verdicts: readonly BarVerdict[]
-  readonly conditions: Conditions
-  readonly figures: readonly MeasuredFigures[]
-}): Promise<string> {
+export async function writePerformancePage(
+  measured: MeasuredTable & { readonly figures: readonly MeasuredFigures[] },
+): Promise<string> {
   let text = await readFile(page, 'utf8').catch(() => '# Performance\n')
-  const { conditions, series, verdicts, figures } = measured
-  if (series.length > 0) text = replaced(text, table, () => tableText(series, verdicts, conditions))
+  const { conditions, series, figures } = measured
+  if (series.length > 0) text = replaced(text, table, old => mergedTable(old, measured))
   if (figures.length > 0) text = replaced(text, own, old => mergedFigures(old, figures, conditions))
   await mkdir(dirname(page), { recursive: true })
   await writeFile(page, text)
@@ -46,29 +42,11 @@ function replaced(
   return `${whole.slice(0, from)}\n${make(whole.slice(from, to))}\n${whole.slice(to)}`
 }
 
-function tableText(
-  series: readonly Series[],
-  verdicts: readonly BarVerdict[],
-  conditions: Conditions,
-): string {
-  return [
-    '',
-    `Measured ${conditions.date} at commit ${conditions.commit}: ${conditions.processor}, ${conditions.cores} cores, ` +
-      `${conditions.memoryGib} GiB memory, ${conditions.system}, kernel ${conditions.kernel}, queues on ${conditions.fileSystem}. ` +
-      `Load generator, server and sink share the machine. ${conditions.sessions} sessions, medians of ` +
-      `${conditions.rounds} interleaved rounds, durability on everywhere. ${conditions.versions.join('; ')}.`,
-    '',
-    markdownTable(series),
-    '',
-    ...verdictLines(verdicts).map(line => `- ${line}`),
-  ].join('\n')
-}
-
 /** One block a scenario, each with its own commit: they are not all run together. */
 export function mergedFigures(
   old: string,
   figures: readonly MeasuredFigures[],
-  { date, commit, cores }: Pick<Conditions, 'date' | 'commit' | 'cores'>,
+  conditions: Conditions,
 ): string {
   const blocks = new Map<string, string>()
   for (const block of old.split(/^(?=\*\*)/m)) {
@@ -76,8 +54,11 @@ export function mergedFigures(
     if (name !== undefined) blocks.set(name, block.trim())
   }
   for (const one of figures) {
-    const head = `**${one.scenario}**: ${one.title} (${date}, commit ${commit}, ${cores} cores)`
-    blocks.set(one.scenario, [head, '', ...figureLines([one]).map(line => `- ${line}`)].join('\n'))
+    const head = `**${one.scenario}**: ${one.title}`
+    // Once each, by Postrider alone: rounds, sessions and the versions of peers say nothing here.
+    const under = conditionsText({ ...conditions, rounds: undefined, versions: [] })
+    const lines = figureLines([one]).map(line => `- ${line}`)
+    blocks.set(one.scenario, [head, '', `Measured ${under}`, '', ...lines].join('\n'))
   }
   return `\n${[...blocks.values()].join('\n\n')}`
 }

@@ -1,4 +1,4 @@
-/** The one table of the bench, as aligned text and as Markdown. */
+/** The one table of the bench: its columns, its cells, and the whole as aligned text. */
 import { type BarVerdict, endToEndRate, find, median, type RunResult, type Series } from './results.ts'
 
 type Column = readonly [heading: string, cell: (series: Series, all: readonly Series[]) => string]
@@ -110,33 +110,29 @@ const columns: readonly Column[] = [
   ],
 ]
 
-function cells(all: readonly Series[]): readonly (readonly string[])[] {
+export const headings: readonly string[] = columns.map(([heading]) => heading)
+
+/** The first columns are names. */
+export const isNumeric = (column: number): boolean => column > 1
+
+/** Cells of the series that were measured. */
+export function tableRows(all: readonly Series[]): readonly (readonly string[])[] {
   const measured = all.filter(series => series.runs.length > 0)
-  return [
-    columns.map(([heading]) => heading),
-    ...measured.map(series => columns.map(([, cell]) => cell(series, all))),
-  ]
+  return measured.map(series => columns.map(([, cell]) => cell(series, all)))
 }
 
 /** Aligned columns for a terminal. */
 export function textTable(all: readonly Series[]): string {
-  const rows = cells(all)
+  const rows = [headings, ...tableRows(all)]
   const widths = columns.map((_, column) => Math.max(...rows.map(row => row[column]?.length ?? 0)))
   const line = (row: readonly string[]): string =>
     row
       .map((cell, column) =>
-        column < 2 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0),
+        isNumeric(column) ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0),
       )
       .join('  ')
       .trimEnd()
   return rows.map(line).join('\n')
-}
-
-export function markdownTable(all: readonly Series[]): string {
-  const [head, ...rows] = cells(all)
-  const line = (row: readonly string[]): string => `| ${row.join(' | ')} |`
-  const rule = columns.map((_, column) => (column < 2 ? '---' : '---:'))
-  return [line(head ?? []), line(rule), ...rows.map(line)].join('\n')
 }
 
 export function verdictLines(verdicts: readonly BarVerdict[]): readonly string[] {

@@ -38,7 +38,8 @@ const meanings: Readonly<Record<RefusalCode, string>> = {
   'too-many-connections': 'The address has `limits.connections_per_address` sessions open.',
   'connection-rate':
     'The address made more than `limits.connection_rate_per_address` connections this minute.',
-  'server-busy': 'All of `limits.sessions` are in use.',
+  'server-busy':
+    'All of `limits.sessions` are in use, and nobody has to make room yet (`limits.stranger`); try again.',
 }
 
 const resolveMeanings: Readonly<Record<keyof typeof failureCodes, string>> = {

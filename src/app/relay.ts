@@ -17,7 +17,7 @@ import {
   AddressGuard,
   Authenticator,
   Listener,
-  type RunningSession,
+  Places,
   SignatureMaker,
   SubmissionSession,
   Submitter,
@@ -70,7 +70,7 @@ export class Relay {
   readonly #engine: DeliveryEngine
   readonly #leases: LeaseLoop
   readonly #submitter: Submitter
-  readonly #sessions = new Set<RunningSession>()
+  readonly #sessions = new Places()
   readonly #guard: AddressGuard
   readonly #watch: DoorWatch
   readonly #authenticator: Authenticator
@@ -189,19 +189,19 @@ export class Relay {
     return new Listener(
       {
         guard,
-        startSession: (socket, ended, admit, reads) => {
+        startSession: (socket, visit, reads) => {
           sessionsOpened.inc()
           this.#metrics.sessionsOpen.add(1)
           const { door, direct, proxied, isProxy } = current()
           const options = isProxy(socket.remoteAddress ?? '') ? proxied : direct
           const session = new SubmissionSession(
-            { accounts: store.accounts, authenticator, submitter, observer: watch, admit },
+            { accounts: store.accounts, authenticator, submitter, observer: watch, visit },
             door,
           )
           const observer = {
             onClose: () => {
               this.#metrics.sessionsOpen.add(-1)
-              ended()
+              visit.ended()
             },
             onFault: (fault: unknown, during: string) => watch.faulted(fault, during),
           }

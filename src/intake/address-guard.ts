@@ -4,6 +4,7 @@
 // from the first two. IPv6 counts by /64, since one host owns that much. Memory is bounded: quiet entries are dropped.
 
 import type { Clock } from '../base/index.ts'
+import { hostOf } from './client-network.ts'
 import { type Refusal, refuse } from './refusal.ts'
 
 /** Bounds; every value has its reason in the configuration reference. */
@@ -69,13 +70,13 @@ export class AddressGuard {
   }
 
   leave(address: string): void {
-    const state = this.#states.get(keyOf(address))
+    const state = this.#states.get(hostOf(address))
     if (state !== undefined && state.open > 0) state.open--
   }
 
   /** How long the answer to a login from this address is delayed: grows with its failures, 0 at first. */
   authDelayMs(address: string): number {
-    const state = this.#states.get(keyOf(address))
+    const state = this.#states.get(hostOf(address))
     if (state === undefined || this.#clock.monotonicMs() - state.lastFailureMs > failureMemoryMs) return 0
     const beyond = state.authFailures - this.limits.freeAuthFailures
     return beyond <= 0 ? 0 : Math.min(beyond * 1000, this.limits.authDelayMsMax)
@@ -90,7 +91,7 @@ export class AddressGuard {
   }
 
   #stateOf(address: string): AddressState {
-    const key = keyOf(address)
+    const key = hostOf(address)
     const known = this.#states.get(key)
     if (known !== undefined) return known
     if (this.#states.size >= addressesMax) this.#dropQuiet()
@@ -120,16 +121,4 @@ export class AddressGuard {
       if (state.open === 0) this.#states.delete(key)
     }
   }
-}
-
-/** IPv4 as it is; IPv6 by its first 64 bits. */
-function keyOf(address: string): string {
-  if (!address.includes(':')) return address
-  const mapped = address.lastIndexOf('::ffff:')
-  if (mapped === 0 && address.includes('.')) return address.slice(7)
-  const [head = '', tail] = address.split('::')
-  const left = head === '' ? [] : head.split(':')
-  const right = tail === undefined || tail === '' ? [] : tail.split(':')
-  const zeros = tail === undefined ? [] : Array<string>(8 - left.length - right.length).fill('0')
-  return [...left, ...zeros, ...right].slice(0, 4).join(':')
 }

@@ -5,26 +5,29 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { test } from 'node:test'
 import { AddressGuard } from './address-guard.ts'
-import { Listener, type RunningSession } from './listener.ts'
+import { Listener, type Visit } from './listener.ts'
+import { Places, type RunningSession } from './places.ts'
 
 interface Seat extends RunningSession {
+  readonly visit: Visit
   strangerMs: number | null
   isSentAway: boolean
 }
 
-/** A listener with two places, and a session for each connection that got one. */
-async function open(perAddress: number = 10) {
+/** A listener with so many places, and a session for each connection that got one. 127.9.9.9 is a proxy. */
+async function open({ perAddress = 10, sessionsMax = 2 } = {}) {
   const seats: Seat[] = []
   const refused: string[] = []
-  const sessions = new Set<RunningSession>()
+  const places = new Places()
   const clock = { monotonicMs: () => 0, nowMs: () => 0 }
   const limits = { connectionsPerAddressMax: perAddress, connectionsPerMinuteMax: 100 }
   const guard = new AddressGuard({ ...limits, freeAuthFailures: 3, authDelayMsMax: 0 }, clock)
   const listener = new Listener(
     {
       guard,
-      startSession(socket, ended) {
+      startSession(socket, visit) {
         const seat: Seat = {
+          visit,
           strangerMs: 0,
           isSentAway: false,
           drain: () => socket.destroy(),
@@ -36,7 +39,7 @@ async function open(perAddress: number = 10) {
         }
         seats.push(seat)
         socket.on('error', () => {})
-        socket.on('close', ended)
+        socket.on('close', () => visit.ended())
         socket.resume()
         return seat
       },
@@ -47,18 +50,18 @@ async function open(perAddress: number = 10) {
       host: '127.0.0.1',
       port: 0,
       isExempt: () => false,
-      isProxy: () => false,
-      sessionsMax: 2,
+      isProxy: address => address === '127.9.9.9',
+      sessionsMax,
       strangerMsMax: () => 5000,
       backlog: 10,
     },
-    sessions,
+    places,
   )
   await listener.listen()
   const clients: net.Socket[] = []
-  const connect = async (): Promise<void> => {
+  const connect = async (localAddress: string = '127.0.0.1'): Promise<void> => {
     const before = seats.length + refused.length
-    const client = net.connect(listener.port, '127.0.0.1')
+    const client = net.connect({ port: listener.port, host: '127.0.0.1', localAddress })
     client.on('error', () => {})
     clients.push(client)
     await once(client, 'connect')
@@ -67,7 +70,7 @@ async function open(perAddress: number = 10) {
   return {
     seats,
     refused,
-    sessions,
+    places,
     connect,
     [Symbol.dispose]() {
       for (const client of clients) client.destroy()
@@ -88,7 +91,48 @@ test('when all places are taken, the stranger that is here longest goes for the 
     [true, false, false],
   )
   assert.deepEqual(door.refused, [])
-  assert.equal(door.sessions.size, 2)
+  assert.equal(door.places.size, 2)
+})
+
+test('who has logged in keeps its place, and its network is not held against a newcomer from there', async () => {
+  using door = await open({ sessionsMax: 4 })
+  for (let i = 0; i < 3; i++) await door.connect('127.0.5.1')
+  await door.connect('127.0.6.1')
+  for (const seat of door.seats.slice(0, 3)) {
+    seat.strangerMs = null
+    seat.visit.identified()
+  }
+  await door.connect('127.0.7.1')
+  assert.deepEqual(door.refused, ['server-busy'], 'one stranger, who came just now')
+  door.seats[3]!.strangerMs = 5000
+  await door.connect('127.0.5.1')
+  assert.equal(door.seats[3]!.isSentAway, true)
+  assert.ok(door.seats.slice(0, 3).every(seat => !seat.isSentAway))
+})
+
+test('a newcomer takes the place of the network that holds most, however short that is there', async () => {
+  using door = await open({ sessionsMax: 4 })
+  await door.connect('127.0.6.1')
+  for (const last of [1, 2, 3]) await door.connect(`127.0.5.${last}`)
+  await door.connect('127.0.7.1')
+  assert.deepEqual(
+    door.seats.map(seat => seat.isSentAway),
+    [false, true, false, false, false],
+  )
+  assert.deepEqual(door.refused, [])
+})
+
+test('clients behind a proxy count as themselves once their address is known', async () => {
+  using door = await open({ sessionsMax: 4 })
+  for (let i = 0; i < 4; i++) await door.connect('127.9.9.9')
+  // Two of one network behind the proxy; the others are of networks of their own.
+  for (const [seat, address] of ['192.0.2.1', '198.51.100.1', '198.51.100.2', '203.0.113.1'].entries())
+    assert.equal(door.seats[seat]!.visit.admit(address), null)
+  await door.connect('127.9.9.9')
+  assert.deepEqual(
+    door.seats.map(seat => seat.isSentAway),
+    [false, true, false, false, false],
+  )
 })
 
 test('clients that have logged in, and strangers that came just now, are left alone: the newcomer is told to come back', async () => {
@@ -96,6 +140,7 @@ test('clients that have logged in, and strangers that came just now, are left al
   await door.connect()
   await door.connect()
   door.seats[0]!.strangerMs = null
+  door.seats[0]!.visit.identified()
   door.seats[1]!.strangerMs = 4999
   await door.connect()
   assert.deepEqual(door.refused, ['server-busy'])
@@ -103,7 +148,7 @@ test('clients that have logged in, and strangers that came just now, are left al
 })
 
 test('a newcomer over the bounds of its own address takes nobody’s place', async () => {
-  using door = await open(2)
+  using door = await open({ perAddress: 2 })
   await door.connect()
   await door.connect()
   for (const seat of door.seats) seat.strangerMs = 9000

@@ -2,40 +2,33 @@
 //
 // The first thing on the path of a message. Bounds here: sessions in all, connections and rate per address (clients in
 // a relay listener's networks are exempt). Everything else about a connection is the engine's.
-// When all sessions are taken, the client goes that has been here longest without a login: connections that only stand
-// there cannot keep others out, and who has logged in is never sent away for somebody new.
+// When all sessions are taken, a client without a login may have to go: places.ts says who. Connections that only stand there
+// cannot keep others out, and who has logged in is never sent away for somebody new.
 
 import net from 'node:net'
 import { keepAccepting } from '../base/index.ts'
 import type { BorrowedReads } from '../protocol/smtp/index.ts'
 import type { AddressGuard } from './address-guard.ts'
+import { networkOf } from './client-network.ts'
+import type { Places, RunningSession } from './places.ts'
 import type { Refusal } from './refusal.ts'
 import { refusalReply, refuse } from './refusal.ts'
 import { shareReads } from './shared-reads.ts'
 
-/** A running session, as far as the listener cares. */
-export interface RunningSession {
-  /** Ends after the transaction in flight (421). */
-  drain(): void
-  destroy(): void
-  /** How long the client is here without having shown that it may send; null once it has. */
-  readonly strangerMs: number | null
-  /** Ends at once, in favour of somebody else. */
-  makeRoom(): void
+/** What a session tells its listener. */
+export interface Visit {
+  /** Once before the greeting, with the client's address, which may come from a proxy's header: a refusal ends the session. */
+  admit(clientAddress: string): Refusal | null
+  /** The client has logged in. */
+  identified(): void
+  /** Must be called once, at the end. */
+  ended(): void
 }
 
 export interface ListenerPorts {
   readonly guard: AddressGuard
-  /**
-   * Builds engine and handler round an accepted socket. `ended` must be called once at its end; `admit` once before the
-   * greeting, with the client's address, which may come from a proxy's header: a refusal ends the session.
-   */
-  startSession(
-    socket: net.Socket,
-    ended: () => void,
-    admit: (clientAddress: string) => Refusal | null,
-    reads: BorrowedReads | undefined,
-  ): RunningSession
+  /** Builds engine and handler round an accepted socket. */
+  startSession(socket: net.Socket, visit: Visit, reads: BorrowedReads | undefined): RunningSession
   refusedConnection(refusal: Refusal, clientAddress: string): void
   /** The door is closed for a second, since accept failed with the system's code. */
   acceptFailed(address: string, code: string): void
@@ -51,7 +44,7 @@ export interface ListenerOptions {
   isProxy(address: string): boolean
   /** Sessions at once in this thread, over all listeners. */
   readonly sessionsMax: number
-  /** When all are taken, a stranger that is here longer than this makes room for a newcomer. */
+  /** How long a stranger keeps its place when all are taken and no network holds more of them than others. */
   strangerMsMax(): number
   readonly backlog: number
 }
@@ -62,14 +55,14 @@ export class Listener {
   readonly #options: ListenerOptions
   readonly #server: net.Server
   readonly #readBuffer: Buffer = Buffer.allocUnsafeSlow(65_536)
-  readonly #sessions: Set<RunningSession>
+  readonly #places: Places
   #accepting: Disposable | null = null
 
-  /** @param sessions shared by all listeners of a thread: bounds them together */
-  constructor(ports: ListenerPorts, options: ListenerOptions, sessions: Set<RunningSession>) {
+  /** @param places shared by all listeners of a thread: bounds them together */
+  constructor(ports: ListenerPorts, options: ListenerOptions, places: Places) {
     this.#ports = ports
     this.#options = options
-    this.#sessions = sessions
+    this.#places = places
     this.#server = net.createServer({ noDelay: true, allowHalfOpen: false }, socket =>
       this.#accept(socket, undefined),
     )
@@ -117,45 +110,38 @@ export class Listener {
       this.#turnAway(socket, refusal, address)
       return
     }
+    const places = this.#places
     let counted = isExempt ? null : address
-    const ended = (): void => {
-      this.#sessions.delete(session)
-      if (counted !== null) this.#ports.guard.leave(counted)
+    const visit: Visit = {
+      ended: () => {
+        places.delete(session)
+        if (counted !== null) this.#ports.guard.leave(counted)
+      },
+      admit: clientAddress => {
+        // Without a proxy it was counted above; a proxy that speaks for itself (a health check) names no client.
+        if (!options.isProxy(address) || options.isProxy(clientAddress)) return null
+        places.change(session, networkOfStranger(session, clientAddress))
+        if (options.isExempt(clientAddress)) return null
+        const refused = this.#ports.guard.enter(clientAddress)
+        if (refused === null) counted = clientAddress
+        else this.#ports.refusedConnection(refused, clientAddress)
+        return refused
+      },
+      identified: () => places.change(session, null),
     }
-    const admit = (clientAddress: string): Refusal | null => {
-      // Without a proxy it was counted above; a proxy that speaks for itself (a health check) names no client.
-      if (!options.isProxy(address) || options.isProxy(clientAddress)) return null
-      if (options.isExempt(clientAddress)) return null
-      const refused = this.#ports.guard.enter(clientAddress)
-      if (refused === null) counted = clientAddress
-      else this.#ports.refusedConnection(refused, clientAddress)
-      return refused
-    }
-    const session = this.#ports.startSession(socket, ended, admit, reads)
-    this.#sessions.add(session)
+    const session = this.#ports.startSession(socket, visit, reads)
+    places.add(session, networkOfStranger(session, address))
   }
 
   #bound(address: string, isExempt: boolean): Refusal | null {
     const refusal = isExempt ? null : this.#ports.guard.enter(address)
     if (refusal !== null) return refusal
-    const { sessionsMax } = this.#options
-    if (this.#sessions.size < sessionsMax || this.#makeRoom()) return null
+    const options = this.#options
+    if (this.#places.size < options.sessionsMax) return null
+    const network = isExempt && !options.isProxy(address) ? null : networkOf(address)
+    if (this.#places.makeRoom(network, options.strangerMsMax())) return null
     if (!isExempt) this.#ports.guard.leave(address)
-    return busy(sessionsMax)
-  }
-
-  /** True when a place is free now. */
-  #makeRoom(): boolean {
-    // In the order of their arrival, so the first stranger is the one that has been here longest.
-    for (const session of this.#sessions) {
-      const { strangerMs } = session
-      if (strangerMs === null) continue
-      if (strangerMs < this.#options.strangerMsMax()) return false
-      this.#sessions.delete(session)
-      session.makeRoom()
-      return true
-    }
-    return false
+    return busy(options.sessionsMax)
   }
 
   #turnAway(socket: net.Socket, refusal: Refusal, address: string): void {
@@ -166,6 +152,11 @@ export class Listener {
     socket.end(`${reply.code} ${reply.enhanced} ${reply.lines[0]}\r\n`)
     socket.destroySoon()
   }
+}
+
+/** Behind a proxy the client is known only by its header: until then it counts as the proxy. */
+function networkOfStranger(session: RunningSession, address: string): string | null {
+  return session.strangerMs === null ? null : networkOf(address)
 }
 
 function busy(sessionsMax: number): Refusal {

@@ -21,6 +21,7 @@ import type {
 import { smtpReply } from '../protocol/smtp/index.ts'
 import { type NewRecipient, notifyBits } from '../queue/index.ts'
 import type { Authenticator } from './authenticate.ts'
+import type { Visit } from './listener.ts'
 import { checkForwardPath, checkReversePath } from './policy.ts'
 import type { DoorFacts, Principal } from './principal.ts'
 import { type Refusal, refusalReply, refuse } from './refusal.ts'
@@ -68,8 +69,7 @@ export interface SessionPorts {
   readonly authenticator: Authenticator
   readonly submitter: Submitter
   readonly observer: DoorObserver
-  /** The bounds of the client's address, asked once it is known. */
-  admit(clientAddress: string): Refusal | null
+  readonly visit: Pick<Visit, 'admit' | 'identified'>
 }
 
 const okSender = smtpReply(250, '2.1.0', 'Sender ok')
@@ -98,7 +98,7 @@ export class SubmissionSession implements SmtpSessionHandler {
   open(session: SmtpSessionFacts): SmtpReply | null {
     this.#facts = session
     this.#isInNetworks = this.#door.isInNetworks(session.clientAddress)
-    const refusal = this.#ports.admit(session.clientAddress)
+    const refusal = this.#ports.visit.admit(session.clientAddress)
     return refusal === null ? null : refusalReply(refusal)
   }
 
@@ -112,6 +112,7 @@ export class SubmissionSession implements SmtpSessionHandler {
     this.#login = { credential, stream }
     this.#principal = this.#principalOf(account, stream, credential)
     this.#doorFacts = null
+    this.#ports.visit.identified()
     this.#ports.observer.authenticated()
     return smtpReply(235, '2.7.0', `Authenticated for account ${account.name}`)
   }

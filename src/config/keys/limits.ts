@@ -147,9 +147,10 @@ export const limitKeys: Keys<LimitsConfig> = {
   }),
   strangerMs: durationKey({
     name: 'stranger',
-    text: 'How long a client may be connected without a login while all `sessions` are taken. After that the one that has been there longest is closed for the next newcomer. Clients in `networks` and clients that have logged in are never closed for somebody else.',
-    fallback: '5s',
-    reason: 'An application logs in within a second; connections that only stand there cannot keep it out.',
+    text: 'How long a client without a login keeps its place while all `sessions` are taken. A newcomer takes the place of the network (IPv4: one /24, IPv6: one /48) that holds most places without a login at once; only where all networks hold about the same must the client that is there longest have been there for this long. Clients in `networks` and clients that have logged in are never closed for somebody else.',
+    fallback: '3s',
+    reason:
+      'A login over a line with a round trip of 300 ms takes two and a half seconds; connections that only stand there cannot keep others out.',
     since,
   }),
   connectionsPerAddress: countKey({

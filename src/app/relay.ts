@@ -19,6 +19,7 @@ import {
   Listener,
   Places,
   SignatureMaker,
+  SigningLine,
   SubmissionSession,
   Submitter,
 } from '../intake/index.ts'
@@ -65,6 +66,7 @@ export class Relay {
   readonly #runtime: RuntimeWatch
   readonly #ticker: RunningTicker = startTicker({})
   readonly #keys: SigningKeys
+  readonly #signing: SigningLine | null
   readonly #settler: Settler
   readonly #planner: Planner
   readonly #engine: DeliveryEngine
@@ -101,7 +103,9 @@ export class Relay {
     const box = new SecretBox(Buffer.from(data.secretKey), randomBytes)
     this.#keys = new SigningKeys(this.#store.accounts, box)
     const operator = operatorKeys(config, data.operatorKeyPem)
-    const signatures = new SignatureMaker(this.#keys, operator, clock, threads === 1)
+    // More relay threads share the cores between them: each then signs for itself (decisions 0012 and 0024).
+    this.#signing = threads === 1 ? new SigningLine(onFatal) : null
+    const signatures = new SignatureMaker(this.#keys, operator, clock, this.#signing?.sign ?? null)
     this.#settler = new Settler(this.#store.queue, onFatal)
     const delivery = deliveryOptionsOf(config, threads, lab, data.tls)
     this.#planner = makePlanner({
@@ -308,6 +312,7 @@ export class Relay {
   async close(): Promise<void> {
     this.#ticker[Symbol.dispose]()
     this.#runtime[Symbol.dispose]()
+    await this.#signing?.[Symbol.asyncDispose]()
     await this.#store[Symbol.asyncDispose]()
   }
 }

@@ -6,7 +6,7 @@ export { Places, type RunningSession } from './places.ts'
 export type { DoorFacts, Principal } from './principal.ts'
 export { type Refusal, type RefusalCode, refusalReply, refusals, refuse } from './refusal.ts'
 export { type Door, type DoorObserver, type SessionPorts, SubmissionSession } from './session.ts'
-export { type KeySource, SignatureMaker } from './sign.ts'
+export { type KeySource, SignatureMaker, SigningLine } from './signing/index.ts'
 export {
   type ReadySink,
   type Submission,

@@ -41,7 +41,7 @@ import { HeldContents } from './held.ts'
 import { checkHeader } from './policy.ts'
 import type { DoorFacts, Principal } from './principal.ts'
 import { type Refusal, refuse, storeFailed } from './refusal.ts'
-import type { SignatureMaker } from './sign.ts'
+import type { SignatureMaker } from './signing/index.ts'
 
 /** The envelope as the door collected it. */
 export interface SubmissionEnvelope {

@@ -13,4 +13,12 @@ export {
   importPrivateKey,
   type PrivateKeyCheck,
 } from './keys.ts'
-export { type SignRequest, type SignResult, signMessage, signMessageAsync } from './signer.ts'
+export {
+  makeSignature,
+  type SignatureJob,
+  type SignElsewhere,
+  type SignRequest,
+  type SignResult,
+  signMessage,
+  signMessageAsync,
+} from './signer.ts'

@@ -37,11 +37,15 @@ export type SignResult =
   { readonly kind: 'signed'; readonly signatures: Buffer } | { readonly kind: 'failed'; readonly why: string }
 
 /** One signature to make: the text that it completes and the bytes that it covers. */
-interface SignatureJob {
+export interface SignatureJob {
   readonly key: DkimKey
+  /** The field as far as its empty b= value, see `unsignedField`. */
   readonly unsigned: string
   readonly covered: Buffer
 }
+
+/** Makes the signatures of one message somewhere else, in the order of the jobs; rejects when one cannot be made. */
+export type SignElsewhere = (jobs: readonly SignatureJob[]) => Promise<readonly Buffer[]>
 
 type Preparation =
   | { readonly kind: 'prepared'; readonly jobs: readonly SignatureJob[] }
@@ -52,18 +56,25 @@ export function signMessage(request: SignRequest): SignResult {
   const preparation = prepare(request)
   if (preparation.kind === 'failed') return preparation
   try {
-    return complete(preparation.jobs, preparation.jobs.map(signNow))
+    return complete(preparation.jobs, preparation.jobs.map(makeSignature))
   } catch (error) {
     return failure(error)
   }
 }
 
-/** Signs in the thread pool, so that RSA does not hold up the event loop; never rejects. */
-export async function signMessageAsync(request: SignRequest): Promise<SignResult> {
+/**
+ * Signs without holding up the event loop; never rejects.
+ *
+ * @param elsewhere makes the signatures; Node's thread pool when it is not given
+ */
+export async function signMessageAsync(
+  request: SignRequest,
+  elsewhere: SignElsewhere = signInPool,
+): Promise<SignResult> {
   const preparation = prepare(request)
   if (preparation.kind === 'failed') return preparation
   try {
-    return complete(preparation.jobs, await Promise.all(preparation.jobs.map(signInPool)))
+    return complete(preparation.jobs, await elsewhere(preparation.jobs))
   } catch (error) {
     return failure(error)
   }
@@ -134,20 +145,30 @@ function describeKey(key: DkimKey): string {
   return `DKIM key ${key.selector}._domainkey.${key.domain}`
 }
 
-/** RFC 8463 §3: Ed25519 signs the SHA-256 digest of the covered bytes, not the bytes themselves. */
-function signNow(job: SignatureJob): Buffer {
-  if (job.key.algorithm === 'rsa-sha256') return sign('sha256', job.covered, job.key.privateKey)
-  return sign(null, hash('sha256', job.covered, 'buffer'), job.key.privateKey)
+/**
+ * One signature, made on the calling thread; throws what the crypto library throws.
+ * RFC 8463 §3: Ed25519 signs the SHA-256 digest of the covered bytes, not the bytes themselves.
+ */
+export function makeSignature({ key, covered }: Pick<SignatureJob, 'covered'> & SigningKey): Buffer {
+  if (key.algorithm === 'rsa-sha256') return sign('sha256', covered, key.privateKey)
+  return sign(null, hash('sha256', covered, 'buffer'), key.privateKey)
 }
 
-function signInPool(job: SignatureJob): Buffer | Promise<Buffer> {
-  // Ed25519 takes about as long as the way to the thread pool and back.
-  if (job.key.algorithm === 'ed25519-sha256') return signNow(job)
-  return new Promise((resolve, reject) => {
-    sign('sha256', job.covered, job.key.privateKey, (error, signature) =>
-      error ? reject(error) : resolve(signature),
-    )
-  })
+interface SigningKey {
+  readonly key: Pick<DkimKey, 'algorithm' | 'privateKey'>
+}
+
+function signInPool(jobs: readonly SignatureJob[]): Promise<readonly Buffer[]> {
+  const one = (job: SignatureJob): Buffer | Promise<Buffer> => {
+    // Ed25519 takes about as long as the way to the thread pool and back.
+    if (job.key.algorithm === 'ed25519-sha256') return makeSignature(job)
+    return new Promise((resolve, reject) => {
+      sign('sha256', job.covered, job.key.privateKey, (error, signature) =>
+        error ? reject(error) : resolve(signature),
+      )
+    })
+  }
+  return Promise.all(jobs.map(one))
 }
 
 function complete(jobs: readonly SignatureJob[], signatures: readonly Buffer[]): SignResult {

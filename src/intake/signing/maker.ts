@@ -3,11 +3,16 @@
 // A message of a domain that has keys never leaves unsigned: a key that cannot be read is a refusal (4xx, try again),
 // not an unsigned message. The operator's own domain may sign as well (`[dkim]` in the configuration).
 
-import type { Clock } from '../base/index.ts'
-import { type DkimKey, signMessage, signMessageAsync } from '../protocol/auth/dkim/index.ts'
-import type { HeaderField } from '../protocol/mail/index.ts'
-import type { MaybePromise } from '../protocol/smtp/index.ts'
-import { type Refusal, refuse } from './refusal.ts'
+import type { Clock } from '../../base/index.ts'
+import {
+  type DkimKey,
+  type SignElsewhere,
+  signMessage,
+  signMessageAsync,
+} from '../../protocol/auth/dkim/index.ts'
+import type { HeaderField } from '../../protocol/mail/index.ts'
+import type { MaybePromise } from '../../protocol/smtp/index.ts'
+import { type Refusal, refuse } from '../refusal.ts'
 
 /** Answers which keys a domain signs with. */
 export interface KeySource {
@@ -26,17 +31,22 @@ export class SignatureMaker {
   readonly #source: KeySource
   readonly #operatorKeys: readonly DkimKey[]
   readonly #clock: Clock
-  readonly #usesPool: boolean
+  readonly #elsewhere: SignElsewhere | null
 
   /**
    * @param operatorKeys keys of the operator's own domain that sign every message; often none
-   * @param usesPool RSA signatures are made in the thread pool instead of on the calling thread (decision 0019)
+   * @param elsewhere where the signatures are made, see `SigningLine`; null: on the calling thread
    */
-  constructor(source: KeySource, operatorKeys: readonly DkimKey[], clock: Clock, usesPool: boolean) {
+  constructor(
+    source: KeySource,
+    operatorKeys: readonly DkimKey[],
+    clock: Clock,
+    elsewhere: SignElsewhere | null,
+  ) {
     this.#source = source
     this.#operatorKeys = operatorKeys
     this.#clock = clock
-    this.#usesPool = usesPool
+    this.#elsewhere = elsewhere
   }
 
   /** The keys for a message with this From domain; an empty list means that it leaves unsigned on purpose. */
@@ -58,7 +68,10 @@ export class SignatureMaker {
     bodyHash: Buffer,
   ): MaybePromise<Buffer | Refusal> {
     const request = { headerFields, bodyHash, keys, signedAtMs: this.#clock.nowMs() }
-    return this.#usesPool ? signMessageAsync(request).then(unwrap) : unwrap(signMessage(request))
+    const elsewhere = this.#elsewhere
+    return elsewhere === null
+      ? unwrap(signMessage(request))
+      : signMessageAsync(request, elsewhere).then(unwrap)
   }
 }
 

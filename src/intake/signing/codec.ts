@@ -1,5 +1,6 @@
 // What a relay thread and its signing thread say to each other: the jobs of several messages in one packet, and their
 // signatures in the same order. The keys of a packet go beside its bytes, each once, as handles: no key is copied.
+// Invariant: there are as many answers as jobs, whatever the crypto library says to one of them.
 
 import type { KeyObject } from 'node:crypto'
 import { PackReader, PackWriter } from '../../base/index.ts'

@@ -14,6 +14,10 @@ export interface RelayData {
   readonly tls: TlsMaterial
   /** 48 bytes that all threads share, so that TLS sessions resume in any of them. */
   readonly ticketKeys: Uint8Array
+  /** What the doors of all threads count together, see `DoorCounts`. */
+  readonly doorCounts: SharedArrayBuffer
+  /** The same for `HeldContents`. */
+  readonly heldContents: SharedArrayBuffer
   /** Key of the data folder: opens the DKIM keys. */
   readonly secretKey: Uint8Array
   /** PEM of the operator's DKIM key, null when none is configured. */

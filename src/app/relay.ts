@@ -16,6 +16,8 @@ import { DeliveryEngine, type Planner, RouteTable } from '../delivery/index.ts'
 import {
   AddressGuard,
   Authenticator,
+  DoorCounts,
+  HeldContents,
   Listener,
   Places,
   SignatureMaker,
@@ -48,6 +50,8 @@ import { addressLimitsOf, submissionOptionsOf } from './submission-options.ts'
 const clock = systemClock
 const leaseOptions = { pollMs: 500, recipientsMax: 1000 }
 const backlog = 1024
+/** Contents that wait to be encoded, in all threads; encoding takes up to five times as much for a moment. */
+const heldBytesMax = 32 * 1024 * 1024
 
 /** What a relay thread tells outside. */
 export interface RelayPorts {
@@ -72,7 +76,7 @@ export class Relay {
   readonly #engine: DeliveryEngine
   readonly #leases: LeaseLoop
   readonly #submitter: Submitter
-  readonly #sessions = new Places()
+  readonly #sessions: Places
   readonly #guard: AddressGuard
   readonly #watch: DoorWatch
   readonly #authenticator: Authenticator
@@ -154,12 +158,15 @@ export class Relay {
         accounts: this.#store.accounts,
         signatures,
         ready: this.#engine,
+        held: new HeldContents(data.heldContents, heldBytesMax),
         ids,
         clock,
       },
       submissionOptionsOf(config),
     )
-    this.#guard = new AddressGuard(addressLimitsOf(config, threads), clock)
+    const counts = new DoorCounts(data.doorCounts)
+    this.#sessions = new Places(counts)
+    this.#guard = new AddressGuard(addressLimitsOf(config), counts, clock)
     this.#watch = new DoorWatch(this.#log, this.#metrics, clock, event => this.#settler.event(event))
     this.#authenticator = new Authenticator(this.#store.accounts, this.#guard, ms => sleep(ms))
   }
@@ -220,7 +227,7 @@ export class Relay {
         port: address.port,
         isExempt: client => current().door.isInNetworks(client),
         isProxy: client => current().isProxy(client),
-        sessionsMax: Math.ceil(this.#config.limits.sessions / this.#data.threads),
+        sessionsMax: this.#config.limits.sessions,
         strangerMsMax: () => this.#config.limits.strangerMs,
         backlog,
       },
@@ -280,7 +287,7 @@ export class Relay {
     this.#config = config
     this.#submitter.options = submissionOptionsOf(config)
     const { threads, lab } = this.#data
-    this.#guard.limits = addressLimitsOf(config, threads)
+    this.#guard.limits = addressLimitsOf(config)
     this.#planner.setGuard(privateGuardOf(config, lab))
     this.#engine.setOptions(deliveryOptionsOf(config, threads, lab, tls))
     this.#engine.setRoutes(new RouteTable(routesOf(config)))

@@ -19,12 +19,10 @@ export function submissionOptionsOf(config: Config): SubmissionOptions {
   }
 }
 
-/** Bounds of one thread: connections spread over the threads evenly, so each counts its share. */
-export function addressLimitsOf(config: Config, threads: number): AddressLimits {
-  const { limits } = config
+export function addressLimitsOf({ limits }: Config): AddressLimits {
   return {
-    connectionsPerAddressMax: Math.max(1, Math.ceil(limits.connectionsPerAddress / threads)),
-    connectionsPerMinuteMax: Math.max(1, Math.ceil(limits.connectionRatePerAddress / threads)),
+    connectionsPerAddressMax: limits.connectionsPerAddress,
+    connectionsPerMinuteMax: limits.connectionRatePerAddress,
     freeAuthFailures: limits.authFailures,
     authDelayMsMax: 10_000,
   }

@@ -3,8 +3,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { AddressGuard } from './address-guard.ts'
+import { DoorCounts } from './door-counts.ts'
 
-function guardWith(limits: { open?: number; perMinute?: number } = {}) {
+function guardWith(
+  limits: { open?: number; perMinute?: number } = {},
+  memory: SharedArrayBuffer = DoorCounts.allocate(7),
+) {
   const time = { nowMs: 1_000_000 }
   const guard = new AddressGuard(
     {
@@ -13,7 +17,8 @@ function guardWith(limits: { open?: number; perMinute?: number } = {}) {
       freeAuthFailures: 3,
       authDelayMsMax: 10_000,
     },
-    { monotonicMs: () => time.nowMs, nowMs: () => 0 },
+    new DoorCounts(memory),
+    { monotonicMs: () => time.nowMs, nowMs: () => time.nowMs },
   )
   return { guard, time }
 }
@@ -62,16 +67,36 @@ test('login answers slow down with the failures of an address, ten seconds at mo
   assert.equal(guard.authDelayMs('192.0.2.1'), 0)
 })
 
+test('threads count together: what one let in another knows, however the connections were spread', () => {
+  const memory = DoorCounts.allocate(7)
+  const threads = Array.from({ length: 7 }, () => guardWith({ open: 50, perMinute: 60 }, memory).guard)
+  // All fifty by chance in the same thread, and the next one in another.
+  for (let i = 0; i < 50; i++) assert.equal(threads[0]!.enter('192.0.2.1'), null)
+  assert.equal(threads[6]!.enter('192.0.2.1')?.code, 'too-many-connections')
+  threads[0]!.leave('192.0.2.1')
+  assert.equal(threads[6]!.enter('192.0.2.1'), null)
+  for (let i = 0; i < 9; i++) {
+    threads[0]!.leave('192.0.2.1')
+    assert.equal(threads[i % 7]!.enter('192.0.2.1'), null)
+  }
+  threads[0]!.leave('192.0.2.1')
+  assert.equal(threads[3]!.enter('192.0.2.1')?.code, 'connection-rate')
+})
+
 test('a flood of new addresses costs little each, and what has a connection open stays counted', {
   timeout: 30_000,
 }, () => {
-  const { guard, time } = guardWith({ open: 1 })
+  const { guard, time } = guardWith({ open: 1, perMinute: 1e9 })
   assert.equal(guard.enter('192.0.2.1'), null)
   for (let i = 0; i < 150_000; i++) {
     const address = `2001:db8:${(i >> 16).toString(16)}:${(i & 0xffff).toString(16)}::1`
-    assert.equal(guard.enter(address), null)
-    guard.leave(address)
+    // One in 65,536 shares the slot of the address that is here, and is told so.
+    if (guard.enter(address) === null) guard.leave(address)
+    guard.authFailed(address)
     if (i % 100 === 0) time.nowMs++
   }
   assert.equal(guard.enter('192.0.2.1')?.code, 'too-many-connections')
+  for (let i = 0; i < 10; i++) guard.authFailed('2001:db8:2:49ef::1')
+  assert.ok(guard.authDelayMs('2001:db8:2:49ef::1') > 0, 'the last are remembered')
+  assert.equal(guard.authDelayMs('2001:db8::1'), 0)
 })

@@ -1,6 +1,8 @@
 // Intake: the doors and their rules. A message comes in here and leaves committed.
 export { AddressGuard, type AddressLimits } from './address-guard.ts'
 export { Authenticator } from './authenticate.ts'
+export { DoorCounts } from './door-counts.ts'
+export { HeldContents } from './held.ts'
 export { Listener, type ListenerOptions, type ListenerPorts, type Visit } from './listener.ts'
 export { Places, type RunningSession } from './places.ts'
 export type { DoorFacts, Principal } from './principal.ts'

@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { test } from 'node:test'
 import { AddressGuard } from './address-guard.ts'
+import { DoorCounts } from './door-counts.ts'
 import { Listener, type Visit } from './listener.ts'
 import { Places, type RunningSession } from './places.ts'
 
@@ -18,10 +19,11 @@ interface Seat extends RunningSession {
 async function open({ perAddress = 10, sessionsMax = 2 } = {}) {
   const seats: Seat[] = []
   const refused: string[] = []
-  const places = new Places()
+  const counts = new DoorCounts(DoorCounts.allocate(1))
+  const places = new Places(counts)
   const clock = { monotonicMs: () => 0, nowMs: () => 0 }
   const limits = { connectionsPerAddressMax: perAddress, connectionsPerMinuteMax: 100 }
-  const guard = new AddressGuard({ ...limits, freeAuthFailures: 3, authDelayMsMax: 0 }, clock)
+  const guard = new AddressGuard({ ...limits, freeAuthFailures: 3, authDelayMsMax: 0 }, counts, clock)
   const listener = new Listener(
     {
       guard,

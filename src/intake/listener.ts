@@ -42,7 +42,7 @@ export interface ListenerOptions {
   isExempt(clientAddress: string): boolean
   /** The address of a proxy whose header names the real client: bounds per address count for that one. */
   isProxy(address: string): boolean
-  /** Sessions at once in this thread, over all listeners. */
+  /** Sessions at once, over all listeners and threads. */
   readonly sessionsMax: number
   /** How long a stranger keeps its place when all are taken and no network holds more of them than others. */
   strangerMsMax(): number
@@ -137,7 +137,7 @@ export class Listener {
     const refusal = isExempt ? null : this.#ports.guard.enter(address)
     if (refusal !== null) return refusal
     const options = this.#options
-    if (this.#places.size < options.sessionsMax) return null
+    if (!this.#places.isFull(options.sessionsMax)) return null
     const network = isExempt && !options.isProxy(address) ? null : networkOf(address)
     if (this.#places.makeRoom(network, options.strangerMsMax())) return null
     if (!isExempt) this.#ports.guard.leave(address)

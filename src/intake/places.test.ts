@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { DoorCounts } from './door-counts.ts'
 import { Places, type RunningSession } from './places.ts'
 
 class Guest implements RunningSession {
@@ -23,7 +24,7 @@ class Guest implements RunningSession {
 
 /** One guest a letter, of the network that the letter names. */
 function houseOf(networks: string): { places: Places; guests: Guest[]; gone: () => string } {
-  const places = new Places()
+  const places = new Places(new DoorCounts(DoorCounts.allocate(1)))
   const guests = [...networks].map((network, index) => {
     const guest = new Guest(`${network}${index}`)
     places.add(guest, network)
@@ -77,7 +78,7 @@ test('whatever comes and goes, who makes room is whom a count of all would name'
   })
   fc.assert(
     fc.property(fc.array(step, { maxLength: 120 }), steps => {
-      const places = new Places()
+      const places = new Places(new DoorCounts(DoorCounts.allocate(1)))
       const here: Guest[] = []
       /** Strangers with their networks, in the order in which these were known. */
       const networks = new Map<Guest, string>()

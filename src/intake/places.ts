@@ -8,6 +8,8 @@
 //   2. Where all networks hold about the same, the stranger that is here longest of all goes, once it had time to log in.
 // The first rule can only make networks more equal, so that nobody is pushed out in a circle. Each step is O(1).
 
+import type { DoorCounts } from './door-counts.ts'
+
 /** A running session, as far as its place is concerned. */
 export interface RunningSession {
   /** Ends after the transaction in flight (421). */
@@ -24,6 +26,7 @@ type Network = Set<RunningSession>
 
 /** The running sessions of a thread, over all its listeners. */
 export class Places implements Iterable<RunningSession> {
+  readonly #counts: Pick<DoorCounts, 'sessions' | 'sessionBegan' | 'sessionEnded'>
   readonly #sessions = new Set<RunningSession>()
   /** Strangers with the key of their network, in the order in which they came to be known as of that network. */
   readonly #strangers = new Map<RunningSession, string>()
@@ -31,8 +34,18 @@ export class Places implements Iterable<RunningSession> {
   /** The networks with so many strangers; the last set is never empty. */
   readonly #bySize: Set<Network>[] = []
 
+  /** @param counts the sessions of all threads: the bound holds for them together, and who goes is of this one */
+  constructor(counts: Pick<DoorCounts, 'sessions' | 'sessionBegan' | 'sessionEnded'>) {
+    this.#counts = counts
+  }
+
   get size(): number {
     return this.#sessions.size
+  }
+
+  /** Are that many places taken, in all threads together? */
+  isFull(sessionsMax: number): boolean {
+    return this.#counts.sessions >= sessionsMax
   }
 
   [Symbol.iterator](): Iterator<RunningSession> {
@@ -42,6 +55,7 @@ export class Places implements Iterable<RunningSession> {
   /** @param network key of the client's network; null when it needs no login */
   add(session: RunningSession, network: string | null): void {
     this.#sessions.add(session)
+    this.#counts.sessionBegan()
     if (network !== null) this.#addStranger(session, network)
   }
 
@@ -56,7 +70,7 @@ export class Places implements Iterable<RunningSession> {
 
   delete(session: RunningSession): void {
     this.change(session, null)
-    this.#sessions.delete(session)
+    if (this.#sessions.delete(session)) this.#counts.sessionEnded()
   }
 
   /**

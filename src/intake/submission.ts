@@ -37,7 +37,7 @@ import {
 } from '../queue/index.ts'
 import { ContentKeeper } from './content.ts'
 import { type PreparedHeader, prepareHeader, readHeader } from './header.ts'
-import { HeldContents } from './held.ts'
+import type { HeldContents } from './held.ts'
 import { checkHeader } from './policy.ts'
 import type { DoorFacts, Principal } from './principal.ts'
 import { type Refusal, refuse, storeFailed } from './refusal.ts'
@@ -80,6 +80,7 @@ export interface SubmissionPorts {
   readonly accounts: AccountReader
   readonly signatures: SignatureMaker
   readonly ready: ReadySink
+  readonly held: HeldContents
   readonly ids: IdGenerator
   readonly clock: Clock
 }
@@ -96,15 +97,11 @@ export interface SubmissionOptions {
   readonly expireMs: number
 }
 
-/** Of a thread; re-encoding takes up to five times as much for a moment. */
-const heldBytesMax = 32 * 1024 * 1024
-
 /** Makes submissions; one per relay thread. */
 export class Submitter {
   readonly ports: SubmissionPorts
   /** A reload may replace them; submissions that have begun keep theirs. */
   options: SubmissionOptions
-  readonly held: HeldContents = new HeldContents(heldBytesMax)
   #dateSecond = -1
   #date = ''
 
@@ -187,7 +184,7 @@ export class Submission {
 
   /** Room for a content that stays in memory to its end; a refusal when there is none. */
   #hold(bytes: number): boolean {
-    if (this.#submitter.held.take(bytes, this.#heldBytes)) {
+    if (this.#submitter.ports.held.take(bytes, this.#heldBytes)) {
       this.#heldBytes += bytes
       return true
     }
@@ -200,7 +197,7 @@ export class Submission {
   }
 
   #release(): void {
-    this.#submitter.held.release(this.#heldBytes)
+    this.#submitter.ports.held.release(this.#heldBytes)
     this.#heldBytes = 0
   }
 

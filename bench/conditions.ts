@@ -78,3 +78,13 @@ export async function refuseMemoryFileSystem(directory: string): Promise<void> {
       `${directory} is in memory, so fsync costs nothing there: set POSTRIDER_BENCH_DIR to a disk`,
     )
 }
+
+/** Refuses to begin what the disk has no room for. @returns what was found, to be told. */
+export async function needRoom(directory: string, neededBytes: number): Promise<string> {
+  const { bavail, bsize } = await statfs(directory)
+  const gb = (bytes: number): string => `${(bytes / 1e9).toFixed(1)} GB`
+  const found = `about ${gb(neededBytes)} of disk are needed, ${gb(bavail * bsize)} are free below ${directory}`
+  if (bavail * bsize < neededBytes)
+    throw new Error(`${found}: free some, or set POSTRIDER_BENCH_DIR to a larger disk`)
+  return found
+}

@@ -21,6 +21,7 @@ import type { Scenario } from './scenarios.ts'
 import { runSecureLoad } from './secure-run.ts'
 import { checkSigned } from './signed-check.ts'
 import { textTable, verdictLines } from './table.ts'
+import { Workspace } from './workspace.ts'
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`)
 
@@ -31,8 +32,10 @@ async function main(): Promise<void> {
     process.exitCode = 2
     return
   }
-  const directory = process.env['POSTRIDER_BENCH_DIR'] ?? tmpdir()
-  await refuseMemoryFileSystem(directory)
+  const parent = process.env['POSTRIDER_BENCH_DIR'] ?? tmpdir()
+  await refuseMemoryFileSystem(parent)
+  await using workspace = await Workspace.open(parent)
+  const directory = workspace.path
   const absent = (await missingPeers()).filter(name => /^(postfix|smtp-|opendkim)/.test(name))
   if (absent.length > 0 && options.scenarios.length > 0)
     throw new Error(`missing: ${absent.join(', ')}; npm test as root on Debian installs them`)

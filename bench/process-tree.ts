@@ -32,6 +32,11 @@ function readTree(roots: readonly number[]): ReadonlyMap<number, Stat> {
   return tree
 }
 
+/** Everybody below a process, as far as they are alive. */
+export function descendants(pid: number): readonly number[] {
+  return [...readTree([pid]).keys()].filter(one => one !== pid)
+}
+
 function readStat(pid: number): Stat | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'latin1')

@@ -3,14 +3,12 @@
 // Prints the rate and the store thread's CPU a message. Contents above `inlineMaxBytes` go through segment files; the last
 // argument forces either way. Run by hand: node bench/store.ts [messages] [in flight] [bytes] [inline|segments].
 
-import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { IdGenerator } from '../src/base/index.ts'
-import { packAccepted, packOutcomeFacts } from '../src/events/index.ts'
 import type { NewContent, NewMessage, Settlement } from '../src/queue/index.ts'
 import { inlineMaxBytes, openThreadStore, startStoreThread } from '../src/store/index.ts'
+import { deliveredOutcome, storedMessage } from './stored-message.ts'
 
 const total = Number(process.argv[2] ?? 100_000)
 const inFlight = Number(process.argv[3] ?? 200)
@@ -19,7 +17,6 @@ const contentBytes = Number(process.argv[4] ?? 4096)
 const isInline = (process.argv[5] ?? (contentBytes <= inlineMaxBytes ? 'inline' : 'segments')) === 'inline'
 
 const dataDir = mkdtempSync(join(tmpdir(), 'postrider-bench-store-'))
-const ids = new IdGenerator(() => Date.now(), randomBytes)
 const body = Buffer.alloc(contentBytes, 'x')
 const inline: NewContent = { kind: 'inline', parts: [body], sizeBytes: body.length }
 const prefix = Buffer.alloc(600, 'p')
@@ -31,85 +28,8 @@ async function spooled(): Promise<NewContent> {
 }
 
 function newMessage(content: NewContent): NewMessage {
-  const nowMs = Date.now()
-  return {
-    id: ids.next(),
-    accountKey: 1,
-    streamKey: 1,
-    reversePath: 'sender@example.com',
-    sentReversePath: 'sender@example.com',
-    isEightBit: false,
-    isSmtpUtf8: false,
-    ret: '',
-    envelopeId: '',
-    acceptedAtMs: nowMs,
-    expiresAtMs: nowMs + 432_000_000,
-    priority: 5,
-    sendsDsn: false,
-    prefix,
-    sizeBytes: prefix.length + body.length,
-    content,
-    recipients: [
-      { number: 0, forwardPath: 'user@example.net', domain: 'example.net', notify: 8, originalRecipient: '' },
-    ],
-    startState: 'leased',
-    firstAttemptAtMs: 0,
-    acceptedFacts: packAccepted({
-      reversePath: 'sender@example.com',
-      forwardPaths: ['user@example.net'],
-      sizeBytes: body.length,
-      clientAddress: '192.0.2.1:4711',
-      helloName: 'app.example.com',
-      door: 'smtp',
-      username: 'apikey',
-      headerMessageId: '<0123456789abcdef@example.com>',
-      signedBy: ['example.com=pr1'],
-      tls: 'TLSv1.3 TLS_AES_256_GCM_SHA384',
-    }),
-  }
-}
-
-function delivered(message: NewMessage, messageKey: number): Settlement {
-  return {
-    messageKey,
-    messageId: message.id,
-    recipientNumber: 0,
-    recipientCount: 1,
-    accountKey: 1,
-    streamKey: 1,
-    attempts: 1,
-    eventType: 'delivered',
-    atMs: Date.now(),
-    nextAttemptAtMs: 0,
-    lastOutcome: Buffer.alloc(0),
-    isDelayNotified: false,
-    facts: packOutcomeFacts({
-      forwardPath: 'user@example.net',
-      attempt: 1,
-      nextAttemptAtMs: 0,
-      conversation: [
-        '> MAIL FROM:<sender@example.com>',
-        '< 250 2.1.0 Ok',
-        '> .',
-        '< 250 2.0.0 queued as 4711',
-      ],
-      outcome: {
-        kind: 'delivered',
-        code: 250,
-        enhancedCode: '2.0.0',
-        text: 'queued as 4711',
-        remoteHost: 'mx.example.net',
-        remoteAddress: '192.0.2.25:25',
-        stage: 'data',
-        tls: 'TLSv1.3 TLS_AES_256_GCM_SHA384',
-        category: 'delivered',
-        scope: 'recipient',
-        source: 'reply',
-        atMs: Date.now(),
-        isUncertain: false,
-      },
-    }),
-  }
+  const owner = { accountKey: 1, streamKey: 1 }
+  return storedMessage({ ...owner, localPart: 'user', domain: 'example.net', prefix, content })
 }
 
 const host = await startStoreThread({ dataDir, node: 1, nowMs: Date.now() })
@@ -146,7 +66,7 @@ async function client(): Promise<void> {
     const result = await store.queue.accept(message)
     acceptMs.push(performance.now() - at)
     if (result.kind !== 'stored') throw new Error(result.why)
-    await settleSoon(delivered(message, result.key))
+    await settleSoon(deliveredOutcome(message, result.key))
   }
 }
 await Promise.all(Array.from({ length: inFlight }, client))

@@ -1,4 +1,4 @@
-/** Bar charts as SVG text: two panels side by side, one bar a step, each with its value. No library, no script inside. */
+/** Bar charts as SVG text: panels side by side, one bar a step, each with its value. No library, no script inside. */
 
 export interface Panel {
   readonly title: string
@@ -17,7 +17,7 @@ export interface Chart {
 const panelWidth = 340
 const panelHeight = 180
 const margin = 40
-const colours = ['#2f6f9f', '#b3632f']
+const colours = ['#2f6f9f', '#b3632f', '#4f7f3f']
 
 export function drawChart(chart: Chart): string {
   const width = chart.panels.length * (panelWidth + margin) + margin

@@ -1,5 +1,5 @@
 /**
- * Cost as work grows: a fresh server for each point, half of the load as a warm-up, then the load, timed from its first
+ * Cost as work grows: a fresh server for each point, a warm-up, then the load, timed from its first
  * message to the last arrival; memory is the highest resident set meanwhile. With `--write` the charts are drawn.
  */
 import { mkdir, writeFile } from 'node:fs/promises'
@@ -41,9 +41,8 @@ export async function runGrowth(context: FiguresContext): Promise<readonly Figur
 async function measure(point: GrowthPoint, { parent }: FiguresContext): Promise<Measured> {
   await using stage = await openStage({ parent, domains: point.domains, suffix })
   const { generator, sink, server } = stage
-  const { sessions, bodySizeBytes, messages } = point
+  const { sessions, bodySizeBytes, messages, warmUp } = point
   const load = { ...stage.session, sessions, bodySizeBytes, ratePerSecond: null, isTolerant: false }
-  const warmUp = Math.ceil(messages / 2)
   await generator.call('run', { ...load, firstMessage: 0, messages: warmUp })
   await sink.call('waitFor', warmUp)
   const { peakMib, result } = await peakWhile(
@@ -56,7 +55,9 @@ async function measure(point: GrowthPoint, { parent }: FiguresContext): Promise<
   return { rate: (messages / result) * 1000, peakMib }
 }
 
-async function draw({ name, title, stepTitle, points }: GrowthSeries, measured: readonly Measured[]) {
+async function draw(series: GrowthSeries, measured: readonly Measured[]) {
+  const { name, title, stepTitle, points, showsBytes } = series
+  const megabytes = measured.map((one, index) => (one.rate * points[index]!.bodySizeBytes) / 1e6)
   await mkdir(docs, { recursive: true })
   const chart = drawChart({
     title,
@@ -64,6 +65,7 @@ async function draw({ name, title, stepTitle, points }: GrowthSeries, measured: 
     steps: points.map(point => point.label),
     panels: [
       { title: 'accepted and delivered', unit: 'messages/s', values: measured.map(one => one.rate) },
+      ...(showsBytes === true ? [{ title: 'their contents', unit: 'MB/s', values: megabytes }] : []),
       { title: 'resident memory at most', unit: 'MiB', values: measured.map(one => one.peakMib) },
     ],
   })

@@ -20,6 +20,13 @@ export const queueScenarios: readonly FiguresScenario[] = [
   },
   {
     kind: 'figures',
+    name: 'queue-2m',
+    title: 'a queue of 2,000,000 deferred recipients over 10,000 domains',
+    isOnDemand: true,
+    run: async context => await runQueue(context, { recipients: 2_000_000, domains, bodySizeBytes: 1024 }),
+  },
+  {
+    kind: 'figures',
     name: 'queue-10m',
     title: 'a queue of 10,000,000 deferred recipients over 10,000 domains',
     isOnDemand: true,

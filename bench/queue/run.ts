@@ -9,12 +9,17 @@
  * included; 5. the empty one's rate towards the many domains; 6. receivers up, the operator asks for a retry of all: the rate
  * of the drain, over a window that begins when it is under way.
  */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
-import { run, Scratch } from '../../test/support/peers/index.ts'
+import { Scratch } from '../../test/support/peers/index.ts'
 import type { Postrider } from '../../test/support/postrider.ts'
+import { needRoom } from '../conditions.ts'
 import type { Figure, FiguresContext } from '../figures.ts'
-import { control, residentMib, type ScaleServer, scrape, startScaleServer } from '../scale/server.ts'
+import { control, type ScaleServer, scrape, startScaleServer } from '../scale/server.ts'
 import {
   type GeneratorProcess,
   manyDomains,
@@ -25,13 +30,13 @@ import {
   startGenerator,
   startSinkProcess,
 } from '../traffic/index.ts'
+import { FreshLoad } from './fresh-load.ts'
+import { MemoryWatch } from './memory-watch.ts'
 
 export interface QueueRunOptions {
   readonly recipients: number
   readonly domains: number
   readonly bodySizeBytes: number
-  /** A filled data folder's parent to use again; made when it is missing. */
-  readonly filledFolder?: string
 }
 
 const providerSuffix = 'mail.protection.outlook.com'
@@ -42,14 +47,18 @@ const retry = 'schedule = ["4h"]'
 const freshRate = 200
 const freshSeconds = 10
 const latencyRounds = 3
+const restMs = 3_000
 const normalMessages = 40_000
 const drainWindowMs = 30_000
 const tracked = 4_000_000
+/** Beside the content: rows, two indexes, and the events from `accepted` to `delivered`, with room for the log that they pass. */
+const bytesPerRecipient = 2_200
 
 export async function runQueue(
   { say, parent }: FiguresContext,
   options: QueueRunOptions,
 ): Promise<readonly Figure[]> {
+  say(await needRoom(parent, options.recipients * (options.bodySizeBytes + bytesPerRecipient)))
   await using scratch = await Scratch.create('bench-queue', parent)
   await using fresh = startSinkProcess()
   await using provider = startSinkProcess()
@@ -78,30 +87,51 @@ export async function runQueue(
   await using _full = full.program
   const firstMs = (await load.first(full)) - startMs
   say(`first fresh message after ${firstMs.toFixed(0)} ms`)
-  const memory = watchMemory(full.program)
+  using emptyMemory = new MemoryWatch(empty.program)
+  using memory = new MemoryWatch(full.program)
+  await delay(restMs)
+  memory.peak()
+  await delay(restMs)
+  const restMib = memory.peak()
   const p99 = { empty: [] as number[], full: [] as number[] }
   for (let round = 0; round < latencyRounds; round++) {
     p99.empty.push(await load.run(empty, freshRate, freshSeconds))
     p99.full.push(await load.run(full, freshRate, freshSeconds))
-    await scrapeInTime(full.program, say)
+    for (const { program } of [empty, full]) await scrapeInTime(program, say)
     say(`p99 empty ${p99.empty.at(-1)!.toFixed(1)} ms, full ${p99.full.at(-1)!.toFixed(1)} ms`)
   }
   const standingMib = memory.peak()
+  const emptyMib = emptyMemory.peak()
+  say(
+    `resident ${restMib.toFixed(0)} MiB at rest, ${standingMib.toFixed(0)} with fresh mail, ${emptyMib.toFixed(0)} without a queue`,
+  )
   const restartMs = await restartAfterKill(full, { ...base, folder: fullFolder }, load)
   await using again = restartMs.server.program
   memory.follow(again)
   await provider.call('open')
   const drain = await drainRate(again, provider, options, say)
-  const peakMib = memory.stop()
+  const drainingMib = memory.peak()
   const million = `${(options.recipients / 1e6).toLocaleString('en')} million deferred`
   return [
     {
-      text: `resident memory with ${million}, fresh mail flowing`,
+      text: `resident memory with ${million}, nothing to do`,
+      value: restMib,
+      unit: ' MiB',
+      bar: below(286),
+    },
+    {
+      text: `the same at most, with fresh mail at ${freshRate}/s and scrapes`,
       value: standingMib,
       unit: ' MiB',
       bar: below(286),
     },
-    { text: 'and while draining, at most', value: peakMib, unit: ' MiB', bar: below(286) },
+    { text: 'a server with an empty queue under the same mail, at most', value: emptyMib, unit: ' MiB' },
+    {
+      text: 'resident memory while all of it is retried and drained, at most',
+      value: drainingMib,
+      unit: ' MiB',
+      bar: below(286),
+    },
     {
       text: 'first fresh message delivered after a start',
       value: firstMs / 1000,
@@ -135,7 +165,6 @@ const below = (limit: number) => ({ kind: 'below', limit }) as const
 type Base = Pick<Parameters<typeof startScaleServer>[0], 'sinkPort' | 'dnsPort' | 'retry'>
 
 async function startNew(folder: string, base: Base): Promise<ScaleServer> {
-  const { mkdir } = await import('node:fs/promises')
   await mkdir(folder, { recursive: true })
   const server = await startScaleServer({ ...base, folder })
   await server.program.json('account', 'create', 'bench')
@@ -153,72 +182,14 @@ async function fill(
   const startMs = nowMs()
   const file = join(import.meta.dirname, 'fill.ts')
   const args = [program.dataDir, recipients, domains, spreadMinutes, bodySizeBytes].map(String)
-  const filled = await run(process.execPath, [file, ...args], { timeoutMs: 7_200_000 })
-  if (filled.code !== 0) throw new Error(`filling failed: ${filled.stderr}`)
+  const child = spawn(process.execPath, [file, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
+  for await (const line of createInterface({ input: child.stdout }))
+    say(`${line} filled after ${((nowMs() - startMs) / 1000).toFixed(0)} s`)
+  if (child.exitCode === null) await once(child, 'exit')
+  if (child.exitCode !== 0) throw new Error(`filling ended with ${child.exitCode ?? child.signalCode}`)
   say(
     `filled with ${recipients} recipients through the store's port in ${((nowMs() - startMs) / 1000).toFixed(0)} s`,
   )
-}
-
-/** Fresh mail to the one receiver that is up. Numbers are never used twice. */
-class FreshLoad {
-  readonly #generator: GeneratorProcess
-  readonly #sink: SinkProcess
-  #next = 0
-  #arrived = 0
-
-  constructor(generator: GeneratorProcess, sink: SinkProcess) {
-    this.#generator = generator
-    this.#sink = sink
-  }
-
-  /** p99 from accepted to delivered, milliseconds. */
-  async run(server: ScaleServer, ratePerSecond: number, seconds: number): Promise<number> {
-    const messages = ratePerSecond * seconds
-    const firstMessage = this.#next
-    this.#next += messages
-    const sent = await this.#send(server, { firstMessage, messages, ratePerSecond, sessions: 20 })
-    this.#arrived += messages
-    await this.#sink.call('waitFor', this.#arrived)
-    const arrivals = await this.#sink.call('arrivals')
-    const tookMs = sent.acceptedMs
-      .map((at, index) => Math.max(0, (arrivals[firstMessage + index] ?? 0) - at))
-      .sort()
-    return tookMs[Math.floor(messages * 0.99)] ?? Number.NaN
-  }
-
-  /** The time at which a message arrives that is sent as soon as the door opens. */
-  async first(server: ScaleServer): Promise<number> {
-    const firstMessage = this.#next++
-    for (;;) {
-      try {
-        await this.#send(server, { firstMessage, messages: 1, ratePerSecond: null, sessions: 1 })
-        break
-      } catch {
-        await delay(20)
-      }
-    }
-    this.#arrived++
-    return await this.#sink.call('waitFor', this.#arrived)
-  }
-
-  #send(
-    { port }: ScaleServer,
-    load: { firstMessage: number; messages: number; ratePerSecond: number | null; sessions: number },
-  ) {
-    return this.#generator.call('run', {
-      ...load,
-      port,
-      isTolerant: false,
-      bodySizeBytes: 4096,
-      recipientsPerMessage: 1,
-      domains: 0,
-      isKept: true,
-      usesTls: false,
-      login: null,
-      sender: 'sender@example.com',
-    })
-  }
 }
 
 async function normalRateOf(
@@ -309,42 +280,6 @@ async function scrapeInTime(program: Postrider, say: (line: string) => void): Pr
   await scrape(program)
   const tookMs = nowMs() - startMs
   if (tookMs > 1000) say(`a scrape took ${tookMs.toFixed(0)} ms`)
-}
-
-interface MemoryWatch {
-  /** The highest since the last call. */
-  peak(): number
-  follow(program: Postrider): void
-  stop(): number
-}
-
-function watchMemory(first: Postrider): MemoryWatch {
-  let pid = first.processId
-  let highest = 0
-  const sample = (): void => {
-    try {
-      highest = Math.max(highest, residentMib(pid))
-    } catch {
-      // It was killed, and its successor is not known yet.
-    }
-  }
-  const timer = setInterval(sample, 250)
-  const peak = (): number => {
-    const found = highest
-    highest = 0
-    return found
-  }
-  return {
-    peak,
-    follow: program => {
-      pid = program.processId
-      highest = 0
-    },
-    stop: () => {
-      clearInterval(timer)
-      return peak()
-    },
-  }
 }
 
 function median(values: readonly number[]): number {

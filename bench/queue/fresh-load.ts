@@ -1,0 +1,64 @@
+/** Fresh mail beside the queue: to the one receiver that is up, at an even rate. Message numbers are never used twice. */
+import { setTimeout as delay } from 'node:timers/promises'
+import type { ScaleServer } from '../scale/server.ts'
+import type { GeneratorProcess, SinkProcess } from '../traffic/index.ts'
+
+export class FreshLoad {
+  readonly #generator: GeneratorProcess
+  readonly #sink: SinkProcess
+  #next = 0
+  #arrived = 0
+
+  constructor(generator: GeneratorProcess, sink: SinkProcess) {
+    this.#generator = generator
+    this.#sink = sink
+  }
+
+  /** p99 from accepted to delivered, milliseconds. */
+  async run(server: ScaleServer, ratePerSecond: number, seconds: number): Promise<number> {
+    const messages = ratePerSecond * seconds
+    const firstMessage = this.#next
+    this.#next += messages
+    const sent = await this.#send(server, { firstMessage, messages, ratePerSecond, sessions: 20 })
+    this.#arrived += messages
+    await this.#sink.call('waitFor', this.#arrived)
+    const arrivals = await this.#sink.call('arrivals')
+    const tookMs = sent.acceptedMs
+      .map((at, index) => Math.max(0, (arrivals[firstMessage + index] ?? 0) - at))
+      .sort()
+    return tookMs[Math.floor(messages * 0.99)] ?? Number.NaN
+  }
+
+  /** The time at which a message arrives that is sent as soon as the door opens. */
+  async first(server: ScaleServer): Promise<number> {
+    const firstMessage = this.#next++
+    for (;;) {
+      try {
+        await this.#send(server, { firstMessage, messages: 1, ratePerSecond: null, sessions: 1 })
+        break
+      } catch {
+        await delay(20)
+      }
+    }
+    this.#arrived++
+    return await this.#sink.call('waitFor', this.#arrived)
+  }
+
+  #send(
+    { port }: ScaleServer,
+    load: { firstMessage: number; messages: number; ratePerSecond: number | null; sessions: number },
+  ) {
+    return this.#generator.call('run', {
+      ...load,
+      port,
+      isTolerant: false,
+      bodySizeBytes: 4096,
+      recipientsPerMessage: 1,
+      domains: 0,
+      isKept: true,
+      usesTls: false,
+      login: null,
+      sender: 'sender@example.com',
+    })
+  }
+}

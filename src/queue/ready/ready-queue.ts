@@ -3,6 +3,7 @@
 // Place on the path: between the lease (or a just-committed submission) and the attempt. Ten lanes, 0 the most urgent.
 // Seven of eight turns go to the most urgent lane that has something; every eighth goes round the others, so that
 // urgent mail overtakes and nothing starves. It is bounded from outside (room.ts): the whole engine shares one bound.
+// There may be tens of thousands of queues, nearly all empty or with one batch: such a one has no lanes.
 
 import type { ReadyBatch } from './batch.ts'
 import { Lane } from './lane.ts'
@@ -11,10 +12,13 @@ import { Lane } from './lane.ts'
 export const laneCount = 10
 /** Every so many turns another lane than the most urgent is served. */
 const turnsForOthers = 8
+const noLanes: never[] = []
 
 /** Due batches of one egress path. */
 export class ReadyQueue<B extends ReadyBatch = ReadyBatch> {
-  readonly #lanes: (Lane<B> | undefined)[] = new Array<Lane<B> | undefined>(laneCount).fill(undefined)
+  /** The batch when it is alone: then there are no lanes. */
+  #alone: B | undefined = undefined
+  #lanes: (Lane<B> | undefined)[] = noLanes
   #size = 0
   #turn = 0
   #nextOther = 0
@@ -25,24 +29,31 @@ export class ReadyQueue<B extends ReadyBatch = ReadyBatch> {
   }
 
   push(batch: B): void {
-    this.#lane(batch).push(batch)
-    this.#size++
+    if (this.#size++ === 0) this.#alone = batch
+    else this.#lane(batch).push(batch)
   }
 
   /** Puts a batch back before the others of its sender: it was taken and must be sent again. */
   putBack(batch: B): void {
-    this.#lane(batch).putBack(batch)
-    this.#size++
+    if (this.#size++ === 0) this.#alone = batch
+    else this.#lane(batch).putBack(batch)
   }
 
   /** Takes the next one. */
   shift(): B | undefined {
     if (this.#size === 0) return undefined
     this.#size--
+    const alone = this.#alone
+    if (alone !== undefined) {
+      this.#alone = undefined
+      return alone
+    }
     const first = this.#firstFrom(0)
     const isOthersTurn = ++this.#turn % turnsForOthers === 0
     const chosen = isOthersTurn ? this.#other(first) : first
-    return this.#lanes[chosen]!.shift()
+    const batch = this.#lanes[chosen]!.shift()
+    if (this.#size === 0) this.#lanes = noLanes
+    return batch
   }
 
   /** Takes everything, in order. */
@@ -52,7 +63,18 @@ export class ReadyQueue<B extends ReadyBatch = ReadyBatch> {
     return taken
   }
 
-  #lane({ message }: B): Lane<B> {
+  /** The lane of a batch that is not alone any more. */
+  #lane(batch: B): Lane<B> {
+    const alone = this.#alone
+    if (alone !== undefined) {
+      this.#alone = undefined
+      this.#lanes = new Array<Lane<B> | undefined>(laneCount).fill(undefined)
+      this.#laneAt(alone).push(alone)
+    }
+    return this.#laneAt(batch)
+  }
+
+  #laneAt({ message }: B): Lane<B> {
     const index = Math.min(Math.max(Math.trunc(message.priority), 0), laneCount - 1)
     const lane = this.#lanes[index]
     if (lane !== undefined) return lane

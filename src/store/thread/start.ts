@@ -34,15 +34,23 @@ export interface StoreHost extends AsyncDisposable {
 /** Told how the disk does. */
 export type StoreWatch = Pick<CommitObserver, 'onRefusing' | 'onSlow'>
 
+/** Hardly anything of a group outlives it; a larger nursery only stays resident. */
 const youngGenerationMb = 12
+/**
+ * Far above what the thread holds (5 MB, and what is under way to it). With the default, which goes by the machine's
+ * memory, a long drain left 15 MB of garbage and as much in buffers before it was worth a collection.
+ */
+const oldGenerationMb = 512
 
 /** Starts the store thread. Rejects with StoreError when the data folder cannot be used. */
 export async function startStoreThread(options: StoreOptions, watch: StoreWatch = {}): Promise<StoreHost> {
   const worker = new Worker(new URL(workerFile(import.meta.url), import.meta.url), {
     workerData: options,
     name: 'store',
-    // Hardly anything of a group outlives it; a larger nursery only stays resident.
-    resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb },
+    resourceLimits: {
+      maxYoungGenerationSizeMb: youngGenerationMb,
+      maxOldGenerationSizeMb: oldGenerationMb,
+    },
   })
   const failed = Promise.withResolvers<StoreError>()
   const closed = Promise.withResolvers<void>()

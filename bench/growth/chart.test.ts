@@ -8,8 +8,8 @@ const chart = drawChart({
   stepTitle: 'size of a message',
   steps: ['4 KiB', '1 MiB'],
   panels: [
-    { title: 'rate', unit: 'messages/s', values: [5000, 50] },
-    { title: 'memory', unit: 'MiB', values: [200, Number.NaN] },
+    { title: 'rate', colour: '#2f6f9f', unit: 'messages/s', values: [5000, 50] },
+    { title: 'memory', colour: '#b3632f', unit: 'MiB', values: [200, Number.NaN] },
   ],
 })
 

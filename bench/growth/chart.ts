@@ -2,6 +2,8 @@
 
 export interface Panel {
   readonly title: string
+  /** The same figure has the same colour in every chart. */
+  readonly colour: string
   readonly unit: string
   readonly values: readonly number[]
 }
@@ -17,7 +19,7 @@ export interface Chart {
 const panelWidth = 340
 const panelHeight = 180
 const margin = 40
-const colours = ['#2f6f9f', '#b3632f', '#4f7f3f']
+const top = 64
 
 export function drawChart(chart: Chart): string {
   const width = chart.panels.length * (panelWidth + margin) + margin
@@ -27,15 +29,15 @@ export function drawChart(chart: Chart): string {
     `<title>${escaped(chart.title)}</title>`,
     `<rect width="${width}" height="${height}" fill="#ffffff"/>`,
     `<text x="${margin}" y="24" font-size="15" font-weight="bold">${escaped(chart.title)}</text>`,
+    `<text x="${margin}" y="${top + panelHeight + 38}" fill="#555">${escaped(chart.stepTitle)}</text>`,
   ]
   chart.panels.forEach((panel, index) => {
-    parts.push(...drawPanel(panel, chart, margin + index * (panelWidth + margin), colours[index] ?? '#555'))
+    parts.push(...drawPanel(panel, chart.steps, margin + index * (panelWidth + margin)))
   })
   return `${parts.join('\n')}\n</svg>\n`
 }
 
-function drawPanel(panel: Panel, { steps, stepTitle }: Chart, left: number, colour: string): string[] {
-  const top = 64
+function drawPanel(panel: Panel, steps: readonly string[], left: number): string[] {
   const bottom = top + panelHeight
   const most = Math.max(...panel.values.filter(Number.isFinite), 1)
   const stepWidth = panelWidth / steps.length
@@ -43,7 +45,6 @@ function drawPanel(panel: Panel, { steps, stepTitle }: Chart, left: number, colo
   const parts = [
     `<text x="${left}" y="${top - 18}">${escaped(panel.title)}, ${escaped(panel.unit)}</text>`,
     `<line x1="${left}" y1="${bottom}" x2="${left + panelWidth}" y2="${bottom}" stroke="#888"/>`,
-    `<text x="${left + panelWidth / 2}" y="${bottom + 36}" text-anchor="middle" fill="#555">${escaped(stepTitle)}</text>`,
   ]
   steps.forEach((step, index) => {
     const value = panel.values[index] ?? Number.NaN
@@ -51,7 +52,7 @@ function drawPanel(panel: Panel, { steps, stepTitle }: Chart, left: number, colo
     const barHeight = Number.isFinite(value) ? (value / most) * (panelHeight - 16) : 0
     const y = bottom - barHeight
     parts.push(
-      `<rect x="${round(middle - barWidth / 2)}" y="${round(y)}" width="${round(barWidth)}" height="${round(barHeight)}" fill="${colour}"/>`,
+      `<rect x="${round(middle - barWidth / 2)}" y="${round(y)}" width="${round(barWidth)}" height="${round(barHeight)}" fill="${panel.colour}"/>`,
       `<text x="${round(middle)}" y="${round(y - 5)}" text-anchor="middle">${Number.isFinite(value) ? shown(value) : 'not measured'}</text>`,
       `<text x="${round(middle)}" y="${bottom + 17}" text-anchor="middle">${escaped(step)}</text>`,
     )

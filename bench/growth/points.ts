@@ -25,14 +25,14 @@ export const growthSeries: readonly GrowthSeries[] = [
   {
     name: 'sessions',
     title: 'Rate and memory by client sessions',
-    stepTitle: 'sessions at once, 4 KiB messages, one destination',
+    stepTitle: 'sessions at once; bodies of 4 KiB, one destination domain',
     points: [10, 50, 200, 1_000].map(sessions => ({ ...ordinary, sessions, label: String(sessions) })),
   },
   {
     name: 'sizes',
     showsBytes: true,
     title: 'Rate and memory by size',
-    stepTitle: 'bytes of a body, 50 sessions (20 at 25 MB), one destination',
+    stepTitle: 'size of a body; 50 sessions at once (20 at 25 MB), one destination domain',
     points: [
       { ...ordinary, label: '4 KiB' },
       { ...ordinary, bodySizeBytes: 100_000, messages: 4_000, warmUp: 4_000, label: '100 KB' },
@@ -43,7 +43,8 @@ export const growthSeries: readonly GrowthSeries[] = [
   {
     name: 'domains',
     title: 'Rate and memory by destination domains',
-    stepTitle: 'domains, each with an MX name of its own at one provider; 4 KiB, 50 sessions',
+    stepTitle:
+      'destination domains, each with an MX name of its own at one provider; bodies of 4 KiB, 50 sessions at once',
     points: [1, 100, 10_000].map(domains => ({
       ...ordinary,
       domains,

@@ -12,6 +12,8 @@ import { type GrowthPoint, type GrowthSeries, growthSeries } from './points.ts'
 
 interface Measured {
   readonly rate: number
+  /** Of contents, MB a second. */
+  readonly megabytesRate: number
   readonly peakMib: number
 }
 
@@ -52,21 +54,27 @@ async function measure(point: GrowthPoint, { parent }: FiguresContext): Promise<
       return (await sink.call('waitFor', warmUp + messages)) - startedMs
     },
   )
-  return { rate: (messages / result) * 1000, peakMib }
+  const rate = (messages / result) * 1000
+  return { rate, megabytesRate: (rate * bodySizeBytes) / 1e6, peakMib }
 }
 
 async function draw(series: GrowthSeries, measured: readonly Measured[]) {
   const { name, title, stepTitle, points, showsBytes } = series
-  const megabytes = measured.map((one, index) => (one.rate * points[index]!.bodySizeBytes) / 1e6)
+  const panel = (title: string, unit: string, colour: string, value: (one: Measured) => number) => ({
+    title,
+    unit,
+    colour,
+    values: measured.map(value),
+  })
   await mkdir(docs, { recursive: true })
   const chart = drawChart({
     title,
     stepTitle,
     steps: points.map(point => point.label),
     panels: [
-      { title: 'accepted and delivered', unit: 'messages/s', values: measured.map(one => one.rate) },
-      ...(showsBytes === true ? [{ title: 'their contents', unit: 'MB/s', values: megabytes }] : []),
-      { title: 'resident memory at most', unit: 'MiB', values: measured.map(one => one.peakMib) },
+      panel('accepted and delivered', 'messages/s', '#2f6f9f', one => one.rate),
+      ...(showsBytes === true ? [panel('their contents', 'MB/s', '#4f7f3f', one => one.megabytesRate)] : []),
+      panel('resident memory at most', 'MiB', '#b3632f', one => one.peakMib),
     ],
   })
   await writeFile(join(docs, `growth-${name}.svg`), chart)

@@ -8,7 +8,6 @@ import type { DeliveryBatch } from './delivery-batch.ts'
 import type { NextHop } from './next-hop.ts'
 import type { Planner, PlanResult, ResolveFailure } from './resolve/index.ts'
 import { type Smarthost, smarthostVariant } from './route.ts'
-import type { TlsPolicy } from './tls-policy.ts'
 
 /** What destinations ask of the resolve stage. */
 export type PlanSource = Pick<Planner, 'cached' | 'plan' | 'cachedSmarthost' | 'planSmarthost'>
@@ -21,8 +20,8 @@ export interface Destination {
   result: PlanResult | null
   /** Monotonic. */
   expiresAtMs: number
-  /** Next hops by policy, of the current plan. */
-  readonly hops: Map<TlsPolicy, NextHop>
+  /** Next hops of the current plan, one a policy: one or two, so a list costs a tenth of a map. */
+  hops: readonly NextHop[]
   /** Batches that wait for the plan; null while none is asked for. */
   waiting: DeliveryBatch[] | null
 }
@@ -60,7 +59,7 @@ export class Destinations {
       smarthost,
       result: null,
       expiresAtMs: 0,
-      hops: new Map(),
+      hops: [],
       waiting: null,
     }
     this.#destinations.set(key, made)
@@ -133,7 +132,7 @@ export class Destinations {
   #set(destination: Destination, result: PlanResult): PlanResult {
     destination.result = result
     destination.expiresAtMs = this.#clock.monotonicMs() + Math.max(result.ttlMs, lifeMsMin)
-    destination.hops.clear()
+    destination.hops = []
     return result
   }
 }

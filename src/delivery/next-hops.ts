@@ -29,17 +29,16 @@ export class NextHops {
     return this.#hops.size
   }
 
-  /** The next hop of a destination under a policy. Hot path: one look into a small map. */
+  /** The next hop of a destination under a policy. Hot path: one look into a short list. */
   find(destination: Destination, plan: DeliveryPlan, policy: TlsPolicy): NextHop {
-    const known = destination.hops.get(policy)
-    if (known !== undefined && !known.isClosed) return known
+    for (const known of destination.hops) if (known.target.policy === policy && !known.isClosed) return known
     const key = `${policy} ${hostsKey(plan, destination.smarthost)}`
     let hop = this.#hops.get(key)
     if (hop === undefined) {
       hop = this.#make(key, destination, plan, policy)
       this.#hops.set(key, hop)
     }
-    destination.hops.set(policy, hop)
+    destination.hops = [...destination.hops.filter(({ target }) => target.policy !== policy), hop]
     return hop
   }
 

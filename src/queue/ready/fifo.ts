@@ -14,7 +14,9 @@ export class Fifo<T> {
   }
 
   push(item: T): void {
-    this.#items.push(item)
+    // Most queues hold one value, and an empty array takes room for 17 with its first push.
+    if (this.#items.length === 0) this.#items = [item]
+    else this.#items.push(item)
   }
 
   /** Puts one back in front of all others. */

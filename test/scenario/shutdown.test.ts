@@ -96,15 +96,18 @@ test('a client that never ends its content does not hold the shutdown for longer
 test('a delivery whose last reply has not come when the drain ends is tried again after the restart, and says so', async () => {
   const folder = newFolder()
   let isDeaf = true
+  let ends = 0
   await using receiver = await Receiver.start({
-    endOfData: () => (isDeaf ? new Promise<string>(() => undefined) : '250 2.0.0 taken'),
+    endOfData: () => {
+      ends++
+      return isDeaf ? new Promise<string>(() => undefined) : '250 2.0.0 taken'
+    },
   })
   const toml = `${receiver.route}[limits]\ndrain = "1s"\n[retry]\nschedule = ["1s"]\n`
   const house = await House.open(toml, { folder })
   await using client = await house.client()
   const id = queuedId(await client.send('ann@acme.example', 'bob@there.example', message()))
-  await receiver.waitFor(() => receiver.commands.includes('DATA'))
-  await sleep(200)
+  while (ends === 0) await sleep(20)
   assert.equal(await house.server.stop(), 0)
   isDeaf = false
   await using again = await Postrider.start({ toml, folder })

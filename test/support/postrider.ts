@@ -5,33 +5,16 @@
 
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { freePort } from './free-port.ts'
+
+export { freePort }
 
 const root = new URL('../../', import.meta.url).pathname
 const run = promisify(execFile)
-
-/** A free port of 127.0.0.1. */
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const server = net.createServer()
-    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-    const { port } = server.address() as net.AddressInfo
-    await new Promise(resolve => server.close(resolve))
-    // The system may give the same port twice; a server that asked for two would then not start.
-    if (given.includes(port)) continue
-    given.push(port)
-    if (given.length > givenMax) given.shift()
-    return port
-  }
-}
-
-/** Ports that this process was given lately. */
-const given: number[] = []
-const givenMax = 64
 
 /** How a command of the CLI ended. */
 export interface CommandResult {
@@ -143,7 +126,7 @@ export class Postrider implements AsyncDisposable {
     return join(this.#namespace?.root ?? '', this.folder, 'data')
   }
 
-  async ready(timeoutMs: number = 30_000): Promise<void> {
+  async ready(timeoutMs: number = 60_000): Promise<void> {
     const endMs = Date.now() + timeoutMs
     while (Date.now() < endMs) {
       if (this.#process.exitCode !== null || this.#process.signalCode !== null)
@@ -185,7 +168,7 @@ export class Postrider implements AsyncDisposable {
   /** Waits until the events satisfy a condition. */
   async waitForEvents(
     isEnough: (events: Record<string, unknown>[]) => boolean,
-    timeoutMs: number = 20_000,
+    timeoutMs: number = 60_000,
   ): Promise<Record<string, unknown>[]> {
     const endMs = Date.now() + timeoutMs
     for (;;) {

@@ -112,16 +112,21 @@ export function cpuSeconds(processId: number): number {
   return (Number(fields[11]) + Number(fields[12])) / 100
 }
 
-/** A process that only waits must not be busy: less than half of a core over a second and a half. */
+/**
+ * A process that only waits must not be busy: less than half of a core over a second and a half. What went before may keep
+ * it busy for a moment longer; who spins never comes to rest.
+ */
 export async function assertIsIdle(processId: number): Promise<void> {
-  const before = cpuSeconds(processId)
-  const startedMs = performance.now()
-  await sleep(1500)
-  const share = ((cpuSeconds(processId) - before) * 1000) / (performance.now() - startedMs)
-  assert.ok(
-    share < 0.5,
-    `the process used ${Math.round(share * 100)} % of a core while there was nothing to do`,
-  )
+  const shares: number[] = []
+  while (shares.length < 6) {
+    const before = cpuSeconds(processId)
+    const startedMs = performance.now()
+    await sleep(1500)
+    const share = ((cpuSeconds(processId) - before) * 1000) / (performance.now() - startedMs)
+    if (share < 0.5) return
+    shares.push(Math.round(share * 100))
+  }
+  assert.fail(`the process used ${shares.join(', ')} % of a core while there was nothing to do`)
 }
 
 /** What /readyz says: status and text. */
@@ -132,7 +137,7 @@ export async function readiness(server: Postrider): Promise<{ status: number; te
 
 /** Waits until /readyz has this status; gives its text. */
 export async function waitForReadiness(server: Postrider, status: number): Promise<string> {
-  const endMs = Date.now() + 20_000
+  const endMs = Date.now() + 60_000
   for (;;) {
     const now = await readiness(server)
     if (now.status === status) return now.text
@@ -154,7 +159,7 @@ export async function waitForLog(
   output: () => string,
   event: string,
 ): Promise<readonly Record<string, unknown>[]> {
-  const endMs = Date.now() + 20_000
+  const endMs = Date.now() + 60_000
   for (;;) {
     const lines = logged(output(), event)
     if (lines.length > 0) return lines

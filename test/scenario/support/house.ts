@@ -180,7 +180,7 @@ export async function eventsOf(server: Postrider): Promise<ShownEvent[]> {
 export async function waitForEvents(
   server: Postrider,
   isEnough: (events: readonly ShownEvent[]) => boolean,
-  timeoutMs: number = 30_000,
+  timeoutMs: number = 60_000,
 ): Promise<ShownEvent[]> {
   using client = await controlOf(server)
   const endMs = Date.now() + timeoutMs
@@ -214,7 +214,7 @@ export function waitForAll(
   server: Postrider,
   ids: readonly string[],
   type: string,
-  timeoutMs: number = 30_000,
+  timeoutMs: number = 60_000,
 ): Promise<ShownEvent[]> {
   return waitForEvents(
     server,

@@ -81,7 +81,7 @@ export class Receiver implements AsyncDisposable {
   }
 
   /** Resolves when so many messages have been taken, or when the condition holds. */
-  waitFor(wanted: number | (() => boolean), timeoutMs: number = 20_000): Promise<void> {
+  waitFor(wanted: number | (() => boolean), timeoutMs: number = 60_000): Promise<void> {
     const isEnough = typeof wanted === 'number' ? () => this.messages.length >= wanted : wanted
     if (isEnough()) return Promise.resolve()
     return new Promise((resolve, reject) => {

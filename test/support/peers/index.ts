@@ -3,6 +3,7 @@
  * folders of their own, and reading back what they received. Every launcher returns when the program answers
  * and is ended by `await using`. Linux; the receivers need root.
  */
+export { freePort } from '../free-port.ts'
 export {
   type Certificate,
   type CertificateOptions,
@@ -23,7 +24,6 @@ export { startOpenSmtpdReceiver } from './opensmtpd.ts'
 export { type PostfixReceiverOptions, startPostfix, startPostfixReceiver } from './postfix.ts'
 export { type Postgrey, startPostgrey } from './postgrey.ts'
 export {
-  freePort,
   isListening,
   Program,
   type ProgramOptions,

@@ -6,7 +6,7 @@
  * with the last lines it wrote, never as a bare timeout; only processes we started are signalled, by pid.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 
 /** Result of a finished command. `code` is null when a signal ended it. */
@@ -36,7 +36,7 @@ export function run(command: string, args: readonly string[], options: RunOption
     })
     const stdout: Buffer[] = []
     let stderr = ''
-    const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 60_000)
+    const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 180_000)
     child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk))
     child.stderr.on('data', (chunk: Buffer) => {
       stderr = (stderr + chunk.toString('latin1')).slice(-outputTailChars)
@@ -133,7 +133,7 @@ export class Program implements AsyncDisposable {
   }
 
   /** Wait until `isReady` is true; a program that ends meanwhile, or 30 s, rejects with its output. */
-  async until(what: string, isReady: () => boolean | Promise<boolean>, timeoutMs = 30_000): Promise<void> {
+  async until(what: string, isReady: () => boolean | Promise<boolean>, timeoutMs = 60_000): Promise<void> {
     const deadlineMs = performance.now() + timeoutMs
     while (!(await isReady())) {
       if (this.#isEnded) throw new Error(`${this.name} ended before ${what}:\n${this.#output.slice(-4000)}`)
@@ -167,18 +167,5 @@ export function isListening(address: string, port: number): Promise<boolean> {
       resolve(isOpen)
     }
     socket.once('connect', done(true)).once('error', done(false))
-  })
-}
-
-/** A TCP port that was free a moment ago, for programs that cannot bind port 0 and say which they got. */
-export function freePort(address = '127.0.0.1'): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen({ host: address, port: 0 }, () => {
-      const bound = server.address()
-      const port = typeof bound === 'object' && bound !== null ? bound.port : 0
-      server.close(() => resolve(port))
-    })
   })
 }

@@ -8,7 +8,7 @@ import { AccountService, SecretBox } from '../accounts/index.ts'
 import type { Readiness } from '../api/index.ts'
 import { IdGenerator, systemClock } from '../base/index.ts'
 import type { Config, TlsMaterial } from '../config/index.ts'
-import { DoorCounts, HeldContents } from '../intake/index.ts'
+import { allocateDoorMemory } from '../intake/index.ts'
 import { openThreadStore, type StoreHost, type ThreadStore } from '../store/index.ts'
 import { type Log, Metrics, mergeMetrics, RuntimeWatch } from '../telemetry/index.ts'
 import { ClockGuard } from './clock-guard.ts'
@@ -102,8 +102,7 @@ export class MainParts implements AsyncDisposable {
   /** Starts the relay threads; they open nothing yet. */
   startThreads(): void {
     const { threads, secretKey, operatorKeyPem, dnsServers } = this.#prepared
-    const doorCounts = DoorCounts.allocate(randomBytes(4).readInt32LE())
-    const heldContents = HeldContents.allocate()
+    const doors = allocateDoorMemory(randomBytes)
     for (let index = 0; index < threads; index++) {
       this.relays.start({
         config: this.config,
@@ -112,8 +111,7 @@ export class MainParts implements AsyncDisposable {
         storePort: this.#host.connect(),
         tls: this.tls,
         ticketKeys: this.ticketKeys,
-        doorCounts,
-        heldContents,
+        doors,
         secretKey,
         operatorKeyPem,
         dnsServers,

@@ -2,6 +2,7 @@
 
 import type { MessagePort } from 'node:worker_threads'
 import type { Config, SocketAddress, TlsMaterial } from '../config/index.ts'
+import type { DoorMemory } from '../intake/index.ts'
 
 /** Everything a relay thread starts with. */
 export interface RelayData {
@@ -14,10 +15,8 @@ export interface RelayData {
   readonly tls: TlsMaterial
   /** 48 bytes that all threads share, so that TLS sessions resume in any of them. */
   readonly ticketKeys: Uint8Array
-  /** What the doors of all threads count together, see `DoorCounts`. */
-  readonly doorCounts: SharedArrayBuffer
-  /** The same for `HeldContents`. */
-  readonly heldContents: SharedArrayBuffer
+  /** What the doors of all threads count together. */
+  readonly doors: DoorMemory
   /** Key of the data folder: opens the DKIM keys. */
   readonly secretKey: Uint8Array
   /** PEM of the operator's DKIM key, null when none is configured. */

@@ -19,6 +19,7 @@ import {
   DoorCounts,
   HeldContents,
   Listener,
+  LoginFailures,
   Places,
   SignatureMaker,
   SigningLine,
@@ -158,15 +159,16 @@ export class Relay {
         accounts: this.#store.accounts,
         signatures,
         ready: this.#engine,
-        held: new HeldContents(data.heldContents, heldBytesMax),
+        held: new HeldContents(data.doors.held, heldBytesMax),
         ids,
         clock,
       },
       submissionOptionsOf(config),
     )
-    const counts = new DoorCounts(data.doorCounts)
+    const counts = new DoorCounts(data.doors.counts)
     this.#sessions = new Places(counts)
-    this.#guard = new AddressGuard(addressLimitsOf(config), counts, clock)
+    const failures = new LoginFailures(data.doors.failures)
+    this.#guard = new AddressGuard(addressLimitsOf(config), counts, failures, clock)
     this.#watch = new DoorWatch(this.#log, this.#metrics, clock, event => this.#settler.event(event))
     this.#authenticator = new Authenticator(this.#store.accounts, this.#guard, ms => sleep(ms))
   }

@@ -1,13 +1,16 @@
 // What the guard counts per client address: connections, their rate, failed logins. The clock moves when told.
 
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { AddressGuard } from './address-guard.ts'
 import { DoorCounts } from './door-counts.ts'
+import { allocateDoorMemory, type DoorMemory } from './door-memory.ts'
+import { LoginFailures } from './login-failures.ts'
 
 function guardWith(
   limits: { open?: number; perMinute?: number } = {},
-  memory: SharedArrayBuffer = DoorCounts.allocate(7),
+  memory: DoorMemory = allocateDoorMemory(randomBytes),
 ) {
   const time = { nowMs: 1_000_000 }
   const guard = new AddressGuard(
@@ -17,8 +20,9 @@ function guardWith(
       freeAuthFailures: 3,
       authDelayMsMax: 10_000,
     },
-    new DoorCounts(memory),
-    { monotonicMs: () => time.nowMs, nowMs: () => time.nowMs },
+    new DoorCounts(memory.counts),
+    new LoginFailures(memory.failures),
+    { nowMs: () => time.nowMs },
   )
   return { guard, time }
 }
@@ -68,7 +72,7 @@ test('login answers slow down with the failures of an address, ten seconds at mo
 })
 
 test('threads count together: what one let in another knows, however the connections were spread', () => {
-  const memory = DoorCounts.allocate(7)
+  const memory = allocateDoorMemory(randomBytes)
   const threads = Array.from({ length: 7 }, () => guardWith({ open: 50, perMinute: 60 }, memory).guard)
   // All fifty by chance in the same thread, and the next one in another.
   for (let i = 0; i < 50; i++) assert.equal(threads[0]!.enter('192.0.2.1'), null)
@@ -92,11 +96,27 @@ test('a flood of new addresses costs little each, and what has a connection open
     const address = `2001:db8:${(i >> 16).toString(16)}:${(i & 0xffff).toString(16)}::1`
     // One in 65,536 shares the slot of the address that is here, and is told so.
     if (guard.enter(address) === null) guard.leave(address)
-    guard.authFailed(address)
     if (i % 100 === 0) time.nowMs++
   }
   assert.equal(guard.enter('192.0.2.1')?.code, 'too-many-connections')
-  for (let i = 0; i < 10; i++) guard.authFailed('2001:db8:2:49ef::1')
-  assert.ok(guard.authDelayMs('2001:db8:2:49ef::1') > 0, 'the last are remembered')
-  assert.equal(guard.authDelayMs('2001:db8::1'), 0)
+})
+
+test('a guesser in one thread is slowed in all of them, and a flood of other guessers slows nobody else', {
+  timeout: 30_000,
+}, () => {
+  const memory = allocateDoorMemory(randomBytes)
+  const [one, other] = [guardWith({}, memory).guard, guardWith({}, memory).guard]
+  for (let i = 0; i < 5; i++) one.authFailed('192.0.2.1')
+  assert.equal(other.authDelayMs('192.0.2.1'), 2000)
+  other.authFailed('192.0.2.1')
+  assert.equal(one.authDelayMs('192.0.2.1'), 3000)
+  for (let i = 0; i < 100_000; i++) {
+    const address = `2001:db8:${(i >> 16).toString(16)}:${(i & 0xffff).toString(16)}::1`
+    for (let times = 0; times < 5; times++) one.authFailed(address)
+  }
+  const slowed = Array.from({ length: 10_000 }, (_, i) => `198.51.${i >> 8}.${i & 255}`).filter(
+    address => other.authDelayMs(address) > 0,
+  )
+  assert.deepEqual(slowed, [])
+  assert.ok(other.authDelayMs('2001:db8:1:869f::1') > 0, 'the last guesser is remembered')
 })

@@ -1,13 +1,13 @@
 // Bounds per client address: connections at once, connections a minute, failed logins.
 //
 // Asked when a connection comes in and after each failed AUTH. Addresses in a relay listener's networks are exempt
-// from the first two, which all threads count together (door-counts.ts). Failed logins each thread counts for itself: shared
-// slots would let guessers slow down others. IPv6 counts by /64, since one host owns that much. Memory is bounded: the hosts
-// that failed longest ago are forgotten.
+// from the first two. All threads count together (door-counts.ts, login-failures.ts). IPv6 counts by /64, since one host owns
+// that much. Memory is bounded.
 
 import type { Clock } from '../base/index.ts'
 import { hostOf } from './client-network.ts'
 import type { DoorCounts } from './door-counts.ts'
+import type { LoginFailures } from './login-failures.ts'
 import { type Refusal, refuse } from './refusal.ts'
 
 /** Bounds; every value has its reason in the configuration reference. */
@@ -20,26 +20,23 @@ export interface AddressLimits {
   readonly authDelayMsMax: number
 }
 
-interface Failures {
-  count: number
-  lastMs: number
-}
-
-const hostsMax = 50_000
-const failureMemoryMs = 15 * 60_000
-const forgottenAtOnce = 1000
-
 /** Says what each client address may do; one per relay thread. */
 export class AddressGuard {
   /** A reload may replace them. */
   limits: AddressLimits
-  readonly #clock: Clock
+  readonly #clock: Pick<Clock, 'nowMs'>
   readonly #counts: DoorCounts
-  readonly #failures = new Map<string, Failures>()
+  readonly #failures: LoginFailures
 
-  constructor(limits: AddressLimits, counts: DoorCounts, clock: Clock) {
+  constructor(
+    limits: AddressLimits,
+    counts: DoorCounts,
+    failures: LoginFailures,
+    clock: Pick<Clock, 'nowMs'>,
+  ) {
     this.limits = limits
     this.#counts = counts
+    this.#failures = failures
     this.#clock = clock
   }
 
@@ -72,27 +69,11 @@ export class AddressGuard {
 
   /** How long the answer to a login from this address is delayed: grows with its failures, 0 at first. */
   authDelayMs(address: string): number {
-    const failures = this.#failures.get(hostOf(address))
-    if (failures === undefined || this.#clock.monotonicMs() - failures.lastMs > failureMemoryMs) return 0
-    const beyond = failures.count - this.limits.freeAuthFailures
+    const beyond = this.#failures.of(hostOf(address), this.#clock.nowMs()) - this.limits.freeAuthFailures
     return beyond <= 0 ? 0 : Math.min(beyond * 1000, this.limits.authDelayMsMax)
   }
 
   authFailed(address: string): void {
-    const host = hostOf(address)
-    const now = this.#clock.monotonicMs()
-    const before = this.#failures.get(host)
-    const count = before === undefined || now - before.lastMs > failureMemoryMs ? 1 : before.count + 1
-    // The order of the map is that of the last failures.
-    this.#failures.delete(host)
-    this.#failures.set(host, { count, lastMs: now })
-    if (this.#failures.size > hostsMax) this.#forgetOldest()
-  }
-
-  #forgetOldest(): void {
-    for (const host of this.#failures.keys()) {
-      if (this.#failures.size <= hostsMax - forgottenAtOnce) return
-      this.#failures.delete(host)
-    }
+    this.#failures.add(hostOf(address), this.#clock.nowMs())
   }
 }

@@ -6,6 +6,8 @@
 // slots it hardly happens that two busy hosts meet, and nobody can choose whom he meets.
 // Counts may be off by one a thread for a moment; nothing waits for a lock.
 
+import { seededHash } from './seeded-hash.ts'
+
 const slotCount = 65_536
 const headWords = 2
 const wordsPerSlot = 3
@@ -77,11 +79,7 @@ export class DoorCounts {
     Atomics.sub(this.#words, this.#slotOf(host) + openAt, 1)
   }
 
-  /** FNV-1a with a seed, its bits mixed once more, since only the lower ones are used. */
   #slotOf(host: string): number {
-    let hash = 0x811c9dc5 ^ this.#seed
-    for (let at = 0; at < host.length; at++) hash = Math.imul(hash ^ host.charCodeAt(at), 0x01000193)
-    hash = Math.imul(hash ^ (hash >>> 16), 0x45d9f3b)
-    return headWords + ((hash ^ (hash >>> 16)) & (slotCount - 1)) * wordsPerSlot
+    return headWords + (seededHash(host, this.#seed) & (slotCount - 1)) * wordsPerSlot
   }
 }

@@ -7,6 +7,7 @@ import { test } from 'node:test'
 import { AddressGuard } from './address-guard.ts'
 import { DoorCounts } from './door-counts.ts'
 import { Listener, type Visit } from './listener.ts'
+import { LoginFailures } from './login-failures.ts'
 import { Places, type RunningSession } from './places.ts'
 
 interface Seat extends RunningSession {
@@ -20,10 +21,16 @@ async function open({ perAddress = 10, sessionsMax = 2 } = {}) {
   const seats: Seat[] = []
   const refused: string[] = []
   const counts = new DoorCounts(DoorCounts.allocate(1))
+  const failures = new LoginFailures(LoginFailures.allocate([1, 2]))
   const places = new Places(counts)
   const clock = { monotonicMs: () => 0, nowMs: () => 0 }
   const limits = { connectionsPerAddressMax: perAddress, connectionsPerMinuteMax: 100 }
-  const guard = new AddressGuard({ ...limits, freeAuthFailures: 3, authDelayMsMax: 0 }, counts, clock)
+  const guard = new AddressGuard(
+    { ...limits, freeAuthFailures: 3, authDelayMsMax: 0 },
+    counts,
+    failures,
+    clock,
+  )
   const listener = new Listener(
     {
       guard,

@@ -22,7 +22,7 @@ const segmentsOf = (opened: TestStore): string[] =>
 
 /** Waits for a deletion that happens in the background. */
 async function eventually(isTrue: () => boolean): Promise<void> {
-  for (let i = 0; i < 500 && !isTrue(); i++) await delay(10)
+  for (let i = 0; i < 6000 && !isTrue(); i++) await delay(10)
   assert.ok(isTrue())
 }
 

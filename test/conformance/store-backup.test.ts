@@ -106,7 +106,7 @@ test('a segment that dies while a backup holds the folder stays until the backup
   assert.equal(files().length, 1)
   rmSync(hold)
   await opened.line.control.sweepSegments()
-  for (let i = 0; i < 100 && files().length > 0; i++) await new Promise(resolve => setTimeout(resolve, 10))
+  for (let i = 0; i < 3000 && files().length > 0; i++) await new Promise(resolve => setTimeout(resolve, 10))
   assert.equal(files().length, 0)
 })
 

@@ -97,7 +97,7 @@ async function letIn(port: number, localAddress: string): Promise<SmtpClient> {
     const { text, client } = await knock(port, localAddress)
     if (text.startsWith('220')) return client
     await client[Symbol.asyncDispose]()
-    if (tries > 200) throw new Error(`not let in: ${text}`)
+    if (tries > 2400) throw new Error(`not let in: ${text}`)
     await sleep(25)
   }
 }
@@ -158,7 +158,7 @@ test('behind HAProxy the client is whom HAProxy names', needed, async context =>
     const line = new RegExp(
       `"event":"auth\\.failed".*"clientAddress":"${localAddress.replaceAll('.', '\\.')}"`,
     )
-    for (let tries = 0; !line.test(house.server.output) && tries < 200; tries++) await sleep(50)
+    for (let tries = 0; !line.test(house.server.output) && tries < 1200; tries++) await sleep(50)
     assert.match(house.server.output, line)
   })
 

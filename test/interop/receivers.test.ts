@@ -219,7 +219,7 @@ async function logWith(receiver: Receiver, patterns: readonly RegExp[]): Promise
     const log = await receiver.log()
     const absent = patterns.filter(pattern => !pattern.test(log))
     if (absent.length === 0) return log
-    if (tries === 100)
+    if (tries === 600)
       assert.fail(`the log of ${receiver.name} lacks ${absent.join(' and ')}:\n${log.slice(-4000)}`)
     await new Promise(resolve => setTimeout(resolve, 100))
   }

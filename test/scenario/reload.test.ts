@@ -56,7 +56,7 @@ async function reload(event: 'config.reloaded' | 'config.refused' | 'tls.refused
   const before = countOf(event)
   house.server.signal('SIGHUP')
   for (let round = 0; countOf(event) === before; round++) {
-    assert.ok(round < 400, `no ${event}: ${house.server.output.slice(-2000)}`)
+    assert.ok(round < 2400, `no ${event}: ${house.server.output.slice(-2000)}`)
     await sleep(25)
   }
 }

@@ -26,7 +26,11 @@ export const growthSeries: readonly GrowthSeries[] = [
     name: 'sessions',
     title: 'Rate and memory by client sessions',
     stepTitle: 'sessions at once; bodies of 4 KiB, one destination domain',
-    points: [10, 50, 200, 1_000].map(sessions => ({ ...ordinary, sessions, label: sessions.toLocaleString('en') })),
+    points: [10, 50, 200, 1_000].map(sessions => ({
+      ...ordinary,
+      sessions,
+      label: sessions.toLocaleString('en'),
+    })),
   },
   {
     name: 'sizes',

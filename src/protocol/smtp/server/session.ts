@@ -2,29 +2,28 @@
 //
 // The life of a connection:
 //   1. PROXY header, when the listener asks for one; 2. TLS handshake, when TLS is implicit;
-//   3. `handler.open`, one look for early talkers, the greeting;
+//   3. `handler.open`, one look for early talkers, the greeting (all in opening.ts);
 //   4. commands and contents, each in the phase table's order; 5. the last reply, the peer's FIN, `handler.closed`.
-// Invariants: one place changes phase (`enter`), one place sends replies (`#send`), one loop reads input (`#run`).
+// Invariants: one place changes phase (`enter`), one place sends replies (`say`), one loop reads input (`#run`).
 // While a promise of the handler is open no input is read. All replies of one turn leave in one write. One session takes
 // a bounded number of commands a turn, so that a flood of them does not keep the others waiting.
 
 import type { Socket } from 'node:net'
-import { type SmtpReply, smtpReply } from '../reply.ts'
-import { httpVerbs } from './commands.ts'
+import type { SmtpReply } from '../reply.ts'
 import { Conversation } from './conversation.ts'
 import { findExpiry, type SessionTimes } from './deadlines.ts'
 import type { MaybePromise, SmtpSessionFacts, SmtpSessionHandler } from './handler.ts'
 import { LineInput } from './line-input.ts'
 import type { CloseReason, SmtpSessionObserver } from './observer.ts'
+import { Opening, type OpeningCore, unmappedAddress } from './opening.ts'
 import type { SmtpServerOptions } from './options.ts'
 import { mayFollow, type Phase, phaseTable } from './phases.ts'
-import { parseProxyHeader } from './proxy-protocol.ts'
 import * as replies from './replies.ts'
 import { encodeReply } from './reply-encoding.ts'
-import type { MutableFacts, Question, SessionCore } from './session-core.ts'
+import type { MutableFacts, Question } from './session-core.ts'
 import { Tally } from './tally.ts'
 import type { Ticker, Ticking } from './ticker.ts'
-import { type BorrowedReads, type HandshakeResult, Wire } from './wire.ts'
+import { type BorrowedReads, Wire } from './wire.ts'
 
 /** What a session is made of. */
 export interface SmtpServerSessionPorts {
@@ -63,18 +62,17 @@ export function serveSmtpSession(ports: SmtpServerSessionPorts): SmtpServerSessi
 /** A thousand pipelined recipients are ten turns; an ordinary message is far below. */
 const stepsPerTurnMax = 100
 
-const unmappedAddress = (address: string): string => address.replace(/^::ffff:(?=\d+\.)/i, '')
-
-class Session implements SmtpServerSession, SessionCore, Ticking {
+class Session implements SmtpServerSession, OpeningCore, Ticking {
   readonly options: SmtpServerOptions
   readonly handler: SmtpSessionHandler
   readonly facts: MutableFacts
   readonly #ticker: Ticker
   readonly #observer: SmtpSessionObserver | undefined
-  readonly #wire: Wire
+  readonly wire: Wire
   readonly input = new LineInput()
   readonly tally = new Tally()
   readonly times: SessionTimes
+  readonly #opening: Opening
   readonly #conversation: Conversation
   #phase: Phase = 'arrived'
   #isRunning = false
@@ -83,7 +81,7 @@ class Session implements SmtpServerSession, SessionCore, Ticking {
   #isYielding = false
   #hasPeerEnded = false
   /** Set when the session is to end after the open transaction: the last word and its reason. */
-  #farewell: { readonly reason: CloseReason; readonly reply: SmtpReply } | null = null
+  farewell: { readonly reason: CloseReason; readonly reply: SmtpReply } | null = null
   #closeReason: CloseReason | null = null
   #isTlsDue = false
   isTrusted = false
@@ -110,8 +108,9 @@ class Session implements SmtpServerSession, SessionCore, Ticking {
       windowStartMs: nowMs,
       windowBytes: 0,
     }
+    this.#opening = new Opening(this)
     this.#conversation = new Conversation(this)
-    this.#wire = new Wire(ports.socket, ports.reads ?? null, {
+    this.wire = new Wire(ports.socket, ports.reads ?? null, {
       bytes: (chunk, isBorrowed) => this.#received(chunk, isBorrowed),
       filled: () => {
         this.times.unreadSinceMs ??= this.#ticker.nowMs
@@ -137,122 +136,29 @@ class Session implements SmtpServerSession, SessionCore, Ticking {
     return this.#phase === 'closed'
   }
 
-  // ---- opening -------------------------------------------------------------------------------------------------
+  // ---- opening, see opening.ts ---------------------------------------------------------------------------------
 
   start(): void {
     this.#ticker.add(this)
-    if (this.options.proxyProtocol === 'required') {
-      this.enter('proxy')
-      this.#wire.listen()
-    } else this.#arrived(null)
+    this.#opening.start()
   }
 
-  /** The client's address is known. */
-  #arrived(received: Buffer | null): void {
+  identified(): void {
     this.isTrusted = this.options.trustsClient(this.facts)
-    if (this.options.tls.mode === 'implicit') {
-      this.enter('handshake')
-      this.#handshake(received, () => this.#open())
-      return
-    }
-    this.#open()
   }
-
-  #open(): void {
-    this.enter('opening')
-    this.#wire.listen()
-    this.ask<null>({
-      about: 'open',
-      ask: () => this.handler.open(this.facts),
-      answered: refusal => {
-        if (refusal !== null) this.end('refused', refusal)
-        else if (this.#farewell !== null) this.end(this.#farewell.reason, this.#farewell.reply)
-        else this.#greetAfterLook()
-      },
-    })
-  }
-
-  /** Two turns of the event loop, so that bytes that were there before the greeting have been read. */
-  #greetAfterLook(): void {
-    setImmediate(() => setImmediate(() => this.#greet()))
-  }
-
-  #greet(): void {
-    if (this.#phase !== 'opening') return
-    const input = this.input
-    if (input.length > 0) {
-      const isTls = input.buffer[input.at] === 0x16
-      const verb = input.buffer.toString('latin1', input.at, input.at + 8).split(' ')[0] ?? ''
-      if (isTls) this.end('not-smtp', replies.tlsOnPlainPort)
-      else if (httpVerbs.has(verb)) this.end('not-smtp', replies.notSmtp)
-      else this.end('early-talker', replies.earlyTalker)
-      return
-    }
-    this.enter('greeted')
-    this.#send(smtpReply(220, '', `${this.options.hostname} ESMTP`))
-    this.#drainIfIdle()
-    this.#wire.flush()
-  }
-
-  #readProxyHeader(): void {
-    const input = this.input
-    const header = parseProxyHeader(input.buffer.subarray(input.at))
-    if (header.kind === 'incomplete') return
-    if (header.kind === 'bad') {
-      this.#cut('proxy-header')
-      return
-    }
-    input.advanceTo(input.at + header.bytes)
-    input.own()
-    if (header.source !== null) {
-      this.facts.clientAddress = unmappedAddress(header.source.address)
-      this.facts.clientPort = header.source.port
-    }
-    const rest =
-      input.length > 0 && this.options.tls.mode === 'implicit' ? input.buffer.subarray(input.at) : null
-    if (rest !== null) input.clear()
-    this.#arrived(rest)
-  }
-
-  // ---- TLS -----------------------------------------------------------------------------------------------------
 
   startTlsAfterReply(): void {
     this.#isTlsDue = true
   }
 
-  /** After the 220 is queued: everything known from before is forgotten (RFC 3207 §4.2). */
   #upgrade(): void {
     this.#isTlsDue = false
     this.#conversation.forget()
-    this.enter('handshake')
-    this.#handshake(null, () => {
-      this.enter('greeted')
-      this.#wire.listen()
-    })
+    this.#opening.upgrade()
   }
 
-  #handshake(received: Buffer | null, secured: () => void): void {
-    const { tls } = this.options
-    if (tls.mode === 'none') return
-    this.input.clear()
-    try {
-      this.#wire.startTls(tls.secureContext(), received, result => this.#handshakeDone(result, secured))
-    } catch (fault) {
-      this.reportFault(fault, 'tls')
-      this.#cut('tls-failed')
-    }
-  }
-
-  #handshakeDone(result: HandshakeResult, secured: () => void): void {
-    this.#observer?.onTlsHandshake?.(result.ok ? null : result.error)
-    if (this.#phase !== 'handshake') return
-    if (!result.ok) {
-      this.#cut('tls-failed')
-      return
-    }
-    this.facts.tls = { protocol: result.protocol, cipher: result.cipher }
-    secured()
-    this.#drainIfIdle()
+  handshakeEnded(error: string | null): void {
+    this.#observer?.onTlsHandshake?.(error)
   }
 
   // ---- reading -------------------------------------------------------------------------------------------------
@@ -271,7 +177,7 @@ class Session implements SmtpServerSession, SessionCore, Ticking {
 
   #finishEnded(): void {
     this.#shut('client-gone')
-    this.#wire.end()
+    this.wire.end()
   }
 
   /** Uses up the input as far as phases, promises and the output buffer let it. */
@@ -279,23 +185,23 @@ class Session implements SmtpServerSession, SessionCore, Ticking {
     if (this.#isRunning) return
     this.#isRunning = true
     let steps = 0
-    while (!this.#isWaiting && !this.#wire.isFull && !this.#isYielding && this.#step()) {
+    while (!this.#isWaiting && !this.wire.isFull && !this.#isYielding && this.#step()) {
       if (++steps === stepsPerTurnMax) this.#yield()
     }
     this.#isRunning = false
-    if (this.#isWaiting || this.#wire.isFull || this.#isYielding) {
-      if (this.input.length > this.options.limits.inputBytesMax) this.#wire.pause()
+    if (this.#isWaiting || this.wire.isFull || this.#isYielding) {
+      if (this.input.length > this.options.limits.inputBytesMax) this.wire.pause()
       return
     }
     if (this.#isTlsDue) this.#upgrade()
-    this.#wire.flush()
-    this.#wire.resume()
+    this.wire.flush()
+    this.wire.resume()
     if (this.#hasPeerEnded) this.#finishEnded()
   }
 
   #yield(): void {
     this.#isYielding = true
-    this.#wire.flush()
+    this.wire.flush()
     setImmediate(() => {
       this.#isYielding = false
       this.#run()
@@ -313,7 +219,7 @@ class Session implements SmtpServerSession, SessionCore, Ticking {
       case 'octets':
         return this.#conversation.content.readOctets()
       case 'proxy':
-        this.#readProxyHeader()
+        this.#opening.readProxyHeader()
         return false
       case 'nothing':
         return false
@@ -386,27 +292,27 @@ class Session implements SmtpServerSession, SessionCore, Ticking {
     return this.#phase === 'closing' || this.#phase === 'closed'
   }
 
-  #send(reply: SmtpReply): void {
+  say(reply: SmtpReply): void {
     this.#observer?.onReply?.(reply.code)
-    this.#wire.queue(encodeReply(reply))
+    this.wire.queue(encodeReply(reply))
     if (reply.code >= 400) this.tally.error(reply, this.isTrusted || this.facts.authenticatedAs !== null)
   }
 
   answer(reply: SmtpReply): void {
-    this.#send(reply)
+    this.say(reply)
     if (this.#closeReason !== null) this.#shut(this.#closeReason)
     else if (reply.close === true || reply.code === 421 || reply.code === 521) this.#shut('refused')
     else {
       const verdict = this.tally.verdict(this.options.limits)
       if (verdict !== null) this.end(verdict.reason, verdict.reply)
-      else this.#drainIfIdle()
+      else this.endWhenIdle()
     }
   }
 
   /** The last reply of a session. */
   end(reason: CloseReason, reply: SmtpReply): void {
     if (this.isGone) return
-    this.#send(reply)
+    this.say(reply)
     this.#shut(reason)
   }
 
@@ -417,17 +323,17 @@ class Session implements SmtpServerSession, SessionCore, Ticking {
     this.enter('closing')
     const isParting = (reason === 'quit' || reason === 'client-gone') && this.input.length === 0
     this.input.clear()
-    if (isParting) this.#wire.close()
-    else this.#wire.end()
+    if (isParting) this.wire.close()
+    else this.wire.end()
   }
 
   /** Closes without a word. */
-  #cut(reason: CloseReason): void {
+  cut(reason: CloseReason): void {
     this.#closeReason ??= reason
     this.#conversation.content.abort()
     if (!this.isGone) this.enter('closing')
     this.input.clear()
-    this.#wire.destroy()
+    this.wire.destroy()
   }
 
   #closed(): void {
@@ -463,20 +369,20 @@ class Session implements SmtpServerSession, SessionCore, Ticking {
   }
 
   #endSoon(reason: CloseReason, reply: SmtpReply): void {
-    this.#farewell ??= { reason, reply }
-    if (!this.#isWaiting) this.#drainIfIdle()
+    this.farewell ??= { reason, reply }
+    if (!this.#isWaiting) this.endWhenIdle()
   }
 
-  #drainIfIdle(): void {
-    if (this.#farewell === null || this.#isTlsDue) return
-    const { reason, reply } = this.#farewell
-    if (this.#phase === 'proxy' || this.#phase === 'handshake') this.#cut(reason)
+  endWhenIdle(): void {
+    if (this.farewell === null || this.#isTlsDue) return
+    const { reason, reply } = this.farewell
+    if (this.#phase === 'proxy' || this.#phase === 'handshake') this.cut(reason)
     else if (this.#phase === 'greeted' || this.#phase === 'ready' || this.#phase === 'sasl')
       this.end(reason, reply)
   }
 
   destroy(): void {
-    this.#cut('destroyed')
+    this.cut('destroyed')
   }
 
   get strangerMs(): number | null {
@@ -487,17 +393,17 @@ class Session implements SmtpServerSession, SessionCore, Ticking {
   makeRoom(): void {
     // In the other phases the client expects a greeting or TLS, not a line of text.
     if (phaseTable[this.#phase].deadline === 'command') {
-      this.#send(replies.crowded)
-      this.#wire.flush()
+      this.say(replies.crowded)
+      this.wire.flush()
     }
-    this.#cut('crowded')
+    this.cut('crowded')
   }
 
   tick(nowMs: number): void {
     const expiry = findExpiry(this.#phase, this.times, this.options.limits, nowMs)
     if (expiry === null) return
     if (expiry.kind === 'drain') this.#endSoon('session-time', replies.sessionTooLong)
-    else if (expiry.reply === null || this.#wire.isFull) this.#cut(expiry.reason)
+    else if (expiry.reply === null || this.wire.isFull) this.cut(expiry.reason)
     else this.end(expiry.reason, expiry.reply)
   }
 }

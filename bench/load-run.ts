@@ -1,8 +1,8 @@
 /**
  * One load run: a fresh sink, a fresh server, a warm-up, then N messages from smtp-source.
  *
- * Plan: 1. start sink and server; 2. warm up with a part of the messages and wait until all of them are at
- * the sink, so that no leftover work falls into the measurement; 3. send N, timing smtp-source (accept rate)
+ * Plan: 1. start sink and server; 2. warm up (warm-up.ts) and wait until all of that is at the sink, so that no
+ * leftover work falls into the measurement; 3. send N, timing smtp-source (accept rate)
  * and the moment the sink has counted the last one (end-to-end rate); 4. read CPU and peak memory of the
  * server's whole tree; 5. see that nothing came twice; 6. stop.
  */
@@ -11,6 +11,7 @@ import { freePort, runSmtpSource, Scratch, startSmtpSink } from '../test/support
 import type { Peer } from './peers/index.ts'
 import { cpuSeconds, watchMemory } from './process-tree.ts'
 import { type LoadScenario, sessions } from './scenarios.ts'
+import { warmUp } from './warm-up.ts'
 
 export interface LoadResult {
   readonly messages: number
@@ -24,12 +25,6 @@ export interface LoadResult {
   /** Messages that came more than once. */
   readonly duplicates: number
 }
-
-/**
- * A server is measured as it runs day and night, not in its first second: with fewer messages half of what is seen is the
- * compiling of code that a running server has compiled long ago. Every server gets the same.
- */
-const warmUpMin = 10_000
 
 /** How long a run may take before it counts as stuck. */
 const stuckMs = 600_000
@@ -51,9 +46,7 @@ export async function runLoad(
   try {
     const { bodySizeBytes, isKept } = scenario
     const load = { port: server.smtpPort, sessions, bodySizeBytes, isKept }
-    const warmUp = Math.max(warmUpMin, Math.ceil(options.messages / 2))
-    await send({ ...load, messages: warmUp })
-    await sink.waitFor(warmUp, stuckMs)
+    await sink.waitFor(await warmUp(messages => send({ ...load, messages })), stuckMs)
     await delay(300)
 
     const pids = server.pids()

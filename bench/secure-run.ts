@@ -12,6 +12,7 @@ import type { Peer } from './peers/index.ts'
 import { cpuSeconds, watchMemory } from './process-tree.ts'
 import { type LoadScenario, sessions } from './scenarios.ts'
 import { makeSinkPem, startGenerator, startSinkProcess } from './traffic/index.ts'
+import { warmUp, warmUpMessagesMax } from './warm-up.ts'
 
 export async function runSecureLoad(
   peer: Peer,
@@ -22,12 +23,11 @@ export async function runSecureLoad(
   await using scratch = await Scratch.create(`bench-${peer.name}`, options.parent)
   await using sink = startSinkProcess()
   await using generator = startGenerator()
-  const warmUp = Math.ceil(options.messages / 2)
   const pem = await makeSinkPem(certificates.path)
   const sinkPort = await sink.call('start', {
     addresses: ['127.0.0.1'],
     ...pem,
-    tracked: warmUp + options.messages,
+    tracked: warmUpMessagesMax + options.messages,
   })
   const ca = await makeCertificateAuthority({ directory: certificates.path, name: 'door-ca' })
   const secure = await makeCertificate({ directory: certificates.path, names: ['bench.test'], ca })
@@ -52,14 +52,16 @@ export async function runSecureLoad(
       login: server.login,
       sender: 'sender@example.com',
     }
-    await generator.call('run', { ...load, firstMessage: 0, messages: warmUp })
-    await sink.call('waitFor', warmUp)
+    const first = await warmUp((messages, firstMessage) =>
+      generator.call('run', { ...load, firstMessage, messages }),
+    )
+    await sink.call('waitFor', first)
     await delay(300)
     const pids = server.pids()
     const cpuBefore = cpuSeconds(pids)
     const memory = watchMemory(pids)
-    const arrived = sink.call('waitFor', warmUp + options.messages)
-    const sent = await generator.call('run', { ...load, firstMessage: warmUp, messages: options.messages })
+    const arrived = sink.call('waitFor', first + options.messages)
+    const sent = await generator.call('run', { ...load, firstMessage: first, messages: options.messages })
     const endMs = await arrived
     const cpu = cpuSeconds(pids) - cpuBefore
     const peakMemoryMib = memory.stop()

@@ -53,19 +53,23 @@ export class IdGenerator {
 
 /** The text form of an id. */
 export function formatId(prefix: IdPrefix, bytes: Uint8Array): string {
-  let text = `${prefix}_`
   let bits = 0
   let value = 0
+  let at = 0
   for (let i = 0; i < 16; i++) {
     value = ((value & 0x1f) << 8) | bytes[i]!
     bits += 8
     while (bits >= 5) {
       bits -= 5
-      text += alphabet[(value >> bits) & 31]
+      letters[at++] = alphabet.charCodeAt((value >> bits) & 31)
     }
   }
-  return text + alphabet[(value << (5 - bits)) & 31]
+  letters[at] = alphabet.charCodeAt((value << (5 - bits)) & 31)
+  return `${prefix}_${letters.toString('latin1')}`
 }
+
+/** Written anew for each id: adding letter to letter would make 26 strings. */
+const letters = Buffer.alloc(26)
 
 /** The message id in its text form. */
 export function formatMessageId(bytes: Uint8Array): MessageId {

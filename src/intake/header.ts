@@ -3,7 +3,7 @@
 // Step 2 of the plan in submission.ts. The content keeps its own header bytes (less Bcc); added fields go into the
 // prefix that is sent before them.
 
-import { type Clock, formatMessageId } from '../base/index.ts'
+import type { Clock, MessageId } from '../base/index.ts'
 import {
   countFields,
   fieldsNamed,
@@ -59,7 +59,7 @@ function countLines(bytes: Buffer, end: number): number {
 /** Takes Bcc out; adds Message-ID and Date when they are missing (RFC 6409 §8.3, §8.2). */
 export function prepareHeader(
   block: HeaderBlock,
-  id: Buffer,
+  id: MessageId,
   hostname: string,
   clock: Clock,
 ): PreparedHeader {
@@ -68,7 +68,7 @@ export function prepareHeader(
   const parts: Buffer[] = []
   let headerMessageId = own === undefined ? '' : fieldValue(own)
   if (own === undefined) {
-    headerMessageId = formatMessageIdentifier(formatMessageId(id), hostname)
+    headerMessageId = formatMessageIdentifier(id, hostname)
     parts.push(formatMessageIdField(headerMessageId))
   }
   if (countFields(kept, 'date') === 0) parts.push(formatDateField(clock.nowMs()))

@@ -135,6 +135,7 @@ export class Submission {
   readonly #door: DoorFacts
   readonly #envelope: SubmissionEnvelope
   readonly #id: Buffer
+  readonly #idText: MessageId
   #keeper: ContentKeeper
   #collector: HeaderCollector | null
   #header: PreparedHeader | null = null
@@ -153,6 +154,7 @@ export class Submission {
     this.#door = door
     this.#envelope = envelope
     this.#id = ports.ids.next()
+    this.#idText = formatMessageId(this.#id)
     this.#collector = new HeaderCollector(options.headerBytesMax)
     // A content whose lines may have to be encoded stays in memory to its end: its beginning changes as well.
     const inlineBytesMax = principal.longLines === 'encode' ? Number.MAX_SAFE_INTEGER : options.inlineBytesMax
@@ -213,7 +215,7 @@ export class Submission {
       this.#refusal = verdict
       return undefined
     }
-    const header = prepareHeader(block, this.#id, hostname, this.#ports.clock)
+    const header = prepareHeader(block, this.#idText, hostname, this.#ports.clock)
     const keys = this.#ports.signatures.keysFor(this.#principal.account.key, verdict.fromDomain)
     if ('kind' in keys) {
       this.#refusal = keys
@@ -309,7 +311,7 @@ export class Submission {
     }
     if (message.startState === 'leased')
       this.#ports.ready.enqueue(leasedFrom(message, result.key), this.#keeper.parts)
-    return { kind: 'accepted', id: formatMessageId(this.#id) }
+    return { kind: 'accepted', id: this.#idText }
   }
 
   /** Signatures first, then our Received, then added fields, then the content's own header. */
@@ -337,7 +339,7 @@ export class Submission {
       hasTls: door.tls !== '',
       isAuthenticated: door.isAuthenticated,
       isSmtpUtf8: this.#envelope.isSmtpUtf8,
-      id: formatMessageId(this.#id),
+      id: this.#idText,
       forwardPath: recipients.length === 1 ? recipients[0]!.forwardPath : '',
       atMs,
     } as const

@@ -9,14 +9,20 @@ import { authResponse } from './command/auth.ts'
 import type { AnySmtpCommand, BdatChunk, CommandSession } from './command.ts'
 import { commandTable, httpVerbs } from './commands.ts'
 import { ContentFlow } from './content-flow.ts'
-import type { ContentAcceptance, RefusedPart, SmtpSessionFacts, SmtpSessionHandler } from './handler.ts'
+import type {
+  ContentAcceptance,
+  MaybePromise,
+  RefusedPart,
+  SmtpSessionFacts,
+  SmtpSessionHandler,
+} from './handler.ts'
 import type { LineStatus } from './line-input.ts'
 import type { CloseReason } from './observer.ts'
 import type { SmtpServerOptions } from './options.ts'
 import type { Phase } from './phases.ts'
 import * as replies from './replies.ts'
 import type { SaslDialogue } from './sasl.ts'
-import type { SessionCore } from './session-core.ts'
+import type { Question, SessionCore } from './session-core.ts'
 
 /** First octet of a TLS record with a ClientHello. */
 const tlsRecord = 0x16
@@ -25,6 +31,7 @@ const tlsRecord = 0x16
 export class Conversation implements CommandSession {
   readonly #core: SessionCore
   readonly content: ContentFlow
+  readonly #running: RunningCommand
   #hasTransaction = false
   isUtf8Transaction = false
   rcptCount = 0
@@ -34,6 +41,7 @@ export class Conversation implements CommandSession {
   constructor(core: SessionCore) {
     this.#core = core
     this.content = new ContentFlow(core, () => this.resetTransaction())
+    this.#running = new RunningCommand(this, (command, reply) => this.#answer(command, reply))
   }
 
   get options(): SmtpServerOptions {
@@ -138,16 +146,8 @@ export class Conversation implements CommandSession {
       this.#answer(command, checked.reply)
       return
     }
-    const { args } = checked
-    this.#core.ask({
-      about: command.verb,
-      ask: () => command.proceed(this, args),
-      answered: result => {
-        const reply = command.settle(this, args, result)
-        if (reply !== null) this.#answer(command, reply)
-      },
-      abandoned: result => command.abandon?.(result),
-    })
+    this.#running.of(command, checked.args)
+    this.#core.ask(this.#running)
   }
 
   #answer(command: AnySmtpCommand, reply: SmtpReply): void {
@@ -222,4 +222,40 @@ export class Conversation implements CommandSession {
 function refusedPart(verb: string, reply: SmtpReply): RefusedPart | null {
   if (verb === 'MAIL') return 'mail'
   return verb === 'RCPT' && reply !== replies.tooManyRecipients ? 'rcpt' : null
+}
+
+/** The command that the handler is asked about. There is one at a time in a session, so one object serves for all. */
+class RunningCommand implements Question<unknown> {
+  readonly #session: CommandSession
+  readonly #answer: (command: AnySmtpCommand, reply: SmtpReply) => void
+  #command: AnySmtpCommand | null = null
+  #args: unknown = null
+
+  constructor(session: CommandSession, answer: (command: AnySmtpCommand, reply: SmtpReply) => void) {
+    this.#session = session
+    this.#answer = answer
+  }
+
+  of(command: AnySmtpCommand, args: unknown): void {
+    this.#command = command
+    this.#args = args
+  }
+
+  get about(): string {
+    return this.#command!.verb
+  }
+
+  ask(): MaybePromise<unknown> {
+    return this.#command!.proceed(this.#session, this.#args)
+  }
+
+  answered(result: unknown): void {
+    const command = this.#command!
+    const reply = command.settle(this.#session, this.#args, result)
+    if (reply !== null) this.#answer(command, reply)
+  }
+
+  abandoned(result: unknown): void {
+    this.#command!.abandon?.(result)
+  }
 }

@@ -230,16 +230,11 @@ class Session implements SmtpServerSession, OpeningCore, Ticking {
   }
 
   ask<T>(question: Question<T>): void {
-    const failed = (fault: unknown): void => {
-      this.reportFault(fault, question.about)
-      this.#conversation.resetTransaction()
-      question.answered(replies.handlerFault)
-    }
     let answer: MaybePromise<T | SmtpReply>
     try {
       answer = question.ask()
     } catch (fault) {
-      failed(fault)
+      this.#failed(fault, question)
       return
     }
     if (!(answer instanceof Promise)) {
@@ -258,10 +253,16 @@ class Session implements SmtpServerSession, OpeningCore, Ticking {
       fault => {
         this.#stopWaiting()
         if (this.isGone) this.reportFault(fault, question.about)
-        else failed(fault)
+        else this.#failed(fault, question)
         this.#run()
       },
     )
+  }
+
+  #failed<T>(fault: unknown, question: Question<T>): void {
+    this.reportFault(fault, question.about)
+    this.#conversation.resetTransaction()
+    question.answered(replies.handlerFault)
   }
 
   #stopWaiting(): void {

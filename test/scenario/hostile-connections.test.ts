@@ -254,8 +254,14 @@ class Crowd implements AsyncDisposable {
 
 /** Waits until no place is free. */
 async function full(house: Siege): Promise<void> {
-  // The rest are those that make room for each other.
-  while ((await house.metric('postrider_sessions_open')) < 1990) await sleep(50)
+  const endMs = Date.now() + 60_000
+  for (;;) {
+    const open = await house.metric('postrider_sessions_open')
+    // The rest are those that make room for each other.
+    if (open >= 1990) return
+    if (Date.now() > endMs) throw new Error(`only ${open} of 2,000 places were taken`)
+    await sleep(50)
+  }
 }
 
 /** An ordinary client that is told to come back, or is sent away while it logs in, and comes back. */

@@ -8,6 +8,7 @@
 import type { OnReadOpts, Socket } from 'node:net'
 import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from 'node:tls'
 import type { SmtpReply } from '../reply.ts'
+import { boundTlsWork } from '../tls-work.ts'
 import type { Outbox, OutboxMember } from './outbox.ts'
 import { type ReplyFault, type ReplyLimits, ReplyReader } from './reply-reader.ts'
 import type { SmtpTicker, SmtpTicking } from './ticker.ts'
@@ -191,6 +192,7 @@ export class SmtpWire implements SmtpTicking, OutboxMember {
     const secure = tlsConnect({ ...options, socket: plain })
     this.#socket = secure
     this.#attach(secure)
+    boundTlsWork(secure, () => this.finish(churnedEnd))
     secure.once('secureConnect', () => {
       if (this.#end === null) onSecure(secure)
     })
@@ -212,8 +214,9 @@ export class SmtpWire implements SmtpTicking, OutboxMember {
   /** Ends the connection for the reason given; the first reason stays. */
   finish(end: ConnectionEnd): void {
     if (this.#end !== null) return
-    // A content that is cut off must not get its end of data, whatever is queued behind it.
-    if (end.kind !== 'content') this.#sendNow()
+    // A content that is cut off must not get its end of data, whatever is queued behind it. And OpenSSL, which is just
+    // reading when it tells of too much work, must not be made to write.
+    if (end.kind !== 'content' && end !== churnedEnd) this.#sendNow()
     this.#end = end
     this.#output = []
     this.#ticker.delete(this)
@@ -256,6 +259,12 @@ export class SmtpWire implements SmtpTicking, OutboxMember {
       this.finish({ kind: 'protocol', code: 'EARLY_REPLY', message: 'the peer spoke without being asked' })
     }
   }
+}
+
+const churnedEnd: ConnectionEnd = {
+  kind: 'protocol',
+  code: 'TLS_CHURN',
+  message: 'the peer changed keys, handed out tickets or asked to negotiate again without end',
 }
 
 function timeoutEnd(stage: string): ConnectionEnd {

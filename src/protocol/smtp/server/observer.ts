@@ -23,6 +23,7 @@ export type CloseReason =
   | 'pipelining'
   | 'starttls-injection'
   | 'tls-failed'
+  | 'tls-churn'
   | 'proxy-header'
   | 'drain'
   | 'destroyed'

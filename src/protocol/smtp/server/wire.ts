@@ -5,6 +5,7 @@
 
 import type { Socket } from 'node:net'
 import { type SecureContext, TLSSocket } from 'node:tls'
+import { boundTlsWork } from '../tls-work.ts'
 
 const isAscii = /^[\x00-\x7f]*$/
 
@@ -23,6 +24,8 @@ export interface WireEvents {
   drained(): void
   /** The peer sends nothing more. */
   ended(): void
+  /** The client makes TLS work without end, and says nothing in it. */
+  churned(): void
   /** The connection is gone; called once. */
   closed(): void
 }
@@ -137,6 +140,7 @@ export class Wire {
       const cipher = secure.getCipher()
       finish({ ok: true, protocol: secure.getProtocol() ?? 'TLS', cipher: cipher?.standardName ?? 'unknown' })
     })
+    boundTlsWork(secure, () => this.#events.churned())
     const fail = (error: unknown): void => {
       finish({ ok: false, error: errorCode(error) })
       secure.destroy()

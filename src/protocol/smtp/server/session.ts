@@ -120,7 +120,7 @@ class Session implements SmtpServerSession, OpeningCore, Ticking {
         this.#run()
       },
       ended: () => this.#peerEnded(),
-      churned: () => this.#cut('tls-churn'),
+      churned: () => this.cut('tls-churn'),
       closed: () => this.#closed(),
     })
   }

@@ -18,6 +18,7 @@ export type VerifyResult =
 
 /** Compared with when there is no such user: no secret has this hash. */
 const nobodyHash: Buffer = Buffer.alloc(32)
+const nobody = ''
 
 /** Checks AUTH PLAIN and LOGIN. Synchronous: one SHA-256 and reads from memory. */
 export function verifyCredential(reader: AccountReader, username: string, secret: string): VerifyResult {
@@ -27,8 +28,12 @@ export function verifyCredential(reader: AccountReader, username: string, secret
   const isEqual = timingSafeEqual(hash, found?.secretHash ?? nobodyHash)
   if (found === null) return { ok: false, reason: 'unknown-user' }
   // A login's secret does not work as an API key: `found` must be of the kind that the user name says.
-  if (!isEqual || found.revokedAtMs !== null || found.username !== username)
+  if (!isEqual || found.revokedAtMs !== null || found.username !== username) {
+    // Readers answer from memory for a name that exists, and ask the store each time for one that does not: whoever
+    // measures must not learn which it was.
+    reader.credentialByUsername(nobody)
     return { ok: false, reason: 'wrong-secret' }
+  }
   const account = reader.accountByKey(found.accountKey)
   const stream = reader.stream(found.streamKey)
   if (account === null || stream === null) return { ok: false, reason: 'incomplete-account' }

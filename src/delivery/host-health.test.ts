@@ -57,3 +57,10 @@ test('the TLS session that was not used for longest is forgotten first', () => {
   sessions.delete('a')
   assert.equal(sessions.get('a'), undefined)
 })
+
+test('a TLS session as large as a hostile peer likes is not kept', () => {
+  const sessions = new TlsSessions(10)
+  const ticket = Buffer.alloc(20_000)
+  sessions.set('a', { ticket, servername: 'a', isAuthorized: true, certificateFingerprint: null })
+  assert.equal(sessions.get('a'), undefined)
+})

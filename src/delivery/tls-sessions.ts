@@ -4,6 +4,9 @@
 
 import type { ResumableSession } from '../protocol/smtp/client/index.ts'
 
+/** A ticket holds the peer's certificate, which may be of any size; usual ones are under 4 KiB. */
+const ticketBytesMax = 16_384
+
 /** Session tickets of one thread. */
 export class TlsSessions {
   readonly #sessions = new Map<string, ResumableSession>()
@@ -22,6 +25,7 @@ export class TlsSessions {
 
   set(key: string, session: ResumableSession): void {
     this.#sessions.delete(key)
+    if (session.ticket.length > ticketBytesMax) return
     this.#sessions.set(key, session)
     if (this.#sessions.size > this.#entriesMax) {
       const oldest = this.#sessions.keys().next()

@@ -347,6 +347,16 @@ for (const followCname of [true, false]) {
   })
 }
 
+test('an answer of more records than anybody needs is used and not remembered', async () => {
+  await using lab = await startLabDns({ zones: [zone] })
+  await using resolver = resolverFor(lab)
+  const big = await resolver.query('big.test', 'A', { signal })
+  assert.equal(big.kind === 'answer' && big.records.length, 120)
+  assert.equal(resolver.counters.cacheEntries, 0)
+  await resolver.query('example.test', 'A', { signal })
+  assert.equal(resolver.counters.cacheEntries, 1)
+})
+
 test('records for other names in an answer are neither used nor remembered', async () => {
   await using lab = await startLabDns({ zones: [zone] })
   lab.setFault('poison.test', {

@@ -15,6 +15,7 @@ import { Slots } from './slots.ts'
 import type { DnsFailure, DnsFailureCode, DnsOptions, DnsResult, DnsType } from './types.ts'
 
 const dayMs = 86_400_000
+const rememberedRecordsMax = 100
 const notRemembered: ReadonlySet<DnsFailureCode> = new Set(['ABORTED', 'OVERLOADED', 'BAD_NAME'])
 
 /** Counters since the start, for metrics. */
@@ -165,7 +166,7 @@ export class Resolver implements DnsResolver, AsyncDisposable {
     const result = await this.#resolve(name, type, signal)
     if (result.kind === 'failure') this.#counts.failed++
     if (!signal.aborted) {
-      this.#cache.set(key, result, result.ttlMs)
+      this.#cache.set(key, result, isGiant(result) ? 0 : result.ttlMs)
       this.#flights.delete(key)
     }
     return result
@@ -266,6 +267,11 @@ function waitFor(
       resolve(result)
     }, reject)
   })
+}
+
+/** An answer may have thousands of records; remembered in numbers, they would fill the memory. Real ones have a few. */
+function isGiant(result: DnsResult): boolean {
+  return result.kind === 'answer' && result.records.length > rememberedRecordsMax
 }
 
 function keyOf(name: string, type: DnsType): string {

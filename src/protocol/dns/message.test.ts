@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { startLabDns } from '../../lab/dns/index.ts'
 import { readAnswer } from './answer.ts'
 import { type DnsType, machinePorts, Resolver } from './index.ts'
-import { type DnsQuestion, readReply } from './message.ts'
+import { type DnsQuestion, encodeQuery, readReply } from './message.ts'
 
 const question: DnsQuestion = { id: 0x1234, name: 'example.test', type: 'MX' }
 
@@ -107,4 +107,13 @@ test('random bytes as an answer on the wire end in a value, and the resolver goe
     { numRuns: 100 },
   )
   assert.equal((await resolver.query('fine.test', 'A', { signal })).kind, 'answer')
+})
+
+test('an answer about the root is taken for one', () => {
+  const root: DnsQuestion = { id: 7, name: '', type: 'MX' }
+  const echoed = encodeQuery(root, { hasEdns: false, isDnssecAsked: false })
+  echoed[2] = echoed[2]! | 0x80
+  const received = readReply(echoed, root)
+  assert.ok(received.kind === 'reply')
+  assert.equal(received.reply.hasSameCase, true)
 })

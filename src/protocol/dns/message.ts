@@ -6,6 +6,7 @@
 
 import type { Answer, DecodedPacket, Packet } from 'dns-packet'
 import { AUTHENTIC_DATA, decode, encode, RECURSION_DESIRED } from 'dns-packet'
+import { foldName } from './name.ts'
 import type { DnsType } from './types.ts'
 
 const headerBytes = 12
@@ -112,7 +113,7 @@ function judge(packet: DecodedPacket, flags: number, question: DnsQuestion): Rec
   const isSame =
     echoed.type === question.type &&
     echoed.class === 'IN' &&
-    echoed.name.toLowerCase() === question.name.toLowerCase()
+    foldName(echoed.name) === foldName(question.name)
   if (!isSame) return { kind: 'foreign' }
   const opt = packet.additionals?.find(record => record.type === 'OPT')
   return {
@@ -123,7 +124,7 @@ function judge(packet: DecodedPacket, flags: number, question: DnsQuestion): Rec
       isAuthentic: packet.flag_ad,
       answers: packet.answers ?? [],
       authorities: packet.authorities ?? [],
-      hasSameCase: echoed.name === question.name,
+      hasSameCase: echoed.name === question.name || question.name === '',
     },
   }
 }

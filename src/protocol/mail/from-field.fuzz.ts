@@ -60,10 +60,12 @@ export const target: FuzzTarget = {
     // Control characters once came back in the refusal.
     '<a\ta>a',
     '<\x7f>',
+    // A bracket in quotes was once refused only between brackets.
+    '"a & <b"@a',
   ],
   inputBytesMax: 300,
   run(input) {
-    const value = input.toString('utf8').replaceAll('\r\n', '').trim()
+    const value = input.toString('utf8').replaceAll('\r\n', '')
     const field = parseFromField(value)
     if (field.kind === 'refused') {
       must(

@@ -132,3 +132,17 @@ test('a refusal shows no control character of the field', () => {
     assert.doesNotMatch(field.why, /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/)
   }
 })
+
+test('an angle bracket in a quoted local part is refused, with brackets around the address and without', () => {
+  for (const value of ['"a <b"@acme.example', '<"a <b"@acme.example>', 'Ann <"a>b"@acme.example>']) {
+    const field = parseFromField(value)
+    assert.ok(field.kind === 'refused')
+    assert.match(field.why, /angle bracket in its local part/)
+  }
+})
+
+test('only space and tab are white space around an address', () => {
+  assert.equal(parseFromField(' \t<\t ann@acme.example > ').kind, 'parsed')
+  for (const space of ['\u00a0', '\u2003', '\ufeff', '\u2028'])
+    assert.equal(parseFromField(`<ann@acme.example${space}>`).kind, 'refused')
+})

@@ -5,6 +5,7 @@
 // Invariants: one pass, no recursion, no backtracking; the result is bounded; never throws.
 
 import { parseAddress } from './address.ts'
+import { trimBlanks } from './blanks.ts'
 
 const mailboxesMax = 100
 const encodedWord = /=\?[^?]*\?[bq]\?/i
@@ -49,7 +50,7 @@ export function parseMailboxes(value: string): MailboxList {
     if (element.kind === 'wrong') return { kind: 'refused', why: element.why }
     if (element.mailbox !== undefined) mailboxes.push(element.mailbox)
     // A comma at the very end is common and harmless; readers differ on any other empty element.
-    else if (mailboxes.length === 0 || value.slice(at).trim() !== '')
+    else if (mailboxes.length === 0 || trimBlanks(value.slice(at)) !== '')
       return { kind: 'refused', why: noAddress }
     if (mailboxes.length > mailboxesMax)
       return { kind: 'refused', why: `it has over ${mailboxesMax} addresses` }
@@ -115,7 +116,7 @@ function readElement(value: string, start: number): Element {
 function readAngle(value: string, start: number, words: Words): Element {
   const close = endOfAngle(value, start)
   if (close === undefined) return wrong('the angle bracket < is not closed')
-  const address = value.slice(start + 1, close).trim()
+  const address = trimBlanks(value.slice(start + 1, close))
   if (address === '') return wrong('the angle brackets are empty')
   // An unquoted address as display name is read by some as the sender: allowed only when it is the same one.
   if (words.hasAt && words.text !== address) {
@@ -124,8 +125,6 @@ function readAngle(value: string, start: number, words: Words): Element {
   // Square brackets need quotes; without them some readers take a quoted or encoded word beside them for the address.
   if (words.hasBracket && (words.raw.includes('"') || encodedWord.test(words.raw)))
     return wrong('the display name has square brackets and other quoting; put all of it in quotes')
-  // Some readers end the address at the first bracket, quoted or not.
-  if (/[<>]/.test(address)) return wrong(`${quote(address)} has an angle bracket in its local part`)
   let at = close + 1
   while (at < value.length && value[at] !== ',') {
     const char = value[at]!
@@ -140,6 +139,8 @@ function finish(name: string, address: string, end: number): Element {
   const parsed = parseAddress(address)
   if (!parsed.ok) return wrong(`${quote(address)}: ${parsed.why}`)
   const { localPart, domain, isUtf8 } = parsed.value
+  // Some readers take an address to be between the first brackets, quoted or not.
+  if (/[<>]/.test(localPart)) return wrong(`${quote(address)} has an angle bracket in its local part`)
   if (localPart === '""') return wrong(`${quote(address)} has an empty local part`)
   // RFC 2047 §5 forbids it; some readers decode it all the same, and see another address.
   if (encodedWord.test(localPart)) return wrong(`${quote(address)} has an encoded word in the address`)

@@ -6,6 +6,7 @@
 // block and reported in `oddities`, never thrown: the caller decides what to refuse.
 
 import { isAscii } from 'node:buffer'
+import { trimBlanks } from './blanks.ts'
 
 const CR = 0x0d
 const LF = 0x0a
@@ -174,7 +175,7 @@ export function fieldBytes(field: HeaderField): Buffer {
 /** The value unfolded (RFC 5322 §2.2.3) and trimmed; read as UTF-8, invalid bytes become U+FFFD. */
 export function fieldValue(field: HeaderField): string {
   const raw = field.source.toString('utf8', field.valueStart, field.end)
-  return raw.replaceAll('\r\n', '').trim()
+  return trimBlanks(raw.replaceAll('\r\n', ''))
 }
 
 /** The fields of several blocks in wire order, such as a prefix of ours and then the content's block. */

@@ -8,6 +8,7 @@
 //   2. a multipart adds its two delimiter lines to the table, a message's inner header is read at once;
 //   3. go from delimiter line to delimiter line: close the nodes that it ends, open the part that it begins.
 
+import { trimBlanks, trimBlanksEnd } from './blanks.ts'
 import { type ContentType, parseContentType } from './content-type.ts'
 import { fieldsNamed, fieldValue, type HeaderBlock, scanHeaderBlock } from './header-block.ts'
 import { runAtOnce, type Steps } from './steps.ts'
@@ -132,7 +133,7 @@ class MimeParser {
   }
 
   #openMultipart(part: MimePart): number {
-    const boundary = (part.contentType.params.get('boundary') ?? '').trimEnd()
+    const boundary = trimBlanksEnd(part.contentType.params.get('boundary') ?? '')
     if (boundary === '' || boundary.length > boundaryBytesMax)
       return this.#fail('a multipart has no usable boundary')
     const open = { part, boundary, shadowed: this.#byBoundary.get(boundary), depth: this.#path.length }
@@ -183,7 +184,7 @@ class MimeParser {
     if (found === -1 && limit < content.length) return undefined
     const end = found === -1 ? limit : lineEnd + 2
     // Parameters are read as UTF-8, so the line is too. White space behind a boundary is padding.
-    const text = content.toString('utf8', start + 2, lineEnd).trimEnd()
+    const text = trimBlanksEnd(content.toString('utf8', start + 2, lineEnd))
     const opening = this.#byBoundary.get(text)
     if (opening !== undefined) return { multipart: opening, delimiter: { start, end, isClosing: false } }
     const closing = text.endsWith('--') ? this.#byBoundary.get(text.slice(0, -2)) : undefined
@@ -260,7 +261,7 @@ function defaultContentType(type: string): ContentType {
 
 function withoutComment(value: string): string {
   const comment = value.indexOf('(')
-  return (comment === -1 ? value : value.slice(0, comment)).trim().toLowerCase()
+  return trimBlanks(comment === -1 ? value : value.slice(0, comment)).toLowerCase()
 }
 
 /** Encodings that leave the bytes as they are (RFC 2045 §6.2). */

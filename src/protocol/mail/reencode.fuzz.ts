@@ -118,6 +118,8 @@ export const target: FuzzTarget = {
     'Content-Transfer-Encoding: base64\r\n\r\n6Q==\xe9\r\n',
     `Subject: ${'word '.repeat(30)}\r\n\r\n${'x'.repeat(150)}\r\n`,
     'Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: multipart/alternative; boundary=c\r\n\r\n--c\r\n\r\n\xe9\r\n--c--\r\n--b--\r\n',
+    // A separator of Unicode behind a boundary was once taken for white space, and stayed.
+    'Content-Type: multipart/a; boundary=b\r\n\r\n\xfe\r\n--b\xe2\x80\xa8',
     // Once written again in one line, however long it was.
     `Content-Transfer-Encoding: ${'a'.repeat(80)} ${'b'.repeat(40)}\r\n\r\nx\r\n`,
   ],

@@ -129,6 +129,13 @@ test('a message inside a message is encoded at its leaves, never as a whole', ()
   assert.match(output.toString(), /message\/rfc822\r\nContent-Transfer-Encoding: 7bit\r\n\r\nFrom: second/)
 })
 
+test('a separator of Unicode behind a boundary is text, not padding, and is encoded as such', () => {
+  const input = content('Content-Type: multipart/mixed; boundary=b', '', '--b', '', '--b\u2028', '--b--')
+  const output = reencoded(input, eightBit)
+  assertFits(output, eightBit)
+  assert.match(output.toString('latin1'), /\r\n--b=E2=80=A8\r\n|LS1i4oCo/)
+})
+
 test('long lines are encoded, and a base64 attachment in one line is only broken anew', () => {
   const attachment = Buffer.alloc(3000, 1).toString('base64')
   const input = content(

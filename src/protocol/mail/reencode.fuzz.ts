@@ -120,6 +120,10 @@ export const target: FuzzTarget = {
     'Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: multipart/alternative; boundary=c\r\n\r\n--c\r\n\r\n\xe9\r\n--c--\r\n--b--\r\n',
     // A separator of Unicode behind a boundary was once taken for white space, and stayed.
     'Content-Type: multipart/a; boundary=b\r\n\r\n\xfe\r\n--b\xe2\x80\xa8',
+    // A line was once broken so that the next one began as a delimiter.
+    `Content-Type: multipart/a; boundary=b\r\n\r\n--b\r\n\r\n${'a'.repeat(27)}=${'a'.repeat(94)}--b`,
+    // Written as =2D, decoded and written again, hyphens were once a delimiter.
+    `Content-Type: multipart/a; boundary=b\r\n\r\n--b\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n=2D-b\r\n\xe9\r\n--b--`,
     // Once written again in one line, however long it was.
     `Content-Transfer-Encoding: ${'a'.repeat(80)} ${'b'.repeat(40)}\r\n\r\nx\r\n`,
   ],

@@ -133,7 +133,7 @@ test('a separator of Unicode behind a boundary is text, not padding, and is enco
   const input = content('Content-Type: multipart/mixed; boundary=b', '', '--b', '', '--b\u2028', '--b--')
   const output = reencoded(input, eightBit)
   assertFits(output, eightBit)
-  assert.match(output.toString('latin1'), /\r\n--b=E2=80=A8\r\n|LS1i4oCo/)
+  assert.match(output.toString('latin1'), /\r\n=2D-b=E2=80=A8\r\n/)
 })
 
 test('long lines are encoded, and a base64 attachment in one line is only broken anew', () => {

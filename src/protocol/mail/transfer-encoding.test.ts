@@ -82,6 +82,30 @@ test('base64 in one long line is only broken anew', () => {
   assert.equal(wrapped.replaceAll('\r\n', ''), text)
 })
 
+test('no line of quoted-printable begins like a delimiter, wherever lines are broken', () => {
+  const piece = fc.constantFrom(
+    '-',
+    '--',
+    '--b',
+    '\r\n',
+    'a'.repeat(70),
+    'a'.repeat(74),
+    'a',
+    '=',
+    '\xe9',
+    ' ',
+  )
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 60 }), pieces => {
+      const bytes = Buffer.from(pieces.join(''), 'latin1')
+      const text = encodeQuotedPrintable(bytes).toString('latin1')
+      assert.doesNotMatch(text, /(^|\r\n)--/)
+      assert.deepEqual(decodeQuotedPrintable(Buffer.from(text)), bytes)
+    }),
+    { numRuns: 2000 },
+  )
+})
+
 test('folding puts in nothing but CRLF before white space, and keeps lines within the limit', () => {
   const word = fc.constantFrom('a', 'word', 'x'.repeat(70), 'y'.repeat(150), ' ', '  ', '\t', ',', '\r\n ')
   fc.assert(

@@ -10,6 +10,7 @@ const LF = 0x0a
 const SP = 0x20
 const TAB = 0x09
 const EQUALS = 0x3d
+const HYPHEN = 0x2d
 const lineMax = 76
 const base64LineBytes = 57
 
@@ -55,7 +56,7 @@ export function* encodeQuotedPrintableInto(pieces: Buffer[], bytes: Buffer): Ste
       }
       const isLast = at + 1 === bytes.length || (bytes[at + 1] === CR && bytes[at + 2] === LF)
       // White space at the end of a line would be lost on the way (RFC 2045 §6.7 rule 3).
-      const isLiteral = isPlain(byte) && !(isLast && (byte === SP || byte === TAB))
+      let isLiteral = isPlain(byte) && !(isLast && (byte === SP || byte === TAB))
       const width = isLiteral ? 1 : 3
       if (column + width > (isLast ? lineMax : lineMax - 1)) {
         out[used++] = EQUALS
@@ -63,7 +64,9 @@ export function* encodeQuotedPrintableInto(pieces: Buffer[], bytes: Buffer): Ste
         out[used++] = LF
         column = 0
       }
-      column += width
+      // A line that begins with two hyphens could be the delimiter of a multipart around this part.
+      if (column === 0 && byte === HYPHEN && bytes[at + 1] === HYPHEN) isLiteral = false
+      column += isLiteral ? 1 : 3
       if (isLiteral) out[used++] = byte
       else {
         out[used++] = EQUALS
@@ -86,6 +89,8 @@ function endOfPiece(bytes: Buffer, start: number): number {
 function quotedPrintableBytesMax(bytes: Buffer, start: number, end: number): number {
   let size = end - start
   for (let at = start; at < end; at++) if (!isPlain(bytes[at]!) || bytes[at + 1] === CR) size += 2
+  // Hyphens, where they may come to stand at the beginning of a line.
+  for (let at = start; at < end; at++) if (bytes[at] === HYPHEN && bytes[at + 1] === HYPHEN) size += 2
   // White space at the very end, and a soft line break after every 73 bytes at the soonest; a line may be under way.
   size += 2
   return size + (Math.floor(size / 73) + 2) * 3

@@ -317,7 +317,8 @@ export class Submission {
   /** Signatures first, then our Received, then added fields, then the content's own header. */
   #makePrefix(header: PreparedHeader): MaybePromise<Buffer | Refusal> {
     const received = this.#received()
-    if (this.#keys.length === 0) return Buffer.concat([received, header.added])
+    if (this.#keys.length === 0)
+      return header.added.length === 0 ? received : Buffer.concat([received, header.added])
     const hash = (this.#hasher ?? new BodyHasher()).digest()
     const fields: HeaderField[] = [...header.addedFields, ...fieldsInOrder(header.block)]
     const withTrace = (signatures: Buffer | Refusal): Buffer | Refusal =>

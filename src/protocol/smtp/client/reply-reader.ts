@@ -32,7 +32,8 @@ const HYPHEN = 0x2d
 const DOT = 0x2e
 const ZERO = 0x30
 const NOTHING: Buffer = Buffer.alloc(0)
-const ENHANCED_CODE = /^[245]\.\d{1,3}\.\d{1,3}(?= |$)/
+/** Of an enhanced code. */
+const ENHANCED_CHARACTERS_MAX = '5.123.123'.length
 /** Code, separator and CR, besides the kept text. */
 const LINE_OVERHEAD_BYTES = 5
 
@@ -141,10 +142,10 @@ export class ReplyReader {
     const end = lineEnd > limit ? cutBeforeSequence(bytes, start, limit) : lineEnd
     const text = printableText(bytes, start, end)
     if (bytes[start] === ZERO + replyClass && bytes[start + 1] === DOT) {
-      const enhanced = ENHANCED_CODE.exec(text)?.[0]
-      if (enhanced !== undefined) {
-        this.#enhanced = enhanced
-        this.#lines.push(text.slice(enhanced.length + 1))
+      const length = enhancedCodeLength(text)
+      if (length > 0) {
+        this.#enhanced = text.slice(0, length)
+        this.#lines.push(text.slice(length + 1))
         return
       }
     }
@@ -160,6 +161,23 @@ export class ReplyReader {
     this.#replyBytes = 0
     return reply
   }
+}
+
+/** How long the enhanced code is that the text begins with (RFC 3463 §2: class.subject.detail); 0 when it has none. */
+function enhancedCodeLength(text: string): number {
+  let dots = 0
+  let digits = 0
+  for (let at = 0; at <= ENHANCED_CHARACTERS_MAX; at++) {
+    const code = text.charCodeAt(at)
+    if (code >= ZERO && code <= ZERO + 9) {
+      if (++digits > 3) return 0
+    } else if (digits === 0) return 0
+    else if (code === DOT && dots < 2) {
+      dots++
+      digits = 0
+    } else return dots === 2 && (code === SPACE || at === text.length) ? at : 0
+  }
+  return 0
 }
 
 /** The three digits at `start`, or 0 when they are not a code from 200 to 599. */

@@ -105,6 +105,11 @@ export class SmtpClient implements AsyncDisposable {
       await this.writeAll(block)
   }
 
+  /** Lets everything that comes lie with the kernel. */
+  stopReading(): void {
+    this.#socket.pause()
+  }
+
   /** The next reply; rejects when the connection ends before. */
   async reply(): Promise<ClientReply> {
     const reply = await this.replyOrEnd()

@@ -19,6 +19,9 @@ export interface Received {
   readonly session: number
 }
 
+/** DATA was read and not answered; content has begun to come; all of it was read and not answered. */
+export type SilentPoint = 'data' | 'content' | 'end'
+
 /** What a receiver says; each function may answer later. A reply is without its CRLF. */
 export interface Script {
   readonly greeting?: string
@@ -29,6 +32,8 @@ export interface Script {
   readonly rcpt?: (path: string, times: number) => string
   readonly endOfData?: (message: Received) => string | Promise<string>
   readonly isLax?: boolean
+  /** Asked at each of these points of a transaction: true, and the session reads and says nothing any more. */
+  readonly falls?: (point: SilentPoint, to: readonly string[]) => boolean
   /** Where to listen: 127.0.0.1 and any free port by default. */
   readonly host?: string
   readonly port?: number
@@ -156,6 +161,7 @@ class Conversation {
   #contentTail = '\r\n'
   #isInData = false
   #isBusy = false
+  #isFallen = false
   #from: [path: string, parameters: string] = ['', '']
   #to: [path: string, parameters: string][] = []
 
@@ -177,7 +183,7 @@ class Conversation {
   async #work(): Promise<void> {
     if (this.#isBusy) return
     this.#isBusy = true
-    while (this.#isInData ? await this.#takeContent() : this.#takeCommand());
+    while (!this.#isFallen && (this.#isInData ? await this.#takeContent() : this.#takeCommand()));
     this.#isBusy = false
   }
 
@@ -206,6 +212,8 @@ class Conversation {
       const reply = script.rcpt?.(path[0], this.#memory.named(path[0])) ?? '250 2.1.5 ok'
       if (reply.startsWith('2')) this.#to.push(path)
       this.#say(reply)
+    } else if (verb === 'DATA' && this.#falls('data')) {
+      return
     } else if (verb === 'DATA') {
       this.#isInData = this.#to.length > 0
       this.#say(this.#isInData ? '354 go on' : '503 5.5.1 no recipients')
@@ -216,6 +224,7 @@ class Conversation {
   }
 
   async #takeContent(): Promise<boolean> {
+    if (this.#pending !== '' && this.#falls('content')) return false
     // Only what is new is searched, with a few octets before it: an end may be cut anywhere.
     const tail = `${this.#contentTail}${this.#pending}`
     const found = (this.#script.isLax === true ? laxEnd : strictEnd).exec(tail)
@@ -241,9 +250,18 @@ class Conversation {
       content: Buffer.from(`\r\n${raw}`.replaceAll('\r\n.', '\r\n').slice(2), 'latin1'),
       session: this.#number,
     }
+    if (this.#falls('end')) return false
     const reply = (await this.#script.endOfData?.(message)) ?? '250 2.0.0 taken'
     if (reply.startsWith('2')) this.#memory.taken(message)
     this.#say(reply)
+    return true
+  }
+
+  #falls(point: SilentPoint): boolean {
+    const to = this.#to.map(([path]) => path)
+    if (this.#script.falls?.(point, to) !== true) return false
+    this.#isFallen = true
+    this.#socket.pause()
     return true
   }
 

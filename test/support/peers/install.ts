@@ -76,6 +76,7 @@ const aptPeers: readonly Peer[] = [
   { name: 'strace', package: 'strace', file: '/usr/bin/strace' },
   { name: 'faketime', package: 'faketime', file: '/usr/share/doc/libfaketime' },
   { name: 'prlimit', package: 'util-linux', file: '/usr/bin/prlimit' },
+  { name: 'ip', package: 'iproute2', file: '/usr/bin/ip' },
   { name: 'eatmydata', package: 'eatmydata', file: '/usr/bin/eatmydata' },
 ]
 

@@ -342,12 +342,12 @@ test('what waits for a connection past its expiry is not sent any more', async (
 test('room that is kept for messages under way is nobody else’s', async () => {
   const harness = new Harness(1, { readyRecipientsMax: 3, readyContentBytesMax: 100 })
   const { engine } = harness
-  assert.ok(engine.reserve(2, 60))
-  assert.ok(!engine.reserve(2, 10) && !engine.reserve(1, 60))
+  assert.ok(engine.reserve(1, 2, 60))
+  assert.ok(!engine.reserve(2, 2, 10) && !engine.reserve(2, 1, 60))
   assert.equal(engine.roomRecipients(), 1, 'leases count it too')
-  engine.letGo(2, 60)
-  assert.ok(engine.reserve(3, 100))
-  engine.letGo(3, 100)
+  engine.letGo(1, 2, 60)
+  assert.ok(engine.reserve(2, 2, 80))
+  engine.letGo(2, 2, 80)
   assert.deepEqual([harness.room.recipients, harness.room.contentBytes], [0, 0])
   await harness.close()
 })

@@ -9,7 +9,7 @@
 
 import type { Clock } from '../base/index.ts'
 import { Outbox, type SmtpDial, type SmtpTicker, type SmtpTicking } from '../protocol/smtp/client/index.ts'
-import type { GiveBack, LeasedMessage, LeasedRecipient } from '../queue/index.ts'
+import type { GiveBack, LeasedMessage, LeasedRecipient, LeaseShares } from '../queue/index.ts'
 import type { Room } from '../queue/ready/index.ts'
 import { type AttemptResult, runAttempt } from './attempt.ts'
 import type { Connection, SessionOpener } from './connection.ts'
@@ -154,20 +154,25 @@ export class DeliveryEngine implements SmtpTicking {
   }
 
   /** Keeps room in the ready queue for a message that is being committed, if there is room; see `letGo`. */
-  reserve(recipients: number, contentBytes: number): boolean {
-    if (this.#isDraining || !this.#ports.room.fits(recipients, contentBytes)) return false
-    this.#ports.room.take(recipients, contentBytes)
+  reserve(accountKey: number, recipients: number, contentBytes: number): boolean {
+    if (this.#isDraining || !this.#ports.room.fits(accountKey, recipients, contentBytes)) return false
+    this.#ports.room.take(accountKey, recipients, contentBytes)
     return true
   }
 
   /** The commit has ended: the message comes by `enqueue` now, or not at all. */
-  letGo(recipients: number, contentBytes: number): void {
-    this.#ports.room.release(recipients, contentBytes)
+  letGo(accountKey: number, recipients: number, contentBytes: number): void {
+    this.#ports.room.release(accountKey, recipients, contentBytes)
   }
 
   /** How many further recipients may be leased. */
   roomRecipients(): number {
     return this.#isDraining ? 0 : this.#ports.room.freeRecipients
+  }
+
+  /** How many of them may be of one account. */
+  leaseShares(recipientsMax: number): LeaseShares {
+    return this.#ports.room.leaseShares(recipientsMax)
   }
 
   /**
@@ -199,7 +204,7 @@ export class DeliveryEngine implements SmtpTicking {
     if (recipients.length === 0) return
     let contentBytes = 0
     if (content !== null) for (const part of content) contentBytes += part.length
-    this.#ports.room.take(recipients.length, contentBytes)
+    this.#ports.room.take(message.accountKey, recipients.length, contentBytes)
     const readyAtMs = this.#ports.clock.monotonicMs()
     const lifeMs = message.expiresAtMs - this.#ports.clock.nowMs()
     const expiresAtMonotonicMs = readyAtMs + lifeMs
@@ -436,7 +441,7 @@ export class DeliveryEngine implements SmtpTicking {
     const { inHand } = batch
     inHand.open -= count
     const isLast = inHand.open === 0
-    this.#ports.room.release(count, isLast ? inHand.contentBytes : 0)
+    this.#ports.room.release(batch.message.accountKey, count, isLast ? inHand.contentBytes : 0)
     if (isLast && inHand.changedBytes > 0) this.#ports.room.releaseChanged(inHand.changedBytes)
     this.#quiet()
   }

@@ -43,3 +43,30 @@ test('an opening that comes to naught at once is not tried again in the same bre
   assert.ok(mx.connections <= 2)
   await harness.close()
 })
+
+test('when all connections are taken, the one that has been idle longest makes room for a host that has none', async () => {
+  await using first = await startReceiver({ address: '127.0.0.2' })
+  const { port } = first
+  await using second = await startReceiver({ address: '127.0.0.3', port })
+  await using third = await startReceiver({ address: '127.0.0.4', port })
+  const harness = new Harness(port, { connectionsTotal: 2 })
+  for (const number of [2, 3, 4])
+    harness.plans.set(
+      `d${number}.test`,
+      planOf(`d${number}.test`, [`mx.d${number}.test`, `127.0.0.${number}`]),
+    )
+  harness.send(['a@d2.test'])
+  await harness.settledCount(1)
+  harness.advance(10)
+  harness.send(['b@d3.test'])
+  await harness.settledCount(2)
+  // Time stands still: nobody is idle for long enough to be closed for that.
+  harness.send(['c@d4.test'])
+  await harness.settledCount(3)
+  assert.equal(third.messages.length, 1)
+  assert.equal(harness.engine.gauges().connections, 2)
+  harness.send(['d@d3.test'])
+  await harness.settledCount(4)
+  assert.deepEqual([first.connections, second.connections], [1, 1], 'the younger one was kept')
+  await harness.close()
+})

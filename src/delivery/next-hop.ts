@@ -232,11 +232,20 @@ export class NextHop implements ConnectionOwner, SlotWaiter {
   }
 
   #open(): boolean {
-    if (this.#ports.pool.size >= this.#ports.options.connectionsTotal) return false
+    if (!this.#hasRoomInPool()) return false
     if (!this.target.path.acquire(this)) return false
     this.#openings++
     void this.#ports.opener.open(this.#openTarget()).then(result => this.#opened(result))
     return true
+  }
+
+  /** When all connections are taken, one that nobody uses is closed: else mail to a thousand hosts keeps all others waiting. */
+  #hasRoomInPool(): boolean {
+    const { pool, options } = this.#ports
+    if (pool.size < options.connectionsTotal) return true
+    const idle = pool.longestIdle()
+    idle?.owner?.lostConnection(idle)
+    return pool.size < options.connectionsTotal
   }
 
   #openTarget(): OpenTarget {

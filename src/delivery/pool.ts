@@ -51,6 +51,14 @@ export class ConnectionPool {
     return null
   }
 
+  /** The connection that has been idle longest, or null. Looks at all: for when there are too many. */
+  longestIdle(): Connection | null {
+    let longest: Connection | null = null
+    for (const one of this.all())
+      if (one.load === 0 && (longest === null || one.idleSinceMs < longest.idleSinceMs)) longest = one
+    return longest
+  }
+
   *all(): Generator<Connection> {
     for (const same of this.#byKey.values()) yield* same
   }

@@ -41,7 +41,7 @@ test('draining lets attempts end, gives back the rest, and takes nothing more', 
   const back = await harness.engine.drain(AbortSignal.timeout(5_000))
   assert.equal(back.length + harness.settled.length, 200)
   assert.equal(harness.engine.roomRecipients(), 0)
-  assert.equal(harness.engine.reserve(1, 1), false)
+  assert.equal(harness.engine.reserve(1, 1, 1), false)
   harness.send(['late@b.test'])
   assert.equal(harness.givenBack.length, 1)
   assert.equal(harness.engine.gauges().connections, 0)

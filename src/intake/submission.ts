@@ -64,11 +64,11 @@ export type SubmissionResult = { readonly kind: 'accepted'; readonly id: Message
 /** Takes just-accepted messages without a read back; the delivery engine is one. */
 export interface ReadySink {
   /**
-   * Keeps room for this many recipients and bytes while the commit runs; false when there is none. Decides the start
-   * state. What is kept is given up by `letGo`, also when the message then comes by `enqueue`.
+   * Keeps room for this many recipients and bytes of an account while the commit runs; false when there is none for it.
+   * Decides the start state. What is kept is given up by `letGo`, also when the message then comes by `enqueue`.
    */
-  reserve(recipients: number, sizeBytes: number): boolean
-  letGo(recipients: number, sizeBytes: number): void
+  reserve(accountKey: number, recipients: number, sizeBytes: number): boolean
+  letGo(accountKey: number, recipients: number, sizeBytes: number): void
   /** Takes responsibility for the leased recipients. `parts` is null when the content must be read from segments. */
   enqueue(message: LeasedMessage, parts: readonly Buffer[] | null): void
 }
@@ -304,7 +304,8 @@ export class Submission {
     }
     const message = this.#newMessage(header, content, prefix, facts)
     const result = await this.#ports.store.accept(message)
-    if (message.startState === 'leased') this.#ports.ready.letGo(message.recipients.length, message.sizeBytes)
+    if (message.startState === 'leased')
+      this.#ports.ready.letGo(message.accountKey, message.recipients.length, message.sizeBytes)
     if (result.kind === 'failed') {
       this.abort()
       return storeFailed(result.why)
@@ -352,7 +353,7 @@ export class Submission {
     const { account, stream, username } = this.#principal
     const now = this.#ports.clock.nowMs()
     const sizeBytes = prefix.length + content.sizeBytes
-    const hasRoom = this.#ports.ready.reserve(envelope.recipients.length, sizeBytes)
+    const hasRoom = this.#ports.ready.reserve(account.key, envelope.recipients.length, sizeBytes)
     return {
       id: this.#id,
       accountKey: account.key,

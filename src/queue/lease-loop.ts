@@ -6,13 +6,15 @@
 
 import { type Clock, ClockWatch, systemTimers, type Timers } from '../base/index.ts'
 import type { LeasedMessage } from './message.ts'
-import type { QueueStore } from './port.ts'
+import type { LeaseShares, QueueStore } from './port.ts'
 import { isPassing } from './settler.ts'
 
 /** Takes what was leased. */
 export interface LeaseTaker {
   /** How many further recipients fit now. */
   roomRecipients(): number
+  /** How much of it each account may have. */
+  leaseShares(recipientsMax: number): LeaseShares
   enqueue(message: LeasedMessage, parts: null): void
 }
 
@@ -24,6 +26,9 @@ export interface LeaseLoopOptions {
   /** The wall clock jumped; resolves when stored times fit it again. */
   readonly onClockJump?: () => Promise<void>
 }
+
+/** When to look again while there is no room, milliseconds. */
+const fullMs = 50
 
 /** One per relay thread. */
 export class LeaseLoop {
@@ -84,21 +89,25 @@ export class LeaseLoop {
       this.#isAsking = true
       try {
         if (this.#clockWatch.look() !== null) await this.#options.onClockJump?.()
-        const leased = await this.#store.lease({ recipientsMax: room, nowMs: this.#clock.nowMs() })
+        const shares = this.#taker.leaseShares(room)
+        const nowMs = this.#clock.nowMs()
+        const leased = await this.#store.lease({ recipientsMax: room, nowMs, shares })
         let recipients = 0
         for (const message of leased) {
           recipients += message.recipients.length
           this.#taker.enqueue(message, null)
         }
         // A full answer says that more is due: go on after a breath, so that sessions get their turn.
-        if (recipients >= room) delayMs = 5
+        if (recipients >= Math.min(room, shares.each)) delayMs = 5
+        // Some account has its share: it may have more as soon as something of it is done.
+        else if (shares.less.size > 0) delayMs = fullMs
       } catch (error) {
         // With a full disk nothing can be leased: look again at the next poll.
         if (!isPassing(error)) this.#onFault(error)
       } finally {
         this.#isAsking = false
       }
-    } else delayMs = 50
+    } else delayMs = fullMs
     if (!this.#isStopped) this.#cancel = this.#timers.after(delayMs, () => this.wake())
   }
 }

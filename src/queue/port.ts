@@ -54,10 +54,20 @@ export interface SettleBatch {
   readonly events: readonly NewEvent[]
 }
 
+/** How many recipients of a lease may be of one account. */
+export interface LeaseShares {
+  /** Of any that is not in `less`. */
+  readonly each: number
+  /** By account: of those that have much already. */
+  readonly less: ReadonlyMap<number, number>
+}
+
 /** Bounds of one lease request. */
 export interface LeaseRequest {
   readonly recipientsMax: number
   readonly nowMs: number
+  /** Missing: an account may have all of it. */
+  readonly shares?: LeaseShares
 }
 
 /** What a relay thread asks of the store. */

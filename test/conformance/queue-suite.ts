@@ -259,6 +259,26 @@ export function queueSuite(name: string, start: StartStore): void {
       assert.deepEqual(leased.map(one => one.accountKey).sort(), [1, 1, 2, 3])
     })
 
+    test('no account gets more of a lease than its share, and the others get what it leaves', async () => {
+      await using opened = await TestStore.open(start)
+      const store = opened.line
+      for (const accountKey of [1, 2, 3])
+        for (let i = 0; i < 20; i++)
+          await accepted(store, newMessage({ accountKey, startState: 'scheduled' }))
+      const shares = {
+        each: 15,
+        less: new Map([
+          [1, 0],
+          [2, 3],
+        ]),
+      }
+      const leased = await store.queue.lease({ recipientsMax: 40, nowMs: startMs, shares })
+      const counts = [1, 2, 3].map(account => leased.filter(one => one.accountKey === account).length)
+      assert.deepEqual(counts, [0, 3, 15])
+      const rest = await store.queue.lease({ recipientsMax: 100, nowMs: startMs })
+      assert.equal(rest.length, 42, 'what was left is still due')
+    })
+
     test('accounts take turns when a lease has room for one only', async () => {
       await using opened = await TestStore.open(start)
       const store = opened.line

@@ -182,6 +182,27 @@ test('NOTIFY=SUCCESS is passed to a receiver that knows DSN, and reported as rel
   assert.match((await read(reports[0]!)).status, /^Action: relayed\r?$/m)
 })
 
+test('a forged sender gets nothing for a thousand recipients that would bounce: nothing is taken from it', async () => {
+  const before = receiver.messages.length
+  await using forger = await house.client()
+  const rcpts = Array.from({ length: 1000 }, (_, i) => `RCPT TO:<unknown${i}@there.example>\r\n`).join('')
+  forger.write(`MAIL FROM:<victim@elsewhere.example>\r\n${rcpts}`)
+  assert.match((await forger.reply()).text, /^550 5\.7\.1 .*\[sender-not-owned\]$/)
+  // He may be sent away before the last.
+  for (let i = 0, code: number | undefined = 503; i < 1000 && code !== undefined; i++) {
+    code = (await forger.replyOrEnd())?.code
+    assert.ok(code === undefined || code === 421 || code >= 500, `${code}`)
+  }
+  await using client = await house.client()
+  // What is sent in its own name afterwards is the only mail that comes.
+  const id = queuedId(await client.send('ann@acme.example', 'bob@there.example', message()))
+  await waitForAll(house.server, [id], 'delivered')
+  assert.deepEqual(
+    receiver.messages.slice(before).map(({ to }) => to),
+    [['bob@there.example']],
+  )
+})
+
 test('the null sender never gets a report', async () => {
   assert.deepEqual(await reportsOn({ from: '' }), [])
   assert.deepEqual(await reportsOn({ from: '', rcpt: ' NOTIFY=FAILURE' }), [])

@@ -1,17 +1,20 @@
 // Situation: a stranger, on loopback too, tries every known way to have mail relayed to a domain that is not ours.
 //
+// The relay door does relay, without a login, for a network in which the stranger is not.
 // The recipient forms are the classic list of open relay tests. At every door, in the clear and under TLS, the answer is
 // 530 or another 5xx, and nothing is ever delivered.
 
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { plainToken, SmtpClient } from './support/client.ts'
-import { eventsOf, House } from './support/house.ts'
+import { plainToken, queuedId, SmtpClient } from './support/client.ts'
+import { eventsOf, House, message } from './support/house.ts'
 import { Receiver } from './support/receiver.ts'
 
 const us = 'relay.example'
 const foreign = 'foreign.example'
 const ourAddress = '127.0.0.1'
+/** Who comes from here may relay without a login. */
+const inside = '127.9.0.1'
 
 /** Number and name of a form, its MAIL and RCPT arguments. */
 const forms: readonly (readonly [name: string, mail: string, rcpt: string])[] = [
@@ -55,7 +58,9 @@ let strangers = 0
 
 before(async () => {
   receiver = await Receiver.start()
-  house = await House.open(receiver.route)
+  house = await House.open(receiver.route, {
+    relay: `networks = ["${inside}/32"]\naccount = "acme"\nsenders = "any"`,
+  })
 })
 after(async () => {
   await house[Symbol.asyncDispose]()
@@ -120,12 +125,12 @@ test('a stranger cannot relay by 26 a login before STARTTLS', async () => {
   }
 })
 
-test('a stranger cannot relay by 27 XCLIENT or a PROXY header that claims loopback', async () => {
+test('a stranger cannot relay by 27 XCLIENT or a PROXY header that claims an address inside', async () => {
   for (const door of ['relay', 'submission', 'submissions'] as const) {
     await using client = await stranger(door, true)
-    const { code } = await client.command('XCLIENT ADDR=127.0.0.1 LOGIN=acme')
+    const { code } = await client.command(`XCLIENT ADDR=${inside} LOGIN=acme`)
     assert.ok(code >= 500, String(code))
-    const proxied = await client.command('PROXY TCP4 127.0.0.1 127.0.0.1 1000 25')
+    const proxied = await client.command(`PROXY TCP4 ${inside} 127.0.0.1 1000 25`)
     assert.ok(proxied.code >= 500, proxied.text)
     await refusedAll(client, '<>', `<u@${foreign}>`)
   }
@@ -153,4 +158,11 @@ test('30 VRFY and EXPN tell a stranger nothing', async () => {
 test('after all of that nothing was accepted and nobody was called', async () => {
   assert.deepEqual(await eventsOf(house.server), [])
   assert.equal(receiver.sessions, 0)
+})
+
+test('the same door relays for the network that it names', async () => {
+  await using client = await SmtpClient.connect(house.ports.relay, { localAddress: inside })
+  await client.hello('inside.example')
+  queuedId(await client.send(`u@${foreign}`, `u@${foreign}`, message()))
+  await receiver.waitFor(1)
 })

@@ -5,7 +5,7 @@
 
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
-import { type ClientReply, queuedId, type SmtpClient } from './support/client.ts'
+import { type ClientReply, queuedId, SmtpClient } from './support/client.ts'
 import { House, message, waitForAll } from './support/house.ts'
 import { Receiver } from './support/receiver.ts'
 
@@ -132,15 +132,32 @@ test('the true end is found wherever the segments are cut', async () => {
   }
 })
 
-test('commands pipelined behind the end of data by a client that may not send are not obeyed', async () => {
-  await using client = await house.client()
-  client.write(
-    `MAIL FROM:<ann@foreign.example>\r\nRCPT TO:<bob@there.example>\r\nDATA\r\n${message()}\r\n.\r\nNOOP\r\n`,
-  )
-  assert.equal((await client.reply()).code, 550, 'MAIL')
-  assert.equal((await client.reply()).code, 503, 'RCPT')
-  assert.equal((await client.reply()).code, 503, 'DATA')
-})
+/** All replies until the server closes. */
+async function untilClosed(client: SmtpClient): Promise<string[]> {
+  const replies: string[] = []
+  for (let reply = await client.replyOrEnd(); reply !== null; reply = await client.replyOrEnd())
+    replies.push(reply.text)
+  return replies
+}
+
+for (const [who, from, codes] of [
+  ['a stranger', 'ann@acme.example', [530, 530, 554]],
+  ['a client that is logged in, with a sender of others', 'ann@foreign.example', [550, 503, 503, 554]],
+] as const)
+  test(`commands pipelined behind the end of data are not obeyed and end the connection: ${who}`, async () => {
+    await using client =
+      who === 'a stranger' ? await SmtpClient.connect(house.ports.relay) : await house.client()
+    if (who === 'a stranger') await client.hello()
+    client.write(
+      `MAIL FROM:<${from}>\r\nRCPT TO:<bob@there.example>\r\nDATA\r\n${message()}\r\n.\r\n` +
+        `RSET\r\n${smuggled}\r\n.\r\n`,
+    )
+    const replies = await untilClosed(client)
+    assert.deepEqual(
+      replies.map(text => Number(text.slice(0, 3))),
+      [...codes],
+    )
+  })
 
 test('a stuffed dot is kept through us, and a weak receiver gets exactly one message for each accepted one', async () => {
   await using client = await house.client()

@@ -297,10 +297,11 @@ export class RelayProcess {
   async submit(number: number, make: (hasRoom: boolean) => NewMessage): Promise<boolean> {
     const thread = this.threads[number % this.threads.length]!
     const draft = make(false)
-    const { recipients, sizeBytes } = draft
-    const message = thread.engine.reserve(recipients.length, sizeBytes) ? make(true) : draft
+    const { accountKey, recipients, sizeBytes } = draft
+    const hasRoom = thread.engine.reserve(accountKey, recipients.length, sizeBytes)
+    const message = hasRoom ? make(true) : draft
     const result = await thread.queue.accept(message)
-    if (message.startState === 'leased') thread.engine.letGo(recipients.length, sizeBytes)
+    if (message.startState === 'leased') thread.engine.letGo(accountKey, recipients.length, sizeBytes)
     if (result.kind === 'failed') return false
     thread.noteKey(result.key, message.id)
     if (message.startState === 'leased' && message.content.kind === 'inline')

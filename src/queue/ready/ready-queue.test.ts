@@ -139,10 +139,33 @@ test('a queue agrees with an array whatever goes in and out of it', () => {
 
 test('there is no room once recipients or bytes are used up, and again when they are let go', () => {
   const room = new Room({ recipientsMax: 10, contentBytesMax: 100, changedBytesMax: 100 })
-  assert.ok(room.fits(10, 100))
-  assert.ok(!room.fits(11, 0) && !room.fits(1, 101))
-  room.take(4, 100)
+  assert.ok(room.fits(1, 8, 80))
+  assert.ok(!room.fits(1, 11, 0) && !room.fits(1, 1, 101))
+  room.take(1, 4, 100)
   assert.equal(room.freeRecipients, 0)
-  room.release(0, 100)
+  room.release(1, 0, 100)
   assert.equal(room.freeRecipients, 6)
+})
+
+test('an account may have four times what is free, so that there is always room for the next one', () => {
+  const room = new Room({ recipientsMax: 1000, contentBytesMax: 1000, changedBytesMax: 1 })
+  const fill = (account: number): number => {
+    let taken = 0
+    while (room.fits(account, 1, 1)) {
+      room.take(account, 1, 1)
+      taken++
+    }
+    return taken
+  }
+  assert.deepEqual([1, 2, 3, 4].map(fill), [800, 160, 32, 6])
+  assert.ok(room.fits(5, 1, 1))
+  assert.equal(room.leaseShares(100).less.get(1), 0)
+  room.release(1, 400, 400)
+  assert.ok(room.fits(2, 100, 100), 'who had to stop may have more when another has less')
+})
+
+test('who has nothing gets the very last place', () => {
+  const room = new Room({ recipientsMax: 1, contentBytesMax: 100, changedBytesMax: 1 })
+  assert.equal(room.leaseShares(1).each, 1)
+  assert.ok(room.fits(1, 1, 10))
 })

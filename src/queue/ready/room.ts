@@ -1,7 +1,10 @@
 // How much may be ready at once, all egress paths of a thread together: recipients and bytes of content in memory.
 //
 // The lease loop asks before it leases, the door before it commits. A message is counted when it is taken and let go
-// when its last recipient here is settled or given back.
+// when its last recipient here is settled or given back. No account can fill it, whatever it sends to whomever, since it
+// may only have a multiple of what is left for the others: one alone four fifths, two of them four ninths each, and so on.
+
+import type { LeaseShares } from '../port.ts'
 
 export interface RoomOptions {
   /** Recipients ready or in an attempt. */
@@ -12,9 +15,20 @@ export interface RoomOptions {
   readonly changedBytesMax: number
 }
 
+/** An account may have so many times as much as is free. */
+const timesFree = 4
+
+/** What one account has. */
+interface Taken {
+  recipients: number
+  contentBytes: number
+}
+
 /** The counters. */
 export class Room {
   readonly #options: RoomOptions
+  /** Accounts that have something. */
+  readonly #accounts = new Map<number, Taken>()
   #recipients = 0
   #contentBytes = 0
   #changedBytes = 0
@@ -37,22 +51,46 @@ export class Room {
     return Math.max(0, this.#options.recipientsMax - this.#recipients)
   }
 
-  /** Does this fit now? */
-  fits(recipients: number, contentBytes: number): boolean {
+  /** Does this fit now, and is it no more than this account may have? */
+  fits(accountKey: number, recipients: number, contentBytes: number): boolean {
+    const taken = this.#accounts.get(accountKey)
+    const { recipientsMax, contentBytesMax } = this.#options
     return (
-      this.#recipients + recipients <= this.#options.recipientsMax &&
-      this.#contentBytes + contentBytes <= this.#options.contentBytesMax
+      recipients <= mayTake(taken?.recipients ?? 0, recipientsMax - this.#recipients) &&
+      contentBytes <= mayTake(taken?.contentBytes ?? 0, contentBytesMax - this.#contentBytes)
     )
   }
 
-  take(recipients: number, contentBytes: number): void {
-    this.#recipients += recipients
-    this.#contentBytes += contentBytes
+  /** What each account may have of a lease of so many recipients. */
+  leaseShares(recipientsMax: number): LeaseShares {
+    const free = this.freeRecipients
+    const less = new Map<number, number>()
+    for (const [accountKey, { recipients }] of this.#accounts) {
+      const share = mayTake(recipients, free)
+      if (share < recipientsMax) less.set(accountKey, share)
+    }
+    return { each: mayTake(0, free), less }
   }
 
-  release(recipients: number, contentBytes: number): void {
+  take(accountKey: number, recipients: number, contentBytes: number): void {
+    this.#recipients += recipients
+    this.#contentBytes += contentBytes
+    const taken = this.#accounts.get(accountKey)
+    if (taken === undefined) this.#accounts.set(accountKey, { recipients, contentBytes })
+    else {
+      taken.recipients += recipients
+      taken.contentBytes += contentBytes
+    }
+  }
+
+  release(accountKey: number, recipients: number, contentBytes: number): void {
     this.#recipients -= recipients
     this.#contentBytes -= contentBytes
+    const taken = this.#accounts.get(accountKey)
+    if (taken === undefined) return
+    taken.recipients -= recipients
+    taken.contentBytes -= contentBytes
+    if (taken.recipients === 0 && taken.contentBytes === 0) this.#accounts.delete(accountKey)
   }
 
   /**
@@ -69,4 +107,11 @@ export class Room {
   releaseChanged(bytes: number): void {
     this.#changedBytes -= bytes
   }
+}
+
+/** How much more somebody may take who has so much, where so much is free: afterwards he has `timesFree` of the rest. */
+function mayTake(has: number, free: number): number {
+  const more = Math.floor((timesFree * free - has) / (timesFree + 1))
+  // The very smallest room is for who has nothing.
+  return has === 0 && free > 0 ? Math.max(1, more) : Math.max(0, more)
 }

@@ -1,11 +1,11 @@
 // Leases due recipients: fair between accounts, urgent lanes first, then by due time. Inside the caller's transaction.
 //
 // 1. Ask the hints which accounts may have due work, the one after the last served first.
-// 2. Share the room evenly; go round until the room is full or no account has more.
+// 2. Share the room evenly; go round until the room is full or no account has more, or may have more.
 // 3. Inside an account walk the lanes from 0 to 9, each by due time: one statement marks and returns the rows.
 // 4. Group the rows by message and read each message once.
 
-import type { LeasedMessage, LeasedRecipient, StoredContent } from '../../queue/index.ts'
+import type { LeasedMessage, LeasedRecipient, LeaseShares, StoredContent } from '../../queue/index.ts'
 import {
   asBuffer,
   messageKeyOf,
@@ -41,6 +41,8 @@ type MessageColumns = [
   envelope: Uint8Array,
   prefix: Uint8Array | null,
 ]
+
+const unshared: LeaseShares = { each: Number.POSITIVE_INFINITY, less: new Map() }
 
 /** Serves leases. */
 export class Leaser {
@@ -91,18 +93,23 @@ export class Leaser {
   }
 
   /** Marks at most `recipientsMax` due recipients as leased and returns them by message. */
-  lease(recipientsMax: number, nowMs: number): LeasedMessage[] {
+  lease(recipientsMax: number, nowMs: number, shares: LeaseShares = unshared): LeasedMessage[] {
     const rows: LeaseRow[] = []
-    let accounts = this.#hints.due(nowMs, this.#lastServed)
+    const left = new Map(shares.less)
+    const leftOf = (account: number): number => left.get(account) ?? shares.each
+    let accounts = this.#hints.due(nowMs, this.#lastServed).filter(account => leftOf(account) > 0)
     while (accounts.length > 0 && rows.length < recipientsMax) {
       // Rounded down, so that all get something before any gets the rest in a further round.
       const share = Math.max(1, Math.floor((recipientsMax - rows.length) / accounts.length))
       const withMore: number[] = []
       for (const account of accounts) {
-        const room = Math.min(share, recipientsMax - rows.length)
+        const before = rows.length
+        const room = Math.min(share, leftOf(account), recipientsMax - before)
         if (room === 0) break
         this.#lastServed = account
-        if (this.#takeFrom(account, room, nowMs, rows)) withMore.push(account)
+        const hasMore = this.#takeFrom(account, room, nowMs, rows)
+        left.set(account, leftOf(account) - (rows.length - before))
+        if (hasMore && leftOf(account) > 0) withMore.push(account)
       }
       accounts = withMore
     }

@@ -6,7 +6,7 @@
 import { existsSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type ClockJump, clockJumpMsMin, makeFolderDurably, syncPath } from '../../base/index.ts'
-import type { LeasedMessage } from '../../queue/index.ts'
+import type { LeasedMessage, LeaseShares } from '../../queue/index.ts'
 import { StoreError } from '../errors.ts'
 import { markDir, readMarks, removeMarks } from '../marks/index.ts'
 import { SegmentLedger, type SyncFile, segmentDir } from '../segments/index.ts'
@@ -164,8 +164,8 @@ export class StoreWriter implements Disposable {
     }
   }
 
-  lease(recipientsMax: number, nowMs: number): LeasedMessage[] {
-    return this.#leaser.lease(recipientsMax, nowMs)
+  lease(recipientsMax: number, nowMs: number, shares?: LeaseShares): LeasedMessage[] {
+    return this.#leaser.lease(recipientsMax, nowMs, shares)
   }
 
   /** The wall clock jumped: one step of moving the stored times along. @returns where to go on, null at the end. */

@@ -82,7 +82,7 @@ export class StoreClient implements QueueStore {
   lease(request: LeaseRequest): Promise<LeasedMessage[]> {
     return new Promise((resolve, reject) => {
       this.#connection.request(
-        (to, _scratch, id) => writeLease(to, id, request.recipientsMax, request.nowMs),
+        (to, _scratch, id) => writeLease(to, id, request),
         reply => {
           if (reply.kind === 'leased') resolve(reply.messages)
           else reject(refusalOf(reply))

@@ -130,7 +130,7 @@ test('refused commits are told with their reason, and the first one that writes 
   writer.db.exec(`PRAGMA max_page_count = ${pages + 2}`)
   group.run([accept(1, message(Buffer.alloc(200_000)))])
   // Nothing is due: this commit writes nothing, and so says nothing.
-  group.run([{ kind: 'lease', id: 2, recipientsMax: 10, nowMs: 1 }])
+  group.run([{ kind: 'lease', id: 2, recipientsMax: 10, nowMs: 1, shares: { each: 10, less: new Map() } }])
   assert.equal(told.length, 1)
   assert.match(told[0] ?? '', /no space left/)
   writer.db.exec('PRAGMA max_page_count = 100000')

@@ -154,7 +154,7 @@ export class GroupCommitter {
         return {
           kind: 'leased',
           id,
-          messages: this.#writer.lease(request.recipientsMax, request.nowMs),
+          messages: this.#writer.lease(request.recipientsMax, request.nowMs, request.shares),
         }
       case 'tlsSeen':
         this.#writer.tlsSeen(request.host, request.atMs)

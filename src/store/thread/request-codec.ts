@@ -6,7 +6,7 @@
 
 import { PackReader, type PackWriter } from '../../base/index.ts'
 import { eventTypes, type NewEvent } from '../../events/index.ts'
-import type { NewMessage, SettleBatch, Settlement } from '../../queue/index.ts'
+import type { LeaseRequest, LeaseShares, NewMessage, SettleBatch, Settlement } from '../../queue/index.ts'
 import {
   packExtents,
   type RawMessage,
@@ -49,6 +49,7 @@ export type Request =
       readonly id: number
       readonly recipientsMax: number
       readonly nowMs: number
+      readonly shares: LeaseShares
     }
   | { readonly kind: 'sealed'; readonly id: number; readonly segment: number }
   | { readonly kind: 'tlsSeen'; readonly id: number; readonly host: string; readonly atMs: number }
@@ -91,11 +92,25 @@ export function writeSettle(
 }
 
 /** Writes `lease`. */
-export function writeLease(to: PackWriter, requestId: number, recipientsMax: number, nowMs: number): void {
+export function writeLease(to: PackWriter, requestId: number, request: LeaseRequest): void {
+  const { recipientsMax, nowMs, shares } = request
   to.u8(requestKinds.lease)
   to.u32(requestId)
   to.u32(recipientsMax)
   to.number(nowMs)
+  to.u32(shares?.each ?? recipientsMax)
+  to.u32(shares?.less.size ?? 0)
+  for (const [accountKey, share] of shares?.less ?? []) {
+    to.number(accountKey)
+    to.u32(share)
+  }
+}
+
+function readShares(from: PackReader): LeaseShares {
+  const each = from.u32()
+  const less = new Map<number, number>()
+  for (let left = from.u32(); left > 0; left--) less.set(from.number(), from.u32())
+  return { each, less }
 }
 
 /** Writes `sealed`: the segment gets no more bytes, and every accept that names it has been sent. */
@@ -129,7 +144,13 @@ export function readRequests(packet: ArrayBuffer): Request[] {
         requests.push({ kind: 'settle', id, batch: readBatch(from) })
         break
       case requestKinds.lease:
-        requests.push({ kind: 'lease', id, recipientsMax: from.u32(), nowMs: from.number() })
+        requests.push({
+          kind: 'lease',
+          id,
+          recipientsMax: from.u32(),
+          nowMs: from.number(),
+          shares: readShares(from),
+        })
         break
       case requestKinds.sealed:
         requests.push({ kind: 'sealed', id, segment: from.number() })

@@ -10,7 +10,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { runOrThrow, Scratch } from '../../test/support/peers/index.ts'
+import { runOrThrow } from '../../test/support/peers/index.ts'
 import { refuseMemoryFileSystem } from '../conditions.ts'
 import { countQueued, scrape, startScaleServer } from '../scale/server.ts'
 import {
@@ -24,6 +24,7 @@ import {
   startGenerator,
   startSinkProcess,
 } from '../traffic/index.ts'
+import { Workspace } from '../workspace.ts'
 import { judgeSoak, type SoakReport } from './judge.ts'
 import { readLedger } from './ledger.ts'
 import { readSoakOptions, type SoakOptions } from './options.ts'
@@ -61,7 +62,7 @@ async function main(): Promise<void> {
 }
 
 async function soak(options: SoakOptions, parent: string, samplesPath: string): Promise<SoakReport> {
-  await using scratch = await Scratch.create('soak', parent)
+  await using scratch = await Workspace.open(parent)
   await using sink = startSinkProcess()
   await using generator = startGenerator()
   await using dns = startDnsProcess()

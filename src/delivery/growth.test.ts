@@ -70,3 +70,16 @@ test('when all connections are taken, the one that has been idle longest makes r
   assert.deepEqual([first.connections, second.connections], [1, 1], 'the younger one was kept')
   await harness.close()
 })
+
+test('many sites at one full host share its connections without waiting for the next tick', async () => {
+  await using mx = await startReceiver({ address: '127.0.0.2' })
+  // Time stands still in the harness: whoever waits for a tick waits for ever.
+  const harness = new Harness(mx.port, { connectionsPerHost: 2, messagesPerConnection: 3 })
+  const domains = Array.from({ length: 20 }, (_, index) => `c${index}.test`)
+  for (const domain of domains) harness.plans.set(domain, planOf(domain, [`mx.${domain}`, '127.0.0.2']))
+  for (const turn of [1, 2, 3, 4, 5]) for (const domain of domains) harness.send([`to${turn}@${domain}`])
+  await harness.settledCount(100)
+  assert.equal(mx.messages.length, 100)
+  assert.ok(mx.connections <= 50, `${mx.connections} connections for 100 messages`)
+  await harness.close()
+})

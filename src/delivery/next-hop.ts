@@ -6,6 +6,7 @@
 // connections with room     hands out batches, first to connections without load
 // backlog outgrows them     opens more, at most as many at once as have been answered something; one while there is none
 // an opening came to naught grows no further before the next tick (others on the path may)
+// its hosts are full        waits in line for them while it has no connection of its own
 // hosts just failed         ends all that wait with that failure, in steps; after the back-off one opening probes again
 // empty                     nothing; connections go by idle time
 //
@@ -19,7 +20,7 @@ import type { EgressPath, SlotWaiter } from './egress-path.ts'
 import { type HostFailure, mostTelling } from './host-failure.ts'
 import type { ConnectionOpener, OpenResult, OpenTarget } from './open-connection.ts'
 import type { DeliveryOptions } from './options.ts'
-import type { ConnectionPool } from './pool.ts'
+import type { ConnectionPool, HostWaiter } from './pool.ts'
 import type { PlanHost } from './resolve/index.ts'
 import type { Smarthost } from './route.ts'
 import type { TlsPolicy } from './tls-policy.ts'
@@ -55,7 +56,7 @@ export interface HopPorts {
 }
 
 /** See the head of the file. */
-export class NextHop implements ConnectionOwner, SlotWaiter {
+export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
   readonly target: HopTarget
   readonly queue: ReadyQueue<DeliveryBatch> = new ReadyQueue<DeliveryBatch>()
   readonly connections: Connection[] = []
@@ -130,8 +131,10 @@ export class NextHop implements ConnectionOwner, SlotWaiter {
       if (!connection.isOpen) this.lostConnection(connection)
     } else if (connection.session.end !== null) this.#forget(connection)
     this.pump()
+    if (connection.load > 0) return
+    if (connection.isOpen) this.#ports.pool.hostHasRoom(connection.key)
     const { path } = this.target
-    if (connection.load > 0 || !path.isWantedBeside(this)) return
+    if (!path.isWantedBeside(this)) return
     if (!connection.isOpen || !path.passOn(connection)) this.lostConnection(connection)
   }
 
@@ -170,6 +173,15 @@ export class NextHop implements ConnectionOwner, SlotWaiter {
     connection.session.onIdleEnd = () => this.lostConnection(connection)
   }
 
+  get needsHost(): boolean {
+    return this.queue.size > 0 && this.connections.length === 0 && !this.isClosed
+  }
+
+  hostHasRoom(): void {
+    this.#isGrowthPaused = false
+    this.pump()
+  }
+
   /** The hosts may be tried again at once. */
   forgetFailures(): void {
     this.#failures = null
@@ -186,6 +198,7 @@ export class NextHop implements ConnectionOwner, SlotWaiter {
   #forget(connection: Connection): boolean {
     if (!this.#ports.pool.remove(connection)) return false
     this.giveAway(connection)
+    this.#ports.pool.hostHasRoom(connection.key)
     connection.path.release()
     return true
   }
@@ -261,6 +274,7 @@ export class NextHop implements ConnectionOwner, SlotWaiter {
       if (this.#isGrowthPaused) this.target.path.forget(this)
       this.target.path.release()
       if (result.kind === 'failed') this.#refused(result)
+      else if (this.connections.length === 0) this.#ports.pool.awaitHost(result.keys, this)
       return
     }
     const { connection, isTakenOver } = result

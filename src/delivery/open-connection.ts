@@ -45,10 +45,10 @@ export interface OpenTarget {
   readonly path: EgressPath
 }
 
-/** A connection, or why none. `busy`: hosts are well but have all the connections they may have. */
+/** A connection, or why none. `busy`: the hosts with these keys are well but have all the connections they may have. */
 export type OpenResult =
   | { readonly kind: 'open'; readonly connection: Connection; readonly isTakenOver: boolean }
-  | { readonly kind: 'busy' }
+  | { readonly kind: 'busy'; readonly keys: readonly string[] }
   | { readonly kind: 'failed'; readonly failures: readonly HostFailure[]; readonly untilMs: number }
 
 /** How a connection began: with TLS, in clear text, or not at all. */
@@ -98,7 +98,7 @@ export class ConnectionOpener {
     const withoutTls: Candidate[] = []
     let untilMs = Number.POSITIVE_INFINITY
     let dialled = 0
-    let isFull = false
+    const full: string[] = []
     for (const candidate of candidatesOf(target)) {
       const key = this.#key(candidate, target)
       const idle = this.#ports.pool.idle(key)
@@ -107,7 +107,7 @@ export class ConnectionOpener {
       if (dialled >= this.#options.addressesPerAttempt || failures.length >= failuresMax) break
       const failure = this.#remembered(candidate, key)
       if (failure === null && this.#ports.pool.countOf(key) >= this.#options.connectionsPerHost) {
-        isFull = true
+        full.push(key)
         continue
       }
       const result = failure ?? (await this.#dial(candidate, target, key, false))
@@ -125,7 +125,7 @@ export class ConnectionOpener {
       if (result instanceof Connection) return { kind: 'open', connection: result, isTakenOver: false }
       failures.push(result)
     }
-    return isFull ? { kind: 'busy' } : { kind: 'failed', failures, untilMs }
+    return full.length > 0 ? { kind: 'busy', keys: full } : { kind: 'failed', failures, untilMs }
   }
 
   /** Pool keys of the hosts that come first: a connection with one of them serves the target as well as a new one. */

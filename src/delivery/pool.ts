@@ -2,11 +2,23 @@
 //
 // Key: egress source × MX address × TLS-policy result × credentials (DESIGN section 5). A connection is idle when it has
 // no load; nothing is moved when it becomes busy or idle, so that the hot path pays nothing here.
+//
+// A host takes only so many connections, and the next hops of many domains may lead to it. Who finds it full waits in line
+// here; a connection that becomes idle or ends is the next one's.
 
 import type { Connection } from './connection.ts'
 
+/** Who waits for a host that has all the connections it may have. */
+export interface HostWaiter {
+  /** Does it still need one? */
+  readonly needsHost: boolean
+  /** A connection of the host became idle, or one more may be opened. */
+  hostHasRoom(): void
+}
+
 /** Open connections. */
 export class ConnectionPool {
+  readonly #lines = new Map<string, Set<HostWaiter>>()
   readonly #byKey = new Map<string, Set<Connection>>()
   readonly #openings = new Map<string, number>()
   #size = 0
@@ -57,6 +69,29 @@ export class ConnectionPool {
     for (const one of this.all())
       if (one.load === 0 && (longest === null || one.idleSinceMs < longest.idleSinceMs)) longest = one
     return longest
+  }
+
+  /** Puts a next hop in line for hosts with these keys; it is told once by each. */
+  awaitHost(keys: readonly string[], waiter: HostWaiter): void {
+    for (const key of keys) {
+      const line = this.#lines.get(key)
+      if (line === undefined) this.#lines.set(key, new Set([waiter]))
+      else line.add(waiter)
+    }
+  }
+
+  /** There is room with this key: the first in line that still needs it is told. False when there is none. */
+  hostHasRoom(key: string): boolean {
+    const line = this.#lines.get(key)
+    if (line === undefined) return false
+    for (const waiter of line) {
+      line.delete(waiter)
+      if (line.size === 0) this.#lines.delete(key)
+      if (!waiter.needsHost) continue
+      waiter.hostHasRoom()
+      return true
+    }
+    return false
   }
 
   *all(): Generator<Connection> {

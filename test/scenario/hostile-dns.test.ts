@@ -4,19 +4,14 @@
 // Each domain must end in an outcome with the reason, by few questions and few connections, while ordinary mail goes on.
 
 import assert from 'node:assert/strict'
-import { createSocket, type Socket as Datagrams } from 'node:dgram'
-import { once } from 'node:events'
-import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { after, before, test } from 'node:test'
-import { setTimeout as sleep } from 'node:timers/promises'
-import packet, { type Answer } from 'dns-packet'
-import { freePort } from '../support/postrider.ts'
+import type { Answer } from 'dns-packet'
 import { queuedId } from './support/client.ts'
+import { type DnsAnswer, HostileDns } from './support/hostile-dns.ts'
 import { message, type ShownEvent, waitForEvents } from './support/house.ts'
 import { Receiver } from './support/receiver.ts'
 import { describe, Siege } from './support/siege.ts'
 
-type Records = readonly Answer[]
 const mx = (name: string, exchange: string, preference = 10): Answer => ({
   type: 'MX',
   name,
@@ -27,7 +22,7 @@ const a = (name: string, data: string): Answer => ({ type: 'A', name, ttl: 60, d
 const cname = (name: string, data: string): Answer => ({ type: 'CNAME', name, ttl: 60, data })
 
 /** Answers by name: for MX questions, and for A questions of the hosts that they name. */
-function answersTo(name: string, type: string): Records | 'endless' | 'flood' {
+function answersTo(name: string, type: string): DnsAnswer {
   if (type === 'AAAA') return []
   // Else nobody would believe this server that there is nothing.
   if (type === 'NS') return [{ type: 'NS', name, ttl: 60, data: 'ns.example' }]
@@ -71,90 +66,11 @@ function answersTo(name: string, type: string): Records | 'endless' | 'flood' {
   }
 }
 
-/** A DNS server that answers as told, over UDP (truncated when too long) and TCP. */
-class HostileDns implements AsyncDisposable {
-  readonly questions: string[] = []
-  readonly #udp: Datagrams = createSocket('udp4')
-  readonly #tcp: Server = createServer(socket => this.#converse(socket))
-  readonly #sockets = new Set<Socket>()
-
-  static async start(): Promise<HostileDns> {
-    const server = new HostileDns()
-    const port = await freePort()
-    server.#tcp.listen(port, '127.0.0.1')
-    await once(server.#tcp, 'listening')
-    server.#udp.on('message', (query, from) => {
-      const reply = server.#reply(query, false)
-      if (reply instanceof Buffer) server.#udp.send(reply, from.port, from.address)
-    })
-    server.#udp.bind(port, '127.0.0.1')
-    await once(server.#udp, 'listening')
-    return server
-  }
-
-  get port(): number {
-    return (this.#tcp.address() as AddressInfo).port
-  }
-
-  #reply(query: Buffer, isTcp: boolean): Buffer | 'endless' | 'flood' {
-    const asked = packet.decode(query)
-    const question = asked.questions![0]!
-    const name = question.name.toLowerCase()
-    this.questions.push(`${question.type} ${name}`)
-    const answers = answersTo(name, question.type)
-    const id = asked.id ?? 0
-    const common = { type: 'response' as const, id, questions: [question] }
-    const isOdd = typeof answers === 'string'
-    const whole = isOdd ? null : packet.encode({ ...common, answers: [...answers] })
-    if (!isTcp && (whole === null || whole.length > 1232))
-      return packet.encode({ ...common, flags: packet.TRUNCATED_RESPONSE, answers: [] })
-    return whole ?? (answers as 'endless' | 'flood')
-  }
-
-  #converse(socket: Socket): void {
-    this.#sockets.add(socket)
-    socket.on('error', () => undefined)
-    socket.on('close', () => this.#sockets.delete(socket))
-    socket.once('data', chunk => {
-      const reply = this.#reply((chunk as Buffer).subarray(2), true)
-      if (reply instanceof Buffer) {
-        const head = Buffer.alloc(2)
-        head.writeUInt16BE(reply.length)
-        socket.write(Buffer.concat([head, reply]))
-      } else if (reply === 'endless') void this.#endless(socket)
-      else void this.#flood(socket)
-    })
-  }
-
-  /** Announces 64 KiB and sends one byte now and then. */
-  async #endless(socket: Socket): Promise<void> {
-    socket.write(Buffer.from([0xff, 0xff]))
-    while (!socket.destroyed) {
-      socket.write(Buffer.from([0]))
-      await sleep(200)
-    }
-  }
-
-  /** Messages of 64 KiB that answer nothing, as fast as they are taken. */
-  async #flood(socket: Socket): Promise<void> {
-    const block = Buffer.concat([Buffer.from([0xff, 0xff]), Buffer.alloc(65_535)])
-    while (!socket.destroyed)
-      if (!socket.write(block))
-        await Promise.race([new Promise(done => socket.once('drain', done)), sleep(500)])
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy()
-    this.#udp.close()
-    this.#tcp.close()
-  }
-}
-
 let dns: HostileDns
 let siege: Siege
 let mxReceiver: Receiver
 before(async () => {
-  dns = await HostileDns.start()
+  dns = await HostileDns.start(answersTo)
   mxReceiver = await Receiver.start({ host: '127.66.0.1' })
   siege = await Siege.open({
     toml: [

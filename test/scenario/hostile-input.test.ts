@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { after, before, type TestContext, test } from 'node:test'
 import { type ClientReply, queuedId, SmtpClient } from './support/client.ts'
 import { type Login, message, waitForAll } from './support/house.ts'
+import { from, repeated, structures } from './support/odd-contents.ts'
 import { Receiver } from './support/receiver.ts'
 import { closed, describe, pour, rawConnection, Siege, transaction } from './support/siege.ts'
 
@@ -44,15 +45,6 @@ async function submit(
   client.write('.\r\n')
   return await client.reply()
 }
-
-function* repeated(head: string, piece: string, times: number, tail: string = ''): Generator<string> {
-  yield head
-  const block = piece.repeat(1000)
-  for (let left = times; left > 0; left -= 1000) yield left >= 1000 ? block : piece.repeat(left)
-  yield `${tail}\r\n`
-}
-
-const from = 'From: Ann <ann@acme.example>\r\n'
 
 // ---- lines and contents without end -------------------------------------------------------------------------------
 
@@ -246,53 +238,6 @@ for (const [name, line] of [
 
 // ---- MIME ---------------------------------------------------------------------------------------------------------
 
-const eightBit = 'grüße\r\n'
-const mime = `${from}MIME-Version: 1.0\r\nContent-Type: `
-
-function* nested(depth: number): Generator<string> {
-  yield `${mime}multipart/mixed; boundary=b0\r\n\r\n`
-  for (let i = 1; i <= depth; i++)
-    yield `--b${i - 1}\r\nContent-Type: multipart/mixed; boundary=b${i}\r\n\r\n`
-  yield `--b${depth}\r\n\r\n${eightBit}`
-}
-
-const structures: readonly (readonly [name: string, parts: () => Iterable<string>, fits: boolean])[] = [
-  ['multiparts nested 10,000 deep', () => nested(10_000), false],
-  [
-    'messages inside messages 1,000 deep',
-    () =>
-      repeated(
-        `${mime}message/rfc822\r\n\r\n`,
-        'Content-Type: message/rfc822\r\n\r\n',
-        1000,
-        `\r\n${eightBit}`,
-      ),
-    false,
-  ],
-  [
-    'a boundary of 100 KiB',
-    () => [
-      `${mime}multipart/mixed;\r\n boundary=${`${'b'.repeat(900)}\r\n `.repeat(110)}x\r\n\r\n${eightBit}`,
-    ],
-    false,
-  ],
-  [
-    'a million parts',
-    () =>
-      repeated(
-        `${mime}multipart/mixed; boundary=b\r\n\r\n`,
-        '--b\r\n\r\n',
-        1_000_000,
-        `--b\r\n\r\n${eightBit}`,
-      ),
-    false,
-  ],
-  [
-    'six million lines that look like delimiters',
-    () => repeated(`${mime}multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n`, '--\r\n', 6_000_000, eightBit),
-    true,
-  ],
-]
 for (const [name, parts, fits] of structures) {
   test(`${name}: relayed as it is, since nobody needs to look inside`, t =>
     attacked(

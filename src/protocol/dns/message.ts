@@ -4,16 +4,18 @@
 // the reply to our query (other id, other question, not a response): it is ignored, since anybody may have
 // sent it. It is `malformed` when the id is ours but the rest makes no sense.
 
-import type { Answer, DecodedPacket, Packet } from 'dns-packet'
-import { AUTHENTIC_DATA, decode, encode, RECURSION_DESIRED } from 'dns-packet'
+import type { Answer, Packet } from 'dns-packet'
+import { AUTHENTIC_DATA, encode, RECURSION_DESIRED } from 'dns-packet'
+import { type DnsMessage, decodeMessage, headerBytes, typeNumbers } from './decode.ts'
 import { foldName } from './name.ts'
 import type { DnsType } from './types.ts'
 
-const headerBytes = 12
 /** EDNS0 size that no path fragments (DNS flag day 2020). */
 export const udpPayloadBytes = 1232
 /** More records than this in one message is not mail routing but an attack on the parser. */
 const recordsMax = 2000
+
+const truncated = 0x0200
 
 /** The question as sent: its letter case counts. */
 export interface DnsQuestion {
@@ -77,13 +79,13 @@ export function readReply(bytes: Buffer, question: DnsQuestion): Received {
   let records = 0
   for (let at = 6; at < headerBytes; at += 2) records += bytes.readUInt16BE(at)
   if (records > recordsMax) return { kind: 'malformed', why: `it claims ${records} records` }
-  let packet: DecodedPacket
+  let message: DnsMessage
   try {
-    packet = decode(bytes)
+    message = decodeMessage(bytes)
   } catch (error) {
     return readUnparsed(bytes, flags, error)
   }
-  return judge(packet, flags, question)
+  return judge(message, question)
 }
 
 /** Some servers answer FORMERR or NOTIMP with the header alone: the code is still worth having. */
@@ -104,26 +106,25 @@ function bareReply(rcode: number): DnsReply {
   }
 }
 
-function judge(packet: DecodedPacket, flags: number, question: DnsQuestion): Received {
-  const asked = packet.questions ?? []
+function judge(message: DnsMessage, question: DnsQuestion): Received {
+  const { flags, questions, answers, authorities, extendedRcode } = message
   const rcode = flags & 0xf
-  if (asked.length === 0 && rcode !== 0 && rcode !== 3) return { kind: 'reply', reply: bareReply(rcode) }
-  const echoed = asked[0]
-  if (asked.length !== 1 || echoed === undefined) return { kind: 'foreign' }
+  if (questions.length === 0 && rcode !== 0 && rcode !== 3) return { kind: 'reply', reply: bareReply(rcode) }
+  const echoed = questions[0]
+  if (questions.length !== 1 || echoed === undefined) return { kind: 'foreign' }
   const isSame =
-    echoed.type === question.type &&
-    echoed.class === 'IN' &&
+    echoed.type === typeNumbers[question.type] &&
+    echoed.isInternet &&
     foldName(echoed.name) === foldName(question.name)
   if (!isSame) return { kind: 'foreign' }
-  const opt = packet.additionals?.find(record => record.type === 'OPT')
   return {
     kind: 'reply',
     reply: {
-      rcode: rcode | ((opt?.extendedRcode ?? 0) << 4),
-      isTruncated: packet.flag_tc,
-      isAuthentic: packet.flag_ad,
-      answers: packet.answers ?? [],
-      authorities: packet.authorities ?? [],
+      rcode: rcode | (extendedRcode << 4),
+      isTruncated: (flags & truncated) !== 0,
+      isAuthentic: (flags & AUTHENTIC_DATA) !== 0,
+      answers,
+      authorities,
       hasSameCase: echoed.name === question.name || question.name === '',
     },
   }

@@ -1,9 +1,11 @@
 // Sends a long content block by block, each one checked, stuffed and taken by the socket before the next.
 //
-// 1. For each block: check it, refuse more bytes than were announced, stuff it (DATA), write it, wait while the socket is full.
+// 1. For each block: check it, refuse more bytes than were announced, stuff it (DATA), write it, wait while the socket is full;
+//    to a peer that reads as fast as we write it never is, and then we give way of ourselves.
 // 2. The end of data (the final dot, or the last octet of the BDAT chunk) is written only after everything was found good.
 // Invariant: a content that is bad, too long or too short never gets an end of data.
 
+import { Pacer } from '../../mail/index.ts'
 import { ContentScanner, contentFaultTexts, stuffed } from './content.ts'
 import type { ConnectionEnd, SmtpWire } from './wire.ts'
 
@@ -27,6 +29,7 @@ export interface BlockSending {
 export async function sendBlocks(sending: BlockSending): Promise<ConnectionEnd | null> {
   const { wire, isDotStuffed, sizeBytes } = sending
   const scanner = new ContentScanner()
+  const pacer = new Pacer()
   let sentBytes = 0
   try {
     for await (const chunk of sending.source) {
@@ -45,6 +48,7 @@ export async function sendBlocks(sending: BlockSending): Promise<ConnectionEnd |
         )
         sending.onProgress()
         await wire.drained()
+        if (pacer.isDue) await pacer.pause()
       }
     }
   } catch (error) {

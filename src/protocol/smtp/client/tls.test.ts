@@ -220,3 +220,30 @@ test('a peer that asks to negotiate again is told no', async () => {
   assert.match(refused, /renegotiation/i)
   connected.destroy()
 })
+
+test('a peer that would choose the numbers of Diffie-Hellman finds no common cipher, and one with RSA beside it does', async () => {
+  const old = makeCertificate('peer.test', 'rsa')
+  const finiteField = 'DHE-RSA-AES128-GCM-SHA256'
+  for (const [ciphers, cipher] of [
+    [finiteField, null],
+    [`${finiteField}:AES128-GCM-SHA256`, 'AES128-GCM-SHA256'],
+  ] as const) {
+    const server = createTlsServer({ ...old, ciphers, dhparam: 'auto', maxVersion: 'TLSv1.2' }, socket => {
+      socket.on('error', () => socket.destroy())
+      void welcome(new PeerConnection(socket), ['PIPELINING']).catch(() => undefined)
+    })
+    servers.push(server)
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const result = await connectSmtp(
+      options(port, { tls: { ...trusting, ca: old.cert, mode: 'implicit' } }),
+    )
+    if (cipher === null) assert.equal((await failure(Promise.resolve(result))).stage, 'tls')
+    else {
+      assert.ok(result.ok)
+      assert.equal(result.session.facts.tls?.cipher, cipher)
+      result.session.destroy()
+    }
+  }
+})

@@ -11,22 +11,14 @@ export interface TestCertificate {
   readonly cert: string
 }
 
-/** Makes a P-256 certificate for `name`, valid for two days. */
-export function makeCertificate(name: string): TestCertificate {
+const keys = { ec: ['ec', '-pkeyopt', 'ec_paramgen_curve:P-256'], rsa: ['rsa:2048'] } as const
+
+/** Makes a certificate for `name`, by default with a P-256 key, valid for two days. */
+export function makeCertificate(name: string, kind: keyof typeof keys = 'ec'): TestCertificate {
   const directory = mkdtempSync(join(tmpdir(), 'postrider-certificate-'))
   try {
     const [key, cert] = [join(directory, 'key.pem'), join(directory, 'cert.pem')]
-    const args = [
-      'req',
-      '-x509',
-      '-newkey',
-      'ec',
-      '-pkeyopt',
-      'ec_paramgen_curve:P-256',
-      '-nodes',
-      '-days',
-      '2',
-    ]
+    const args = ['req', '-x509', '-newkey', ...keys[kind], '-nodes', '-days', '2']
     execFileSync(
       'openssl',
       [

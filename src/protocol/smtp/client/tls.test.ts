@@ -236,9 +236,7 @@ test('a peer that would choose the numbers of Diffie-Hellman finds no common cip
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
     const { port } = server.address() as AddressInfo
-    const result = await connectSmtp(
-      options(port, { tls: { ...trusting, ca: old.cert, mode: 'implicit' } }),
-    )
+    const result = await connectSmtp(options(port, { tls: { ...trusting, ca: old.cert, mode: 'implicit' } }))
     if (cipher === null) assert.equal((await failure(Promise.resolve(result))).stage, 'tls')
     else {
       assert.ok(result.ok)

@@ -322,6 +322,7 @@ export class Relay {
     this.#ticker[Symbol.dispose]()
     this.#runtime[Symbol.dispose]()
     await this.#signing?.[Symbol.asyncDispose]()
+    await this.#settler.close()
     await this.#store[Symbol.asyncDispose]()
   }
 }

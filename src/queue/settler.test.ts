@@ -95,3 +95,30 @@ test('any other failure is fatal', async () => {
   await settler.flush()
   assert.equal(String(fatal[0]), 'Error: broken')
 })
+
+test('closing commits what waits, and begins nothing more', async t => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const store = new DecidedStore()
+  const settler = new Settler(store, mustNot)
+  settler.giveBack([mark(1)])
+  await settler.close()
+  assert.equal(store.batches.length, 1)
+  settler.giveBack([mark(2)])
+  t.mock.timers.tick(1000)
+  assert.equal(store.batches.length, 1)
+})
+
+test('results within four milliseconds share a commit', t => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const store = new DecidedStore()
+  const settler = new Settler(store, mustNot)
+  settler.giveBack([mark(1)])
+  t.mock.timers.tick(3)
+  settler.giveBack([mark(2)])
+  assert.equal(store.batches.length, 0)
+  t.mock.timers.tick(1)
+  assert.deepEqual(
+    store.batches.map(batch => batch.giveBacks.length),
+    [2],
+  )
+})

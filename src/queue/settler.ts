@@ -37,6 +37,7 @@ export class Settler {
   /** Tells whether the commit succeeded. */
   #running: Promise<boolean> | null = null
   #cancelPlan: (() => void) | null = null
+  #isClosed = false
   readonly #timers: Timers
   #cancelRetry: (() => void) | null = null
 
@@ -81,7 +82,17 @@ export class Settler {
     }
   }
 
+  /** As {@link flush}; what comes later (a connection that ends last) is left to the recovery at the next start. */
+  async close(): Promise<void> {
+    await this.flush()
+    this.#isClosed = true
+    this.#cancelPlan?.()
+    this.#cancelPlan = null
+    this.#cancelRetry?.()
+  }
+
   #plan(): void {
+    if (this.#isClosed) return
     if (this.#cancelPlan !== null || this.#running !== null || this.#cancelRetry !== null) return
     this.#cancelPlan = this.#timers.after(gatherMs, () => this.#commit())
   }

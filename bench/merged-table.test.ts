@@ -3,22 +3,7 @@ import assert from 'node:assert/strict'
 import { describe, it } from 'node:test'
 import { type MeasuredTable, mergedTable } from './merged-table.ts'
 import { judge, type Series } from './results.ts'
-
-const conditions = {
-  date: '2026-11-26',
-  commit: 'abc',
-  processor: 'a processor',
-  cores: 2,
-  memoryGib: 8,
-  kernel: '6.1',
-  system: 'Debian',
-  fileSystem: 'ext4',
-  sessions: 50,
-  rounds: 3,
-  versions: ['Postrider at abc', 'postfix 3.7'],
-  loadBefore: 0.25,
-  note: '',
-}
+import { sampleConditions as conditions } from './testing/conditions.ts'
 
 const titles: Readonly<Record<string, string>> = { '4k': '4 KiB, kept connections', '100k': '100 KB' }
 

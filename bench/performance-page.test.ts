@@ -2,22 +2,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { mergedFigures } from './performance-page.ts'
+import { sampleConditions as conditions } from './testing/conditions.ts'
 
-const conditions = {
-  date: '2026-11-26',
-  commit: 'abc',
-  processor: 'a processor',
-  cores: 2,
-  memoryGib: 8,
-  kernel: '6.1',
-  system: 'Debian',
-  fileSystem: 'ext4',
-  sessions: 50,
-  rounds: 3,
-  versions: ['postfix 3.7'],
-  loadBefore: 0.25,
-  note: '',
-}
 const one = (scenario: string, value: number) => ({
   scenario,
   title: `about ${scenario}`,

@@ -80,18 +80,17 @@ export class ConnectionPool {
     }
   }
 
-  /** There is room with this key: the first in line that still needs it is told. False when there is none. */
-  hostHasRoom(key: string): boolean {
+  /** There is room with this key: the first in line that still needs it is told. */
+  hostHasRoom(key: string): void {
     const line = this.#lines.get(key)
-    if (line === undefined) return false
+    if (line === undefined) return
     for (const waiter of line) {
       line.delete(waiter)
       if (line.size === 0) this.#lines.delete(key)
       if (!waiter.needsHost) continue
       waiter.hostHasRoom()
-      return true
+      return
     }
-    return false
   }
 
   *all(): Generator<Connection> {

@@ -50,6 +50,10 @@ test('one lost message, memory that grows, a late event loop or a scrape without
   assert.deepEqual(missed(report({ ledger: { ...ledger, lost: 1 } }, level)), ['ledger'])
   assert.deepEqual(missed(report({}, [150, 200, 230, 260])), ['memory'])
   assert.deepEqual(missed(report({}, level, 201)), ['event'])
+  const noisy = (growth: number) =>
+    Array.from({ length: 360 }, (_, at) => 200 + 10 * Math.sin(at * 1.7) + (growth * at) / 360)
+  assert.deepEqual(missed(report({}, noisy(0))), [])
+  assert.deepEqual(missed(report({}, noisy(12))), ['memory'], 'a leak of 12 MiB below a noise of 20')
   assert.deepEqual(missed(report({ failedScrapes: 1 }, level)), ['load'])
 })
 

@@ -1,7 +1,11 @@
 /** Fresh mail beside the queue: to the one receiver that is up, at an even rate. Message numbers are never used twice. */
 import { setTimeout as delay } from 'node:timers/promises'
-import type { ScaleServer } from '../scale/server.ts'
 import type { GeneratorProcess, SinkProcess } from '../traffic/index.ts'
+
+/** Where it is handed in. */
+export interface Door {
+  readonly port: number
+}
 
 export class FreshLoad {
   readonly #generator: GeneratorProcess
@@ -15,11 +19,11 @@ export class FreshLoad {
   }
 
   /** p99 from accepted to delivered, milliseconds. */
-  async run(server: ScaleServer, ratePerSecond: number, seconds: number): Promise<number> {
+  async run(door: Door, ratePerSecond: number, seconds: number): Promise<number> {
     const messages = ratePerSecond * seconds
     const firstMessage = this.#next
     this.#next += messages
-    const sent = await this.#send(server, { firstMessage, messages, ratePerSecond, sessions: 20 })
+    const sent = await this.#send(door, { firstMessage, messages, ratePerSecond, sessions: 20 })
     this.#arrived += messages
     await this.#sink.call('waitFor', this.#arrived)
     const arrivals = await this.#sink.call('arrivals')
@@ -30,11 +34,11 @@ export class FreshLoad {
   }
 
   /** The time at which a message arrives that is sent as soon as the door opens. */
-  async first(server: ScaleServer): Promise<number> {
+  async first(door: Door): Promise<number> {
     const firstMessage = this.#next++
     for (;;) {
       try {
-        await this.#send(server, { firstMessage, messages: 1, ratePerSecond: null, sessions: 1 })
+        await this.#send(door, { firstMessage, messages: 1, ratePerSecond: null, sessions: 1 })
         break
       } catch {
         await delay(20)
@@ -45,7 +49,7 @@ export class FreshLoad {
   }
 
   #send(
-    { port }: ScaleServer,
+    { port }: Door,
     load: { firstMessage: number; messages: number; ratePerSecond: number | null; sessions: number },
   ) {
     return this.#generator.call('run', {

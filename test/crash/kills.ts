@@ -25,6 +25,8 @@ export interface KillOptions {
   readonly bodyBytesMax: number
   /** The kill comes at most so long after the first acknowledged message of a round. */
   readonly lifeMsMax: number
+  /** So many of the rounds begin with a start that is killed before the load comes. Default a quarter. */
+  readonly startKillShare?: number
   /** Asked after each round: true makes it the last. */
   readonly isOver?: () => boolean
   /** Told after each round. */
@@ -34,6 +36,8 @@ export interface KillOptions {
 /** What a campaign has shown. */
 export interface KillResult {
   readonly rounds: number
+  /** Kills that came while a server was starting: before it was ready. */
+  readonly killedStarting: number
   readonly acknowledged: number
   readonly recipients: number
   readonly delivered: number
@@ -71,6 +75,9 @@ class KillCampaign {
   readonly #inFlight: Map<string, number> = new Map()
   #port = 0
   #route = ''
+  #killedStarting = 0
+  /** How long the last start took that was left alone. */
+  #startMs = 1000
 
   constructor(folder: string, options: KillOptions, random: Random) {
     this.#folder = folder
@@ -97,15 +104,24 @@ class KillCampaign {
   }
 
   async #start(): Promise<Postrider> {
+    const startedMs = performance.now()
+    const server = await this.#launch()
+    await server.ready()
+    this.#startMs = performance.now() - startedMs
+    return server
+  }
+
+  async #launch(): Promise<Postrider> {
     // Another port each time: between two rounds somebody else may get the old one.
     this.#port = await freePort()
     const door = `[[listener]]\naddress = "127.0.0.1:${this.#port}"\nkind = "relay"\n`
     const rest = `networks = ["127.0.0.0/8"]\naccount = "${account}"\n[retry]\nschedule = ["1s"]\n[log]\nlevel = "warn"\n`
-    return await Postrider.start({ toml: this.#route + door + rest, folder: this.#folder })
+    return await Postrider.launch({ toml: this.#route + door + rest, folder: this.#folder })
   }
 
   async #round(round: number): Promise<void> {
-    const { sessions, bodyBytesMax, lifeMsMax } = this.#options
+    const { sessions, bodyBytesMax, lifeMsMax, startKillShare = 0.25 } = this.#options
+    if (round > 1 && this.#random.next() < startKillShare) await this.#killStarting()
     const server = await this.#start()
     if (round === 1) await makeAccount(server, account, domain)
     const before = this.#ledger.acknowledged.size
@@ -114,12 +130,20 @@ class KillCampaign {
       this.#ledger,
       this.#random,
     )
-    // A tenth of the kills come before any message could be accepted: into the start and its recovery's aftermath.
+    // A tenth of the kills come before any message was accepted: into the aftermath of the recovery.
     if (this.#random.next() > 0.1) while (this.#ledger.acknowledged.size === before) await sleep(2)
     await sleep(this.#random.below(lifeMsMax))
     await server.kill()
     await load
     this.#noteInFlight(server.dataDir)
+  }
+
+  /** A kill at any moment of a start: opening, migration, recovery, binding. The rest of the round is a further start. */
+  async #killStarting(): Promise<void> {
+    const server = await this.#launch()
+    await sleep(this.#random.below(Math.ceil(this.#startMs)))
+    if (!(await isReady(server))) this.#killedStarting++
+    await server.kill()
   }
 
   #noteInFlight(dataDir: string): void {
@@ -140,10 +164,19 @@ class KillCampaign {
       if (left.length > 0) wrong.push(`${left.length} recipients are still queued without an open event`)
       const inFlight = [...this.#inFlight.values()].reduce((sum, times) => sum + times, 0)
       const acknowledged = this.#ledger.acknowledged.size
-      return { rounds, acknowledged, inFlight, ...counts, violations: wrong }
+      const killedStarting = this.#killedStarting
+      return { rounds, killedStarting, acknowledged, inFlight, ...counts, violations: wrong }
     } finally {
       await server.stop()
     }
+  }
+}
+
+async function isReady(server: Postrider): Promise<boolean> {
+  try {
+    return (await fetch(`http://127.0.0.1:${server.httpPort}/readyz`)).status === 200
+  } catch {
+    return false
   }
 }
 

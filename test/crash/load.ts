@@ -57,7 +57,7 @@ export interface LoadOptions {
   readonly onSent?: (sent: Sent) => void
 }
 
-/** Sends until everything is sent or the server is gone. */
+/** Sends until everything is sent or the server is gone; rejects when the server refuses something instead. */
 export async function runLoad(options: LoadOptions, ledger: Ledger, random: Random): Promise<void> {
   let left = options.messagesMax
   const session = async (): Promise<void> => {
@@ -69,11 +69,18 @@ export async function runLoad(options: LoadOptions, ledger: Ledger, random: Rand
         const reply = await client.send(options.from, sent.to, sent.content)
         ledger.acknowledged.set(queuedId(reply), ledger.sent.get(sent.number)!)
       }
-    } catch {
+    } catch (error) {
       // The server is gone: what was not answered does not count.
+      if (!isConnectionLost(error)) throw error
     }
   }
   await Promise.all(Array.from({ length: options.sessions }, session))
+}
+
+function isConnectionLost(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  const code = 'code' in error ? String(error.code) : ''
+  return ['ECONNREFUSED', 'ECONNRESET', 'EPIPE'].includes(code) || error.message.startsWith('the connection ended')
 }
 
 function makeMessage(

@@ -38,7 +38,10 @@ export async function runGrowth(context: FiguresContext): Promise<readonly Figur
   const shared = ordinary.toSorted((one, other) => one.rate - other.rate)
   const [slowest, median, fastest] = [shared[0]!, shared[shared.length >> 1]!, shared.at(-1)!]
   const figures: Figure[] = [
-    rateFigure(`the ordinary load (50 sessions, 4 KiB, 1 domain), slowest of ${shared.length} times`, slowest),
+    rateFigure(
+      `the ordinary load (50 sessions, 4 KiB, 1 domain), slowest of ${shared.length} times`,
+      slowest,
+    ),
     rateFigure('the same, fastest: smaller differences mean nothing', fastest),
   ]
   for (const [index, series] of growthSeries.entries()) {

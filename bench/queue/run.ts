@@ -144,8 +144,18 @@ export async function runQueue(
       bar: below(5),
     },
     { text: 'the same after kill -9', value: restartMs.firstMs / 1000, unit: ' s', digits: 2, bar: below(5) },
-    { text: 'p99 accepted to delivered, another account, empty queue', value: median(p99.empty), unit: ' ms', digits: 1 },
-    { text: 'p99 accepted to delivered, another account, full queue', value: median(p99.full), unit: ' ms', digits: 1 },
+    {
+      text: 'p99 accepted to delivered, another account, empty queue',
+      value: median(p99.empty),
+      unit: ' ms',
+      digits: 1,
+    },
+    {
+      text: 'p99 accepted to delivered, another account, full queue',
+      value: median(p99.full),
+      unit: ' ms',
+      digits: 1,
+    },
     {
       text: 'full queue against empty queue, p99',
       value: median(p99.full) / median(p99.empty),

@@ -7,6 +7,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { test } from 'node:test'
+import { needsMachine } from '../support/needs-machine.ts'
 import { freshSeed, Random } from '../support/random.ts'
 import { runImages } from './images.ts'
 import { record } from './recording.ts'
@@ -27,8 +28,12 @@ function hasPrograms(): boolean {
   }
 }
 
-if (hasPrograms()) {
-  test('what was acknowledged survives a power cut at any moment, and its syncs came before its reply', async t => {
+const programs = needsMachine(hasPrograms(), 'strace or no eatmydata')
+
+test(
+  'what was acknowledged survives a power cut at any moment, and its syncs came before its reply',
+  programs,
+  async t => {
     const seed = freshSeed()
     t.diagnostic(`seed ${seed}`)
     const random = new Random(seed)
@@ -54,18 +59,18 @@ if (hasPrograms()) {
     const shown = result.violations.map(({ at, where, cut, wrong }) => ({ at, where, cut: cut.name, wrong }))
     assert.deepEqual(shown, [])
     assert.equal(result.images, images)
-  })
+  },
+)
 
-  test('without working syncs the same checks find lost messages and early replies', async () => {
-    const recording = await record(
-      { lives: 2, messagesPerLife: 40, sessions: 4, bodyBytesMax: 100_000, wrapper: ['eatmydata'] },
-      new Random(1),
-    )
-    const syncs = checkReplies(recording.operations, recording.ledger)
-    assert.equal(syncs.replies, 80)
-    assert.ok(syncs.tooEarly.length >= 80, 'no reply had its sync')
-    const result = await runImages(recording, { images: 40 }, new Random(2))
-    const wrong = result.violations.flatMap(one => one.wrong)
-    assert.ok(wrong.some(text => text.endsWith('was acknowledged and is lost')))
-  })
-}
+test('without working syncs the same checks find lost messages and early replies', programs, async () => {
+  const recording = await record(
+    { lives: 2, messagesPerLife: 40, sessions: 4, bodyBytesMax: 100_000, wrapper: ['eatmydata'] },
+    new Random(1),
+  )
+  const syncs = checkReplies(recording.operations, recording.ledger)
+  assert.equal(syncs.replies, 80)
+  assert.ok(syncs.tooEarly.length >= 80, 'no reply had its sync')
+  const result = await runImages(recording, { images: 40 }, new Random(2))
+  const wrong = result.violations.flatMap(one => one.wrong)
+  assert.ok(wrong.some(text => text.endsWith('was acknowledged and is lost')))
+})

@@ -80,7 +80,9 @@ export async function runLoad(options: LoadOptions, ledger: Ledger, random: Rand
 function isConnectionLost(error: unknown): boolean {
   if (!(error instanceof Error)) return false
   const code = 'code' in error ? String(error.code) : ''
-  return ['ECONNREFUSED', 'ECONNRESET', 'EPIPE'].includes(code) || error.message.startsWith('the connection ended')
+  return (
+    ['ECONNREFUSED', 'ECONNRESET', 'EPIPE'].includes(code) || error.message.startsWith('the connection ended')
+  )
 }
 
 function makeMessage(

@@ -9,6 +9,7 @@ import assert from 'node:assert/strict'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
+import { needsMachine } from '../support/needs-machine.ts'
 import { freePort, Postrider } from '../support/postrider.ts'
 import { type ClientReply, queuedId, SmtpClient } from './support/client.ts'
 import {
@@ -125,177 +126,169 @@ async function sendOnce(port: number, content: string): Promise<ClientReply> {
 
 const bodies = new Set([small, large, huge].map(one => `${one.slice(one.indexOf('\r\n\r\n') + 4)}\r\n`))
 
-if (hasFaultTools)
-  describe('with a disk that fails', () => {
-    let isOpen = true
-    let receiver: Receiver
-    let toml: string
-    let server: Postrider
-    let port: number
-    /** Every id that was answered 250. */
-    const ledger: string[] = []
-    /** Sent while the outcome of a sync was unknown: they may be there although they were refused. */
-    let refusedInEnding = 0
+describe('with a disk that fails', needsMachine(hasFaultTools, 'strace'), () => {
+  let isOpen = true
+  let receiver: Receiver
+  let toml: string
+  let server: Postrider
+  let port: number
+  /** Every id that was answered 250. */
+  const ledger: string[] = []
+  /** Sent while the outcome of a sync was unknown: they may be there although they were refused. */
+  let refusedInEnding = 0
 
-    before(async () => {
-      receiver = await Receiver.start({ rcpt: () => (isOpen ? '250 ok' : '451 4.0.0 later') })
-      port = await freePort()
-      toml = `relay_threads = 1\n${receiver.route}[[listener]]\naddress = "127.0.0.1:${port}"\nkind = "relay"\nnetworks = ["127.0.0.0/8"]\naccount = "acme"\n[retry]\nschedule = ["1s"]\n`
-      server = await Postrider.start({ toml })
-      await makeAccount(server, 'acme', 'acme.example')
-    })
-    after(async () => {
-      await server?.[Symbol.asyncDispose]()
-      await receiver?.[Symbol.asyncDispose]()
-    })
+  before(async () => {
+    receiver = await Receiver.start({ rcpt: () => (isOpen ? '250 ok' : '451 4.0.0 later') })
+    port = await freePort()
+    toml = `relay_threads = 1\n${receiver.route}[[listener]]\naddress = "127.0.0.1:${port}"\nkind = "relay"\nnetworks = ["127.0.0.0/8"]\naccount = "acme"\n[retry]\nschedule = ["1s"]\n`
+    server = await Postrider.start({ toml })
+    await makeAccount(server, 'acme', 'acme.example')
+  })
+  after(async () => {
+    await server?.[Symbol.asyncDispose]()
+    await receiver?.[Symbol.asyncDispose]()
+  })
 
-    /** Sends one message on a connection of its own; no answer at all counts as refused. */
-    async function send(content: string, expected: Answer): Promise<void> {
-      const reply = await sendOnce(port, content).catch(() => null)
-      if (reply?.code === 250) ledger.push(queuedId(reply))
-      const shown = reply?.text ?? 'no answer'
-      if (expected === 'accepted') assert.equal(reply?.code, 250, shown)
-      else {
-        assert.match(shown, /^(452 4\.3\.1 .*\[store-failed\]|no answer|4\d\d )/)
-        assert.doesNotMatch(
-          shown,
-          /postrider-|E[A-Z]{3,}/,
-          'paths and words of the system are not for clients',
-        )
-      }
+  /** Sends one message on a connection of its own; no answer at all counts as refused. */
+  async function send(content: string, expected: Answer): Promise<void> {
+    const reply = await sendOnce(port, content).catch(() => null)
+    if (reply?.code === 250) ledger.push(queuedId(reply))
+    const shown = reply?.text ?? 'no answer'
+    if (expected === 'accepted') assert.equal(reply?.code, 250, shown)
+    else {
+      assert.match(shown, /^(452 4\.3\.1 .*\[store-failed\]|no answer|4\d\d )/)
+      assert.doesNotMatch(shown, /postrider-|E[A-Z]{3,}/, 'paths and words of the system are not for clients')
     }
+  }
 
-    function fail({ calls, error, on }: Row): Promise<FailingCalls> {
-      const paths = files[on](server.dataDir)
-      return FailingCalls.start(server.processId, { calls, error, ...(paths.length > 0 ? { paths } : {}) })
-    }
+  function fail({ calls, error, on }: Row): Promise<FailingCalls> {
+    const paths = files[on](server.dataDir)
+    return FailingCalls.start(server.processId, { calls, error, ...(paths.length > 0 ? { paths } : {}) })
+  }
 
-    for (const row of passing)
-      test(`${row.name}: nothing false is answered, and with a disk that is well it goes on by itself`, async () => {
-        await send(large, 'accepted')
-        const { length: logBefore } = server.output
-        const output = () => server.output.slice(logBefore)
-        {
-          await using _fault = await fail(row)
-          for (const [at, answer] of row.answers.entries()) await send(at === 1 ? small : large, answer)
-          await assertIsIdle(server.processId)
-          if (row.notReady !== undefined) assert.match(await waitForReadiness(server, 503), row.notReady)
-        }
-        await waitForReadiness(server, 200)
-        await send(small, 'accepted')
-        await send(large, 'accepted')
-        await waitForAll(server, ledger, 'delivered')
-        if (row.notReady !== undefined) await waitForLog(output, 'store.writes-again')
-        assert.ok(logged(output(), 'store.failed').length <= 2, `the log is flooded:\n${output()}`)
-      })
-
-    test('three hundred refusals on a full disk are a few dozen lines of log', async () => {
+  for (const row of passing)
+    test(`${row.name}: nothing false is answered, and with a disk that is well it goes on by itself`, async () => {
+      await send(large, 'accepted')
       const { length: logBefore } = server.output
+      const output = () => server.output.slice(logBefore)
       {
-        await using _full = await fail(passing[0]!)
-        await using client = await SmtpClient.connect(port)
-        await client.hello()
-        for (let i = 0; i < 300; i++)
-          assert.equal((await client.send('ann@acme.example', 'bob@there.example', small)).code, 452)
+        await using _fault = await fail(row)
+        for (const [at, answer] of row.answers.entries()) await send(at === 1 ? small : large, answer)
+        await assertIsIdle(server.processId)
+        if (row.notReady !== undefined) assert.match(await waitForReadiness(server, 503), row.notReady)
       }
       await waitForReadiness(server, 200)
-      const lines = server.output.slice(logBefore).split('\n').length
-      assert.ok(lines < 120, `${lines} lines`)
-    })
-
-    test('on a disk that takes its time messages wait for it, are accepted, and the log says so', async () => {
-      const { length: logBefore } = server.output
-      {
-        const slow = { calls: 'fsync,fdatasync', delayMs: 1200 }
-        await using _slow = await FailingCalls.start(server.processId, slow)
-        await send(small, 'accepted')
-      }
-      await waitForLog(() => server.output.slice(logBefore), 'store.slow')
-    })
-
-    test('an outcome that a full disk does not take waits, and is written once when there is room', async () => {
-      const { promise: mayAnswer, resolve: answer } = Promise.withResolvers<string>()
-      await using slow = await Receiver.start({ endOfData: () => mayAnswer })
       await send(small, 'accepted')
+      await send(large, 'accepted')
       await waitForAll(server, ledger, 'delivered')
+      if (row.notReady !== undefined) await waitForLog(output, 'store.writes-again')
+      assert.ok(logged(output(), 'store.failed').length <= 2, `the log is flooded:\n${output()}`)
+    })
+
+  test('three hundred refusals on a full disk are a few dozen lines of log', async () => {
+    const { length: logBefore } = server.output
+    {
+      await using _full = await fail(passing[0]!)
+      await using client = await SmtpClient.connect(port)
+      await client.hello()
+      for (let i = 0; i < 300; i++)
+        assert.equal((await client.send('ann@acme.example', 'bob@there.example', small)).code, 452)
+    }
+    await waitForReadiness(server, 200)
+    const lines = server.output.slice(logBefore).split('\n').length
+    assert.ok(lines < 120, `${lines} lines`)
+  })
+
+  test('on a disk that takes its time messages wait for it, are accepted, and the log says so', async () => {
+    const { length: logBefore } = server.output
+    {
+      const slow = { calls: 'fsync,fdatasync', delayMs: 1200 }
+      await using _slow = await FailingCalls.start(server.processId, slow)
+      await send(small, 'accepted')
+    }
+    await waitForLog(() => server.output.slice(logBefore), 'store.slow')
+  })
+
+  test('an outcome that a full disk does not take waits, and is written once when there is room', async () => {
+    const { promise: mayAnswer, resolve: answer } = Promise.withResolvers<string>()
+    await using slow = await Receiver.start({ endOfData: () => mayAnswer })
+    await send(small, 'accepted')
+    await waitForAll(server, ledger, 'delivered')
+    isOpen = false
+    await send(small, 'accepted')
+    const id = ledger.at(-1)!
+    await waitForAll(server, [id], 'deferred')
+    await server.json('queue', 'reroute', id, '--smarthost', `127.0.0.1:${slow.port}`, '--yes')
+    await slow.waitFor(() => slow.commands.includes('DATA'))
+    {
+      await using _full = await FailingCalls.start(server.processId, {
+        calls: 'pwrite64,pwritev,pwritev2',
+        error: 'ENOSPC',
+      })
+      answer('250 2.0.0 taken at last')
+      await slow.waitFor(1)
+      await send(small, 'refused')
+      assert.ok((await eventsOf(server)).every(one => one.messageId !== id || one.type !== 'delivered'))
+    }
+    isOpen = true
+    const events = await waitForAll(server, [id], 'delivered')
+    assert.equal(events.filter(one => one.messageId === id && one.type === 'delivered').length, 1)
+    assert.equal(slow.messages.length, 1, 'sent once')
+  })
+
+  test('a content that cannot be read waits and says so, and is sent when it can be', async () => {
+    isOpen = false
+    await send(huge, 'accepted')
+    const id = ledger.at(-1)!
+    await waitForAll(server, [id], 'deferred')
+    {
+      await using _unreadable = await FailingCalls.start(server.processId, {
+        calls: 'pread64,preadv',
+        error: 'EIO',
+        paths: files.segments(server.dataDir),
+      })
+      isOpen = true
+      await waitForEvents(server, events =>
+        events.some(one => one.messageId === id && /EIO/.test(one.outcome?.text ?? '')),
+      )
+      const shown = await server.json<ShownMessage & Record<string, never>>('message', 'show', id)
+      assert.equal(shown.recipients[0]!.outcome?.kind, 'deferred')
+      assert.equal(shown.recipients[0]!.outcome?.scope, 'configuration', 'the fault is ours')
+    }
+    const events = await waitForAll(server, [id], 'delivered')
+    const { length } = receiver.messages.filter(one => one.content.includes(id))
+    assert.deepEqual([length, events.some(one => one.messageId === id && one.type === 'bounced')], [1, false])
+  })
+
+  for (const row of ending)
+    test(`${row.name}: nothing is answered 250, the process ends and says why, and a new one has all that was`, async () => {
       isOpen = false
       await send(small, 'accepted')
-      const id = ledger.at(-1)!
-      await waitForAll(server, [id], 'deferred')
-      await server.json('queue', 'reroute', id, '--smarthost', `127.0.0.1:${slow.port}`, '--yes')
-      await slow.waitFor(() => slow.commands.includes('DATA'))
+      await send(large, 'accepted')
       {
-        await using _full = await FailingCalls.start(server.processId, {
-          calls: 'pwrite64,pwritev,pwritev2',
-          error: 'ENOSPC',
-        })
-        answer('250 2.0.0 taken at last')
-        await slow.waitFor(1)
-        await send(small, 'refused')
-        assert.ok((await eventsOf(server)).every(one => one.messageId !== id || one.type !== 'delivered'))
-      }
-      isOpen = true
-      const events = await waitForAll(server, [id], 'delivered')
-      assert.equal(events.filter(one => one.messageId === id && one.type === 'delivered').length, 1)
-      assert.equal(slow.messages.length, 1, 'sent once')
-    })
-
-    test('a content that cannot be read waits and says so, and is sent when it can be', async () => {
-      isOpen = false
-      await send(huge, 'accepted')
-      const id = ledger.at(-1)!
-      await waitForAll(server, [id], 'deferred')
-      {
-        await using _unreadable = await FailingCalls.start(server.processId, {
-          calls: 'pread64,preadv',
-          error: 'EIO',
-          paths: files.segments(server.dataDir),
-        })
-        isOpen = true
-        await waitForEvents(server, events =>
-          events.some(one => one.messageId === id && /EIO/.test(one.outcome?.text ?? '')),
-        )
-        const shown = await server.json<ShownMessage & Record<string, never>>('message', 'show', id)
-        assert.equal(shown.recipients[0]!.outcome?.kind, 'deferred')
-        assert.equal(shown.recipients[0]!.outcome?.scope, 'configuration', 'the fault is ours')
-      }
-      const events = await waitForAll(server, [id], 'delivered')
-      const { length } = receiver.messages.filter(one => one.content.includes(id))
-      assert.deepEqual(
-        [length, events.some(one => one.messageId === id && one.type === 'bounced')],
-        [1, false],
-      )
-    })
-
-    for (const row of ending)
-      test(`${row.name}: nothing is answered 250, the process ends and says why, and a new one has all that was`, async () => {
-        isOpen = false
-        await send(small, 'accepted')
-        await send(large, 'accepted')
-        {
-          await using _fault = await fail(row)
-          for (const content of [small, large, small]) {
-            refusedInEnding++
-            await send(content, 'refused')
-          }
-          assert.equal(await server.ended(), 1)
+        await using _fault = await fail(row)
+        for (const content of [small, large, small]) {
+          refusedInEnding++
+          await send(content, 'refused')
         }
-        assert.match(server.output, /postrider: server: the disk of .* failed .*start it again/)
-        assert.equal(logged(server.output, 'server.failed').length, 1)
-        isOpen = true
-        server = await Postrider.start({ toml, folder: server.folder })
-        await waitForAll(server, ledger, 'delivered')
-      })
-
-    test('in the end every message that was answered 250 has arrived whole, and nothing that was refused but in an unknown sync', async () => {
-      const events = await waitForAll(server, ledger, 'delivered')
-      assert.deepEqual(await server.json<never[]>('queue', 'list'), [])
-      const accepted = new Set(events.filter(one => one.type === 'accepted').map(one => one.messageId))
-      for (const id of ledger) assert.ok(accepted.delete(id), `${id} was answered 250 and is not there`)
-      assert.ok(accepted.size <= refusedInEnding, `${accepted.size} messages are there that were refused`)
-      for (const { content } of receiver.messages) {
-        const body = content.subarray(content.indexOf('\r\n\r\n') + 4).toString('latin1')
-        assert.ok(bodies.has(body), `a content came altered: ${content.subarray(0, 300)}`)
+        assert.equal(await server.ended(), 1)
       }
+      assert.match(server.output, /postrider: server: the disk of .* failed .*start it again/)
+      assert.equal(logged(server.output, 'server.failed').length, 1)
+      isOpen = true
+      server = await Postrider.start({ toml, folder: server.folder })
+      await waitForAll(server, ledger, 'delivered')
     })
+
+  test('in the end every message that was answered 250 has arrived whole, and nothing that was refused but in an unknown sync', async () => {
+    const events = await waitForAll(server, ledger, 'delivered')
+    assert.deepEqual(await server.json<never[]>('queue', 'list'), [])
+    const accepted = new Set(events.filter(one => one.type === 'accepted').map(one => one.messageId))
+    for (const id of ledger) assert.ok(accepted.delete(id), `${id} was answered 250 and is not there`)
+    assert.ok(accepted.size <= refusedInEnding, `${accepted.size} messages are there that were refused`)
+    for (const { content } of receiver.messages) {
+      const body = content.subarray(content.indexOf('\r\n\r\n') + 4).toString('latin1')
+      assert.ok(bodies.has(body), `a content came altered: ${content.subarray(0, 300)}`)
+    }
   })
+})

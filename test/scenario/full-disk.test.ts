@@ -8,6 +8,7 @@ import { mkdirSync, mkdtempSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { needsMachine } from '../support/needs-machine.ts'
 import { freePort, Postrider } from '../support/postrider.ts'
 import { queuedId, SmtpClient } from './support/client.ts'
 import { assertIsIdle, hasFaultTools, logged, waitForLog, waitForReadiness } from './support/faults.ts'
@@ -17,8 +18,10 @@ import { SmallDisk } from './support/small-disk.ts'
 
 const large = message([], `${'x'.repeat(70)}\r\n`.repeat(2000))
 
-if (hasFaultTools)
-  test('a full disk: 452 and not ready; with room again it goes on; what was accepted is all there after a start on a full disk too', async () => {
+test(
+  'a full disk: 452 and not ready; with room again it goes on; what was accepted is all there after a start on a full disk too',
+  needsMachine(hasFaultTools, 'strace'),
+  async () => {
     let isOpen = true
     let mayAnswer: PromiseWithResolvers<string> | null = null
     await using receiver = await Receiver.start({
@@ -84,4 +87,5 @@ if (hasFaultTools)
     const events = await waitForAll(server, ledger, 'delivered')
     const accepted = events.filter(one => one.type === 'accepted').map(one => one.messageId)
     assert.deepEqual(accepted.toSorted(), ledger.toSorted(), 'what was refused is not there')
-  })
+  },
+)

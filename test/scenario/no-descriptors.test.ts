@@ -7,6 +7,7 @@
 import assert from 'node:assert/strict'
 import net from 'node:net'
 import { test } from 'node:test'
+import { needsMachine } from '../support/needs-machine.ts'
 import { queuedId } from './support/client.ts'
 import { assertIsIdle, hasFaultTools, logged, NoDescriptors, waitForReadiness } from './support/faults.ts'
 import { House, message, type ShownMessage, waitForAll, waitForEvents } from './support/house.ts'
@@ -14,8 +15,10 @@ import { Receiver } from './support/receiver.ts'
 
 const large = message([], `${'x'.repeat(70)}\r\n`.repeat(2000))
 
-if (hasFaultTools)
-  test('without descriptors the doors are closed now and then instead of spinning, mail waits for our own sake, and all of it comes back', async () => {
+test(
+  'without descriptors the doors are closed now and then instead of spinning, mail waits for our own sake, and all of it comes back',
+  needsMachine(hasFaultTools, 'strace'),
+  async () => {
     await using receiver = await Receiver.start()
     await using house = await House.open(
       `${receiver.route}[delivery]\nidle_connection = "1s"\n[retry]\nschedule = ["2s"]\n`,
@@ -79,4 +82,5 @@ if (hasFaultTools)
       assert.ok(lines.length <= minutes, `a door was told of ${lines.length} times in ${minutes} minutes`)
     const others = server.output.slice(logBefore).split('\n').length - paused.length
     assert.ok(others < 60, `${others} lines of log`)
-  })
+  },
+)

@@ -8,6 +8,7 @@ import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { needsMachine } from '../support/needs-machine.ts'
 import { Postrider } from '../support/postrider.ts'
 import { queuedId, SmtpClient } from './support/client.ts'
 import { makeAccount, message, waitForAll } from './support/house.ts'
@@ -58,8 +59,10 @@ function threadsOf(pid: number): ThreadRights[] {
   })
 }
 
-if (isRoot)
-  test('with `user` every thread loses root after the low port is bound, and mail still comes in and goes out', async () => {
+test(
+  'with `user` every thread loses root after the low port is bound, and mail still comes in and goes out',
+  needsMachine(isRoot, 'root'),
+  async () => {
     await using receiver = await Receiver.start()
     const folder = publicFolder()
     const port = await freeLowPort()
@@ -92,10 +95,13 @@ if (isRoot)
     await using again = await Postrider.start({ toml, folder })
     const events = await waitForAll(again, ids, 'delivered')
     assert.ok(events.length >= 4)
-  })
+  },
+)
 
-if (isRoot)
-  test('a data folder that the user cannot reach is refused with one sentence', async () => {
+test(
+  'a data folder that the user cannot reach is refused with one sentence',
+  needsMachine(isRoot, 'root'),
+  async () => {
     const folder = mkdtempSync(join(tmpdir(), 'postrider-user-'))
     chmodSync(folder, 0o700)
     await using server = await Postrider.launch({ toml: 'user = "nobody"\n', folder })
@@ -104,19 +110,18 @@ if (isRoot)
     assert.equal(lines.length, 1, server.output)
     assert.match(lines[0]!, /nobody/)
     assert.doesNotMatch(server.output, /server\.ready/)
-  })
+  },
+)
 
-if (isRoot)
-  test('as root without `user` it warns and serves', async () => {
-    await using server = await Postrider.start({ toml: '' })
-    assert.match(server.output, /runs as root/)
-  })
+test('as root without `user` it warns and serves', needsMachine(isRoot, 'root'), async () => {
+  await using server = await Postrider.start({ toml: '' })
+  assert.match(server.output, /runs as root/)
+})
 
-if (!isRoot)
-  test('a `user` that one already is does no harm', async () => {
-    const name = new RegExp(`^([^:]+):[^:]*:${process.getuid?.()}:`, 'm').exec(
-      readFileSync('/etc/passwd', 'utf8'),
-    )?.[1]
-    await using server = await Postrider.start({ toml: name === undefined ? '' : `user = "${name}"\n` })
-    await server.json('account', 'create', 'acme')
-  })
+test('a `user` that one already is does no harm', async () => {
+  const name = new RegExp(`^([^:]+):[^:]*:${process.getuid?.()}:`, 'm').exec(
+    readFileSync('/etc/passwd', 'utf8'),
+  )?.[1]
+  await using server = await Postrider.start({ toml: name === undefined ? '' : `user = "${name}"\n` })
+  await server.json('account', 'create', 'acme')
+})

@@ -8,6 +8,7 @@ import { mkdirSync, mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { needsMachine } from '../support/needs-machine.ts'
 import { freePort, Postrider } from '../support/postrider.ts'
 import { queuedId, SmtpClient } from './support/client.ts'
 import { assertIsIdle, hasFaultTools, logged, waitForReadiness } from './support/faults.ts'
@@ -17,8 +18,10 @@ import { SmallDisk } from './support/small-disk.ts'
 
 const large = message([], `${'x'.repeat(70)}\r\n`.repeat(2000))
 
-if (hasFaultTools && SmallDisk.canLoop())
-  test('when the file system becomes read-only nothing is answered 250; after a check and a start all that was is there', async () => {
+test(
+  'when the file system becomes read-only nothing is answered 250; after a check and a start all that was is there',
+  needsMachine(hasFaultTools && SmallDisk.canLoop(), 'loop devices or no root'),
+  async () => {
     let isOpen = false
     await using receiver = await Receiver.start({ rcpt: () => (isOpen ? '250 ok' : '451 4.0.0 later') })
     const folder = mkdtempSync(join(tmpdir(), 'postrider-read-only-'))
@@ -67,4 +70,5 @@ if (hasFaultTools && SmallDisk.canLoop())
     const events = await waitForAll(server, ledger, 'delivered')
     const accepted = new Set(events.filter(one => one.type === 'accepted').map(one => one.messageId))
     for (const id of ledger) assert.ok(accepted.has(id), `${id} was answered 250 and is not there`)
-  })
+  },
+)

@@ -5,6 +5,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { needsMachine } from '../support/needs-machine.ts'
 import { freePort } from '../support/postrider.ts'
 import { queuedId } from './support/client.ts'
 import { FastClock } from './support/faults.ts'
@@ -24,8 +25,10 @@ const messages = 60
 const patient =
   '[limits]\nidle = "10h"\ndata_idle = "10h"\nsession = "20h"\nhandshake = "1h"\ndata_rate_min = 0\n'
 
-if (FastClock.isThere)
-  test('with every receiver dead for two hours mail is tried by its schedule, says why it waits, and is delivered when they are back', async t => {
+test(
+  'with every receiver dead for two hours mail is tried by its schedule, says why it waits, and is delivered when they are back',
+  needsMachine(FastClock.isThere, 'libfaketime'),
+  async t => {
     const port = await freePort()
     const routes = hosts.map(
       (host, number) => `[[route]]\nrecipient_domain = "d${number}.example"\nsmarthost = "${host}:${port}"\n`,
@@ -91,7 +94,8 @@ if (FastClock.isThere)
     assert.ok(lastMs < 120 * minuteMs, `the last came ${lastMs} ms after they were back`)
     const taken = receivers.reduce((sum, one) => sum + one.messages.length, 0)
     assert.equal(taken, ids.length, 'each once')
-  })
+  },
+)
 
 function acceptedMs(events: readonly ShownEvent[]): number[] {
   return events.filter(one => one.type === 'accepted').map(one => Date.parse(one.at))

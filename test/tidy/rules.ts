@@ -151,6 +151,11 @@ export const banned: readonly Banned[] = [
     // Real programs that a machine lacks are skipped there, and never with CI=true.
     except: /^(test\/(interop|support|tidy)|scripts)\//,
   },
+  {
+    name: 'a test that is left out unseen (test/support/needs-machine.ts says it instead)',
+    pattern: /^if \([^\n]*\)\s*\{?\s*(?:test|it|describe|suite)\(/m,
+    inside: 'code',
+  },
   { name: 'a to-do', pattern: /\b(?:TODO|FIXME|XXX|HACK)\b/, inside: 'comments', except: /^test\/tidy\// },
   { name: 'a silenced check', pattern: /@ts-(?:ignore|expect-error|nocheck)/, inside: 'comments' },
   {

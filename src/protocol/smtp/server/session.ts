@@ -187,14 +187,15 @@ class Session implements SmtpServerSession, OpeningCore, Ticking {
     this.#isRunning = true
     let steps = 0
     while (!this.#isWaiting && !this.wire.isFull && !this.#isYielding && this.#step()) {
-      if (++steps === stepsPerTurnMax) this.#yield()
+      // Nothing may come between the 220 to STARTTLS and the handshake.
+      if (++steps === stepsPerTurnMax && !this.#isTlsDue) this.#yield()
     }
     this.#isRunning = false
     if (this.#isWaiting || this.wire.isFull || this.#isYielding) {
       if (this.input.length > this.options.limits.inputBytesMax) this.wire.pause()
       return
     }
-    if (this.#isTlsDue) this.#upgrade()
+    if (this.#isTlsDue && !this.#hasPeerEnded && !this.isGone) this.#upgrade()
     this.wire.flush()
     this.wire.resume()
     if (this.#hasPeerEnded) this.#finishEnded()
@@ -239,7 +240,7 @@ class Session implements SmtpServerSession, OpeningCore, Ticking {
       return
     }
     if (!(answer instanceof Promise)) {
-      question.answered(answer)
+      this.#answered(answer, question)
       return
     }
     this.#isWaiting = true
@@ -247,21 +248,25 @@ class Session implements SmtpServerSession, OpeningCore, Ticking {
     answer.then(
       value => {
         this.#stopWaiting()
-        if (this.isGone) question.abandoned?.(value)
-        else question.answered(value)
+        this.#answered(value, question)
         this.#run()
       },
       fault => {
         this.#stopWaiting()
-        if (this.isGone) this.reportFault(fault, question.about)
-        else this.#failed(fault, question)
+        this.#failed(fault, question)
         this.#run()
       },
     )
   }
 
+  #answered<T>(answer: T | SmtpReply, question: Question<T>): void {
+    if (this.isGone) question.abandoned?.(answer)
+    else question.answered(answer)
+  }
+
   #failed<T>(fault: unknown, question: Question<T>): void {
     this.reportFault(fault, question.about)
+    if (this.isGone) return
     this.#conversation.resetTransaction()
     question.answered(replies.handlerFault)
   }
@@ -321,6 +326,7 @@ class Session implements SmtpServerSession, OpeningCore, Ticking {
   #shut(reason: CloseReason): void {
     if (this.isGone) return
     this.#closeReason ??= reason
+    this.#isTlsDue = false
     this.#conversation.content.abort()
     this.enter('closing')
     const isParting = (reason === 'quit' || reason === 'client-gone') && this.input.length === 0
@@ -332,6 +338,7 @@ class Session implements SmtpServerSession, OpeningCore, Ticking {
   /** Closes without a word. */
   cut(reason: CloseReason): void {
     this.#closeReason ??= reason
+    this.#isTlsDue = false
     this.#conversation.content.abort()
     if (!this.isGone) this.enter('closing')
     this.input.clear()

@@ -59,6 +59,8 @@ export class Recorder {
   bareLf: 'refuse' | 'mend' = 'refuse'
   /** Changes answers: methods given here replace those below. */
   answers: Partial<SmtpSessionHandler> = {}
+  /** Told of each reply as the session makes it. */
+  replied: (code: number, session: SmtpServerSession) => void = () => {}
   /** Makes `sink.write` and `sink.end` answer later. */
   isSlow = false
 
@@ -150,12 +152,16 @@ export class TestServer implements AsyncDisposable {
   private constructor(options: SmtpServerOptions) {
     this.#server = net.createServer(socket => {
       const { recorder, ticker } = this
-      const session = serveSmtpSession({
+      let session: SmtpServerSession | null = null
+      session = serveSmtpSession({
         socket,
         options,
         ticker,
         handler: recorder.handler(),
         observer: {
+          onReply: code => {
+            if (session !== null) recorder.replied(code, session)
+          },
           onClose: summary => recorder.summaries.push(summary),
           onFault: (fault, during) => recorder.faults.push(`${during}: ${String(fault)}`),
         },

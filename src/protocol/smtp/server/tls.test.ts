@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import tls from 'node:tls'
+import type { SmtpServerSession } from './session.ts'
 import { codes, makeSecureContext, TestServer, until } from './test-kit.ts'
 
 const context = makeSecureContext()
@@ -55,6 +56,30 @@ test('commands sent in the clear after the 220 are never answered', async () => 
   assert.deepEqual(server.recorder.calls, [])
   assert.equal(await server.closeReason(), 'tls-failed')
 })
+
+const ends: readonly [string, (session: SmtpServerSession) => void][] = [
+  ['makes room', session => session.makeRoom()],
+  ['is destroyed', session => session.destroy()],
+]
+for (const [name, end] of ends) {
+  for (const when of ['at once', 'before the next turn'] as const) {
+    test(`a session that ${name} ${when} behind the last STARTTLS of a long turn starts no handshake`, async () => {
+      await using server = await TestServer.start({ ...starttls, requiresAuth: true })
+      const client = await server.greeted()
+      server.recorder.replied = (code, session) => {
+        if (code !== 220) return
+        if (when === 'at once') end(session)
+        else process.nextTick(end, session)
+      }
+      client.send(`${'RSET\r\n'.repeat(99)}STARTTLS\r\n`)
+      await client.untilClosed()
+      await until(() => server.recorder.closed === 1)
+      await new Promise(resolve => setImmediate(() => setImmediate(resolve)))
+      assert.deepEqual(server.recorder.faults, [])
+      assert.equal(server.ticker.size, 0)
+    })
+  }
+}
 
 test('STARTTLS with a parameter is 501, before EHLO and in a transaction 503', async () => {
   await using server = await TestServer.start(starttls)

@@ -344,6 +344,43 @@ for (const line of [
   })
 }
 
+test('the answer to a content does not wait for the contents that were sent behind it', async () => {
+  for (const isEndSlow of [true, false]) {
+    await using server = await TestServer.start({ trustsClient: () => true })
+    const never = new Promise<never>(() => {})
+    let contents = 0
+    server.recorder.answers = {
+      content: () => {
+        const isFirst = ++contents === 1
+        const queued = smtpReply(250, '2.0.0', `Queued as ${contents}`)
+        const sink = {
+          write: () => (isFirst || isEndSlow ? undefined : never),
+          end: async () => (isFirst ? queued : await never),
+          abort: () => {},
+        }
+        return { bareLf: 'refuse', sink }
+      },
+    }
+    const client = await server.greeted()
+    const group = 'MAIL FROM:<a@b.test>\r\nRCPT TO:<b@b.test>\r\nBDAT 3 LAST\r\na\r\n'
+    client.send(group.repeat(2))
+    assert.deepEqual((await client.replies(3)).map(codes), ['250 2.1.0', '250 2.1.5', '250 2.0.0'])
+    assert.equal(contents, 2)
+  }
+})
+
+test('the answer to a content and the goodbye leave in one write', async () => {
+  await using server = await TestServer.start({ trustsClient: () => true })
+  server.recorder.isSlow = true
+  const client = await server.inTransaction()
+  await client.talk('DATA')
+  const reads: string[] = []
+  client.socket.on('data', chunk => reads.push(chunk.toString('latin1')))
+  client.send('x\r\n.\r\nQUIT\r\n')
+  await client.untilClosed()
+  assert.equal(reads.length, 1, reads.join('|'))
+})
+
 // ---- the handler fails ---------------------------------------------------------------------------------------------
 
 const boom = (): never => {

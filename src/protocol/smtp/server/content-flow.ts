@@ -136,7 +136,7 @@ export class ContentFlow {
         this.#reader = null
         this.#resetTransaction()
         if (replyClass(reply) === 2) core.tally.acceptedContent()
-        core.answer(reply)
+        core.answerContent(reply)
       },
     })
   }

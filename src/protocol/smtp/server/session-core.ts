@@ -43,8 +43,10 @@ export interface SessionCore {
   enter(phase: Phase): void
   /** Asks the handler; while its promise is open no input is read. */
   ask<T>(question: Question<T>): void
-  /** Sends the reply to a command or content, and ends the session when that is due. */
+  /** Sends the reply to a command or chunk, and ends the session when that is due. */
   answer(reply: SmtpReply): void
+  /** The same for a whole content: its reply leaves before the next wait for the handler. */
+  answerContent(reply: SmtpReply): void
   /** Sends the last reply and closes. */
   end(reason: CloseReason, reply: SmtpReply): void
   /** The next answer is the last. */

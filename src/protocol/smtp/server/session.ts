@@ -5,8 +5,9 @@
 //   3. `handler.open`, one look for early talkers, the greeting (all in opening.ts);
 //   4. commands and contents, each in the phase table's order; 5. the last reply, the peer's FIN, `handler.closed`.
 // Invariants: one place changes phase (`enter`), one place sends replies (`say`), one loop reads input (`#run`).
-// While a promise of the handler is open no input is read. All replies of one turn leave in one write. One session takes
-// a bounded number of commands a turn, so that a flood of them does not keep the others waiting.
+// While a promise of the handler is open no input is read. All replies of one turn leave in one write; those to commands
+// wait for the handler with it, the answer to a content does not wait for what was sent behind it. One session takes a
+// bounded number of commands a turn, so that a flood of them does not keep the others waiting.
 
 import type { Socket } from 'node:net'
 import type { SmtpReply } from '../reply.ts'
@@ -84,6 +85,8 @@ class Session implements SmtpServerSession, OpeningCore, Ticking {
   farewell: { readonly reason: CloseReason; readonly reply: SmtpReply } | null = null
   #closeReason: CloseReason | null = null
   #isTlsDue = false
+  /** The answer to a content is queued: a client that does not get it sends the content again. */
+  #holdsContentAnswer = false
   isTrusted = false
 
   constructor(ports: SmtpServerSessionPorts) {
@@ -192,18 +195,24 @@ class Session implements SmtpServerSession, OpeningCore, Ticking {
     }
     this.#isRunning = false
     if (this.#isWaiting || this.wire.isFull || this.#isYielding) {
+      if (this.#isWaiting && this.#holdsContentAnswer) this.#flush()
       if (this.input.length > this.options.limits.inputBytesMax) this.wire.pause()
       return
     }
     if (this.#isTlsDue && !this.#hasPeerEnded && !this.isGone) this.#upgrade()
-    this.wire.flush()
+    this.#flush()
     this.wire.resume()
     if (this.#hasPeerEnded) this.#finishEnded()
   }
 
+  #flush(): void {
+    this.#holdsContentAnswer = false
+    this.wire.flush()
+  }
+
   #yield(): void {
     this.#isYielding = true
-    this.wire.flush()
+    this.#flush()
     setImmediate(() => {
       this.#isYielding = false
       this.#run()
@@ -314,6 +323,11 @@ class Session implements SmtpServerSession, OpeningCore, Ticking {
       if (verdict !== null) this.end(verdict.reason, verdict.reply)
       else this.endWhenIdle()
     }
+  }
+
+  answerContent(reply: SmtpReply): void {
+    this.#holdsContentAnswer = true
+    this.answer(reply)
   }
 
   /** The last reply of a session. */

@@ -60,7 +60,7 @@ export class Opening {
     input.advanceTo(input.at + header.bytes)
     input.own()
     if (header.source !== null) {
-      facts.clientAddress = unmappedAddress(header.source.address)
+      facts.clientAddress = header.source.address
       facts.clientPort = header.source.port
     }
     const rest = input.length > 0 && options.tls.mode === 'implicit' ? input.buffer.subarray(input.at) : null

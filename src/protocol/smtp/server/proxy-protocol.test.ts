@@ -33,16 +33,42 @@ const ipv6 = [
   0,
   25,
 ]
+const mappedIpv4 = [
+  ...Array.from({ length: 10 }, () => 0),
+  0xff,
+  0xff,
+  192,
+  0,
+  2,
+  7,
+  ...ipv6.slice(16),
+]
 const tlv = [0x04, 0x00, 0x02, 0xaa, 0xbb]
 
 const complete: readonly [string, string | Buffer, { address: string; port: number } | null][] = [
   ['v1 TCP4', 'PROXY TCP4 192.0.2.7 198.51.100.1 8080 25\r\n', { address: '192.0.2.7', port: 8080 }],
   ['v1 TCP6', 'PROXY TCP6 2001:db8::1 ::1 99 25\r\n', { address: '2001:db8::1', port: 99 }],
+  [
+    'v1 TCP6 with IPv4 inside',
+    'PROXY TCP6 ::ffff:192.0.2.7 ::ffff:198.51.100.1 8080 25\r\n',
+    { address: '192.0.2.7', port: 8080 },
+  ],
+  [
+    'v1 TCP6 with IPv4 inside in another spelling',
+    'PROXY TCP6 0:0:0:0:0:FFFF:c000:207 ::1 99 25\r\n',
+    { address: '192.0.2.7', port: 99 },
+  ],
+  [
+    'v1 TCP6 in a long spelling',
+    'PROXY TCP6 2001:0DB8:0:0:0:0:0:1 ::1 99 25\r\n',
+    { address: '2001:db8::1', port: 99 },
+  ],
   ['v1 UNKNOWN', 'PROXY UNKNOWN\r\n', null],
   ['v1 UNKNOWN with more', 'PROXY UNKNOWN ffff::1 ffff::2 1 2\r\n', null],
   ['v2 IPv4', v2(1, 0x11, ipv4), { address: '192.0.2.7', port: 8080 }],
   ['v2 IPv4 with TLVs', v2(1, 0x11, [...ipv4, ...tlv]), { address: '192.0.2.7', port: 8080 }],
   ['v2 IPv6', v2(1, 0x21, ipv6), { address: '2001:db8::1', port: 99 }],
+  ['v2 IPv6 with IPv4 inside', v2(1, 0x21, mappedIpv4), { address: '192.0.2.7', port: 99 }],
   ['v2 LOCAL', v2(0, 0x00, []), null],
   ['v2 LOCAL with addresses', v2(0, 0x11, ipv4), null],
   ['v2 UNSPEC', v2(1, 0x00, tlv), null],
@@ -63,6 +89,7 @@ const badHeaders: readonly [string, string | Buffer][] = [
   ['bare LF', 'PROXY TCP4 192.0.2.7 198.51.100.1 8080 25\n'],
   ['an address that is none', 'PROXY TCP4 192.0.2.777 198.51.100.1 8080 25\r\n'],
   ['IPv6 as TCP4', 'PROXY TCP4 ::1 ::1 8080 25\r\n'],
+  ['an address with a zone', 'PROXY TCP6 fe80::1%1 ::1 99 25\r\n'],
   ['a port that is none', 'PROXY TCP4 192.0.2.7 198.51.100.1 65536 25\r\n'],
   ['a port with zeros', 'PROXY TCP4 192.0.2.7 198.51.100.1 080 25\r\n'],
   ['a missing field', 'PROXY TCP4 192.0.2.7 198.51.100.1 8080\r\n'],

@@ -1,7 +1,8 @@
 // The PROXY protocol header, versions 1 and 2, as HAProxy and other load balancers send it before anything else.
 //
 // A pure parser over the bytes received so far. It never guesses: a header that is not exactly right is bad, and
-// the connection is closed without a greeting, since nobody can say who the client is.
+// the connection is closed without a greeting, since nobody can say who the client is. Each address has one spelling
+// here, whatever the proxy's: IPv4 inside of IPv6 is IPv4, or all such clients would count as one host.
 
 import { isIPv4, isIPv6 } from 'node:net'
 
@@ -53,19 +54,32 @@ function parseV1(bytes: Buffer): ProxyHeader {
   const words = bytes.toString('latin1', 0, lf - 1).split(' ')
   if (words[1] === 'UNKNOWN') return { kind: 'complete', bytes: lf + 1, source: null }
   const [, family, source, destination, sourcePort, destinationPort] = words
-  const isAddress = family === 'TCP4' ? isIPv4 : family === 'TCP6' ? isIPv6 : null
-  if (isAddress === null || words.length !== 6) return bad('the PROXY line is malformed')
-  if (!isAddress(source!) || !isAddress(destination!)) return bad('the PROXY line has a bad address')
+  const read = family === 'TCP4' ? readIpv4 : family === 'TCP6' ? readIpv6 : null
+  if (read === null || words.length !== 6) return bad('the PROXY line is malformed')
+  const address = read(source!)
+  if (address === null || read(destination!) === null) return bad('the PROXY line has a bad address')
   const port = parsePort(sourcePort!)
   if (port < 0 || parsePort(destinationPort!) < 0) return bad('the PROXY line has a bad port')
-  return { kind: 'complete', bytes: lf + 1, source: { address: source!, port } }
+  return { kind: 'complete', bytes: lf + 1, source: { address, port } }
+}
+
+const readIpv4 = (text: string): string | null => (isIPv4(text) ? text : null)
+
+/** The short form of an IPv6 address, or the IPv4 address inside of it; null when it is none. */
+function readIpv6(text: string): string | null {
+  // The URL parser knows the short form, and refuses a zone (`%eth0`), which means nothing on another host.
+  const address = isIPv6(text) ? URL.parse(`http://[${text}]/`)?.hostname.slice(1, -1) : undefined
+  if (address === undefined) return null
+  const mapped = /^::ffff:([0-9a-f]+):([0-9a-f]+)$/.exec(address)
+  if (mapped === null) return address
+  const [high, low] = [Number.parseInt(mapped[1]!, 16), Number.parseInt(mapped[2]!, 16)]
+  return `${high >> 8}.${high & 0xff}.${low >> 8}.${low & 0xff}`
 }
 
 function ipv6Text(bytes: Buffer, at: number): string {
   const groups: string[] = []
   for (let i = 0; i < 16; i += 2) groups.push(bytes.readUInt16BE(at + i).toString(16))
-  // Through the URL parser for the canonical short form.
-  return new URL(`http://[${groups.join(':')}]/`).hostname.slice(1, -1)
+  return readIpv6(groups.join(':'))!
 }
 
 function parseV2(bytes: Buffer): ProxyHeader {

@@ -94,6 +94,41 @@ test('a known client may have as many recipients refused as a message may have, 
   assert.equal(await server.closeReason(), 'errors')
 })
 
+test('what a known client pipelines behind a refused MAIL or chunk counts once', async () => {
+  await using server = await TestServer.start({
+    trustsClient: () => true,
+    maxSizeBytes: 1000,
+    limits: { rcptMax: 50 },
+  })
+  const refusesMail = { mail: () => smtpReply(550, '5.7.1', 'Not your address') }
+  const client = await server.greeted()
+  const group = `MAIL FROM:<a@b.test>\r\n${'RCPT TO:<b@b.test>\r\n'.repeat(50)}DATA\r\n`
+  for (let i = 0; i < 20; i++) {
+    server.recorder.answers = refusesMail
+    client.send(group)
+    const refused = (await client.replies(52)).map(codes)
+    assert.deepEqual(refused, ['550 5.7.1', ...Array.from({ length: 51 }, () => '503 5.5.1')])
+  }
+  server.recorder.answers = {}
+  await client.talk('MAIL FROM:<a@b.test>')
+  await client.talk('RCPT TO:<b@b.test>')
+  client.send(`${'BDAT 600\r\n'.concat('x'.repeat(600)).repeat(40)}BDAT 0 LAST\r\n`)
+  const chunks = (await client.replies(41)).map(codes)
+  assert.deepEqual(chunks.slice(0, 3), ['250 2.0.0', '552 5.3.4', '503 5.5.1'])
+  assert.equal(codes(await client.talk('NOOP')), '250 2.0.0')
+})
+
+test('commands without MAIL end the session of a stranger after twenty, of a known client after a message of them', async () => {
+  for (const isTrusted of [false, true]) {
+    await using server = await TestServer.start({ trustsClient: () => isTrusted, limits: { rcptMax: 50 } })
+    const client = await server.greeted()
+    client.send('RCPT TO:<b@b.test>\r\n'.repeat(200))
+    const { replies } = await client.untilClosed()
+    assert.equal(replies.length, isTrusted ? 53 : 21)
+    assert.equal(codes(replies.at(-1)!), '421 4.7.0')
+  }
+})
+
 test('a hundred junk commands end the session', async () => {
   await using server = await TestServer.start()
   const client = await server.greeted()

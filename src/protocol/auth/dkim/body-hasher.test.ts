@@ -49,6 +49,38 @@ test('a long run of blank lines in the middle counts in full', () => {
   assert.equal(hashOf(Buffer.from(body)), sha256(body))
 })
 
+for (const count of [255, 256, 32_767, 32_768, 32_769, 65_536, 100_001]) {
+  test(`${count} blank lines count in the middle, and neither at the end nor alone`, () => {
+    const blank = '\r\n'.repeat(count)
+    const cuts = [1, 70_000, 70_001, 70_002]
+    for (const body of [`a${blank}b${blank}  c\r\n`, `${blank} d${blank}`, `a\r${blank}\r`])
+      assert.equal(hashOf(Buffer.from(body), cuts), sha256(plainRelaxedBody(body)))
+    assert.equal(hashOf(Buffer.from(`a${blank} \t${blank}`), cuts), sha256('a\r\n'))
+    assert.equal(hashOf(Buffer.from(`${blank} ${blank}`), cuts), sha256(''))
+  })
+}
+
+test('blank lines of 25 MB hold the event loop in no single step', () => {
+  const blank = Buffer.from('\r\n'.repeat(32_768))
+  const blocks = 381
+  let fastestMs = Number.POSITIVE_INFINITY
+  for (let i = 0; i < 3; i++) {
+    const hasher = new BodyHasher()
+    const plain = createHash('sha256')
+    let slowestMs = 0
+    for (const chunk of [Buffer.from('a'), ...Array.from({ length: blocks }, () => blank), Buffer.from('b\r\n')]) {
+      const started = process.cpuUsage()
+      hasher.push(chunk)
+      const { user, system } = process.cpuUsage(started)
+      slowestMs = Math.max(slowestMs, (user + system) / 1000)
+      plain.update(chunk)
+    }
+    assert.equal(hasher.digest().toString('hex'), plain.digest('hex'))
+    fastestMs = Math.min(fastestMs, slowestMs)
+  }
+  assert.ok(fastestMs < 20, `one step took ${fastestMs} ms of processor time`)
+})
+
 test('the hash is that of the plain rule, wherever the chunks are cut', () => {
   const piece = fc.constantFrom(
     ' ',

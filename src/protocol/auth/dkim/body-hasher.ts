@@ -4,6 +4,8 @@
 // re-encoded variant. The result is shared by all signatures of the message.
 // Invariants: one pass, bounded memory, nothing kept of a chunk after push() returns. Only CRLF ends a line;
 // a bare CR or LF (refused earlier) counts as an ordinary byte. How the body is cut into chunks never matters.
+// Blank lines count only when something follows, so they wait; but only so many, since a body may be nothing else: then
+// they are hashed as if something followed, and the hash without them is kept until it does.
 
 import { createHash, type Hash } from 'node:crypto'
 
@@ -22,11 +24,15 @@ const walkBytesFirst = 256
 const walkBytesMax = 16_384
 const leapBytesMin = 1024
 const oneSpace = Buffer.from(' ')
-const lineEnds = Buffer.from('\r\n'.repeat(32))
+/** So many line ends wait before they are hashed. */
+const pendingLineEndsMax = 32_768
+const lineEnds = Buffer.from('\r\n'.repeat(pendingLineEndsMax))
 
 /** SHA-256 of a body in relaxed canonical form; one instance a body. */
 export class BodyHasher {
   readonly #hash: Hash = createHash('sha256')
+  /** The hash up to the last visible byte, when line ends behind it are hashed already; null when none are. */
+  #hashWithoutLineEnds: Hash | null = null
   // What has been read but is not yet known to count: these go out before the next visible byte, or never.
   #pendingLineEnds = 0
   #pendingWsp = false
@@ -67,11 +73,10 @@ export class BodyHasher {
     if (this.#pendingCr) this.#emitLoneCr()
     // RFC 6376 §3.4.4: trailing empty lines do not count, a missing last CRLF is added, and a body without
     // any content is empty, without a CRLF.
-    if (this.#hasContent) {
-      this.#flush()
-      this.#hash.update(lineEnds.subarray(0, 2))
-    }
-    return this.#hash.digest()
+    this.#flush()
+    const hash = this.#hashWithoutLineEnds ?? this.#hash
+    if (this.#hasContent) hash.update(lineEnds.subarray(0, 2))
+    return hash.digest()
   }
 
   /** The last chunk ended in CR: says whether that was half of a line end; gives the offset to go on from. */
@@ -93,16 +98,22 @@ export class BodyHasher {
 
   #endLine(): void {
     this.#pendingWsp = false
-    this.#pendingLineEnds++
+    if (++this.#pendingLineEnds >= pendingLineEndsMax) this.#hashLineEnds()
+  }
+
+  /** Too many wait: hashes them ahead. */
+  #hashLineEnds(): void {
+    this.#flush()
+    this.#hashWithoutLineEnds ??= this.#hash.copy()
+    this.#hash.update(lineEnds.subarray(0, 2 * this.#pendingLineEnds))
+    this.#pendingLineEnds = 0
   }
 
   #emitPending(): void {
     this.#hasContent = true
-    while (this.#pendingLineEnds > 0) {
-      const count = Math.min(this.#pendingLineEnds, lineEnds.length / 2)
-      this.#emit(lineEnds, 0, count * 2)
-      this.#pendingLineEnds -= count
-    }
+    this.#hashWithoutLineEnds = null
+    if (this.#pendingLineEnds > 0) this.#emit(lineEnds, 0, 2 * this.#pendingLineEnds)
+    this.#pendingLineEnds = 0
     if (this.#pendingWsp) this.#emit(oneSpace, 0, 1)
     this.#pendingWsp = false
   }

@@ -176,7 +176,7 @@ class Session implements SmtpServerSession, OpeningCore, Ticking {
 
   #peerEnded(): void {
     this.#hasPeerEnded = true
-    if (!this.#isWaiting && !this.#isYielding) this.#finishEnded()
+    if (!this.#isBusy) this.#finishEnded()
   }
 
   #finishEnded(): void {
@@ -184,17 +184,22 @@ class Session implements SmtpServerSession, OpeningCore, Ticking {
     this.wire.end()
   }
 
+  /** What is in the input has to wait: for the handler, for the next turn, or for the client to read. */
+  get #isBusy(): boolean {
+    return this.#isWaiting || this.#isYielding || this.wire.isFull
+  }
+
   /** Uses up the input as far as phases, promises and the output buffer let it. */
   #run(): void {
     if (this.#isRunning) return
     this.#isRunning = true
     let steps = 0
-    while (!this.#isWaiting && !this.wire.isFull && !this.#isYielding && this.#step()) {
+    while (!this.#isBusy && this.#step()) {
       // Nothing may come between the 220 to STARTTLS and the handshake.
       if (++steps === stepsPerTurnMax && !this.#isTlsDue) this.#yield()
     }
     this.#isRunning = false
-    if (this.#isWaiting || this.wire.isFull || this.#isYielding) {
+    if (this.#isBusy) {
       if (this.#isWaiting && this.#holdsContentAnswer) this.#flush()
       if (this.input.length > this.options.limits.inputBytesMax) this.wire.pause()
       return
@@ -202,7 +207,8 @@ class Session implements SmtpServerSession, OpeningCore, Ticking {
     if (this.#isTlsDue && !this.#hasPeerEnded && !this.isGone) this.#upgrade()
     this.#flush()
     this.wire.resume()
-    if (this.#hasPeerEnded) this.#finishEnded()
+    // Once the last replies fill the connection, they have their time to be read before we close.
+    if (this.#hasPeerEnded && !this.wire.isFull) this.#finishEnded()
   }
 
   #flush(): void {

@@ -45,6 +45,40 @@ test('a client that reads late but in time goes on, and the minute begins anew',
   assert.equal(server.sessions[0]!.isClosed, false)
 })
 
+test('a client that reads only after it has closed its side gets every reply', async () => {
+  await using server = await TestServer.start({ trustsClient: () => true, limits: { rcptMax: 1e9 } })
+  let calls = 0
+  const lines = Array.from({ length: 40 }, () => 'x'.repeat(480))
+  server.recorder.answers = {
+    rcpt: () => {
+      calls++
+      return { code: 550, enhanced: '5.1.1', lines }
+    },
+  }
+  const client = await server.inTransaction()
+  calls = 0
+  client.socket.pause()
+  let sent = 0
+  const send = (): void => {
+    client.send('RCPT TO:<b@rcpt.test>\r\n'.repeat(10))
+    sent += 10
+  }
+  const settled = async (): Promise<void> => {
+    for (let before = -1; before !== calls; ) {
+      before = calls
+      await new Promise(resolve => setTimeout(resolve, 20))
+    }
+  }
+  // Kernel buffers of both sides fill up first; then commands are left unanswered.
+  for (; calls === sent; await settled()) send()
+  client.socket.end()
+  await settled()
+  client.socket.resume()
+  const { replies } = await client.untilClosed()
+  assert.equal(replies.length, sent)
+  assert.equal(await server.closeReason(), 'client-gone')
+})
+
 test('a stranger is a client that must log in and has not; trusted ones are none', async () => {
   await using server = await TestServer.start({ requiresAuth: true })
   await server.greeted()

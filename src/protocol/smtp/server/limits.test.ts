@@ -194,6 +194,41 @@ test('content slower than 500 bytes a second ends the session', async () => {
   assert.equal(await server.closeReason(), 'content-slow')
 })
 
+test('time in which we do not take content is not the client’s', async () => {
+  await using server = await TestServer.start()
+  let release = (): void => {}
+  let writes = 0
+  server.recorder.answers = {
+    content: () => ({
+      bareLf: 'refuse',
+      sink: {
+        write: () => {
+          writes++
+          return new Promise(resolve => {
+            release = resolve
+          })
+        },
+        end: () => smtpReply(250, '2.0.0', 'OK'),
+        abort: () => {},
+      },
+    }),
+  }
+  const client = await server.inTransaction()
+  await client.talk('DATA')
+  for (let i = 1; i <= 3; i++) {
+    client.send('x'.repeat(2000))
+    await until(() => writes === i)
+    server.ticker.advance(5 * minute)
+    release()
+    await new Promise(resolve => setImmediate(() => setImmediate(resolve)))
+    server.ticker.advance(1000)
+  }
+  client.send('\r\n.\r\n')
+  await until(() => writes === 4)
+  release()
+  assert.equal(codes(await client.reply()), '250 2.0.0')
+})
+
 test('a session older than its limit ends between transactions', async () => {
   await using server = await TestServer.start()
   const idle = await server.greeted()

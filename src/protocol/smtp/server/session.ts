@@ -288,8 +288,12 @@ class Session implements SmtpServerSession, OpeningCore, Ticking {
 
   #stopWaiting(): void {
     this.#isWaiting = false
-    this.times.waitingSinceMs = null
-    this.times.activeMs = this.#ticker.nowMs
+    const { times } = this
+    const nowMs = this.#ticker.nowMs
+    // The client could not send while it was our turn.
+    times.windowStartMs += nowMs - (times.waitingSinceMs ?? nowMs)
+    times.waitingSinceMs = null
+    times.activeMs = nowMs
   }
 
   enter(phase: Phase): void {

@@ -179,6 +179,23 @@ test('a 235 makes the session authenticated and takes AUTH out of EHLO', async (
   assert.equal(codes(await client.talk('MAIL FROM:<a@b.test>')), '250 2.1.0')
 })
 
+for (const [name, opening, line] of [
+  ['AUTH with an initial response', [], `AUTH PLAIN ${plain('', 'bob', 'wrong')}`],
+  ['the response of AUTH PLAIN', ['AUTH PLAIN'], plain('', 'bob', 'wrong')],
+  ['the user name of AUTH LOGIN', ['AUTH LOGIN'], b64('bob')],
+  ['the password of AUTH LOGIN', ['AUTH LOGIN', b64('bob')], b64('wrong')],
+] as const) {
+  test(`a client that sends on behind ${name} is cut off, and nobody is asked about its credentials`, async () => {
+    await using server = await TestServer.start(options)
+    const client = await secured(server)
+    for (const step of opening) assert.equal(codes(await client.talk(step)), '334')
+    client.send(`${line}\r\nMAIL FROM:<a@b.test>\r\n`)
+    assert.deepEqual((await client.untilClosed()).replies.map(codes), ['554 5.5.0'])
+    assert.equal(await server.closeReason(), 'pipelining')
+    assert.deepEqual(server.recorder.credentials, [])
+  })
+}
+
 test('before TLS the credentials are refused without being read', async () => {
   await using server = await TestServer.start({
     ...options,

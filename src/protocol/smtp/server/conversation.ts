@@ -80,7 +80,7 @@ export class Conversation implements CommandSession {
     if (status === 'none') return false
     core.times.activeMs = core.nowMs
     if (status !== 'line') this.#badLine(status)
-    else if (core.phase === 'sasl') this.#run(authResponse, input.line)
+    else if (core.phase === 'sasl') this.#check(authResponse, input.line, input.lineBytes)
     else this.#dispatch(input.line, input.lineBytes)
     return true
   }
@@ -112,7 +112,11 @@ export class Conversation implements CommandSession {
       return
     }
     core.tally.command(command.isJunk)
-    const text = space < 0 ? '' : line.slice(space + 1).trimStart()
+    this.#check(command, space < 0 ? '' : line.slice(space + 1).trimStart(), lineBytes)
+  }
+
+  #check(command: AnySmtpCommand, text: string, lineBytes: number): void {
+    const core = this.#core
     const refusal = this.#refusal(command, lineBytes)
     if (refusal === null) this.#run(command, text)
     else if (refusal === replies.impatient) core.end('pipelining', refusal)

@@ -67,6 +67,19 @@ for (const text of [
   })
 }
 
+test('a source route has ten hosts at most, and is within the bound of a path', () => {
+  const routed = (hop: string, count: number): string =>
+    `<${Array.from({ length: count }, () => hop).join(',')}:a@b.test>`
+  assert.ok(parsePath(routed('@r.test', 10), 'forward').ok)
+  for (const count of [11, 500]) {
+    const many = parsePath(routed('@r.test', count), 'reverse')
+    assert.deepEqual(many, { ok: false, why: 'the source route has more than 10 hosts' })
+  }
+  const long = parsePath(routed(`@${'x'.repeat(60)}.test`, 4), 'forward')
+  assert.deepEqual(long, { ok: false, why: 'the path is longer than 256 octets' })
+  assert.ok(parsePath(routed(`@${'x'.repeat(50)}.test`, 4), 'forward').ok)
+})
+
 test('a> SIZE=1 <c@d.test is never a second address', () => {
   const parsed = parsePath('<a@b.test> SIZE=1 <c@d.test>', 'reverse')
   assert.ok(parsed.ok)

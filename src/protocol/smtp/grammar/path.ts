@@ -1,7 +1,7 @@
 // Paths of MAIL and RCPT: `<local@domain>`, the null path and `<postmaster>` (RFC 5321 §4.1.2).
 //
 // The local part is scanned by its own grammar first, so that `"x@evil y"@ok` belongs to ok and a `>` inside
-// quotes ends nothing. A source route is read and dropped (RFC 5321 Appendix C). Nothing here throws.
+// quotes ends nothing. A short source route is read and dropped (RFC 5321 Appendix C). Nothing here throws.
 
 import {
   localPartFault,
@@ -30,17 +30,25 @@ export interface PathAndRest {
 /** The null reverse-path. */
 export const nullPath: SmtpPath = Object.freeze({ localPart: '', domain: '', isUtf8: false })
 
-const wrong = (why: string): Parsed<PathAndRest> => ({ ok: false, why })
+/** No route that was ever of use was longer, and each hop costs us a look at a domain. */
+const routeHopsMax = 10
 
-/** Index after a source route `@a,@b:` that begins at `start`; `start` when there is none; -1 when it is broken. */
-function skipSourceRoute(text: string, start: number): number {
-  if (text.charCodeAt(start) !== 0x40) return start
+const wrong = (why: string): { readonly ok: false; readonly why: string } => ({ ok: false, why })
+
+/** Index after a source route `@a,@b:` that begins at `start`. */
+function skipSourceRoute(text: string, start: number): Parsed<number> {
   const colon = text.indexOf(':', start)
-  if (colon < 0) return -1
-  for (const hop of text.slice(start, colon).split(',')) {
-    if (hop.charCodeAt(0) !== 0x40 || !normalizeDomainOrLiteral(hop.slice(1)).ok) return -1
+  if (colon < 0) return wrong('the source route is broken')
+  const route = text.slice(start, colon)
+  const hops = route.split(',', routeHopsMax + 1)
+  if (hops.length > routeHopsMax) return wrong(`the source route has more than ${routeHopsMax} hosts`)
+  if (Buffer.byteLength(route) >= pathBytesMax)
+    return wrong(`the path is longer than ${pathBytesMax} octets`)
+  for (const hop of hops) {
+    if (hop.charCodeAt(0) !== 0x40 || !normalizeDomainOrLiteral(hop.slice(1)).ok)
+      return wrong('the source route is broken')
   }
-  return colon + 1
+  return { ok: true, value: colon + 1 }
 }
 
 /** Where the domain that begins at `start` ends: at the first `>` (a domain has none). */
@@ -88,7 +96,7 @@ export function parsePath(text: string, kind: 'reverse' | 'forward'): Parsed<Pat
     if (kind === 'forward') return wrong('the address is empty')
     return pathThenRest(nullPath, text, start + 1)
   }
+  if (text.charCodeAt(start) !== 0x40) return parseMailbox(text, start)
   const mailbox = skipSourceRoute(text, start)
-  if (mailbox < 0) return wrong('the source route is broken')
-  return parseMailbox(text, mailbox)
+  return mailbox.ok ? parseMailbox(text, mailbox.value) : mailbox
 }

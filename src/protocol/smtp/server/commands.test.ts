@@ -435,6 +435,19 @@ for (const [name, fail] of [
   })
 }
 
+test('a defect in the judging of a command is 451 4.3.0, and ends the session only where octets follow', async () => {
+  // Stands for a defect: whoever compares with it throws.
+  const trap = { valueOf: boom, toString: () => '1000' } as unknown as number
+  await using server = await TestServer.start({ maxSizeBytes: trap })
+  const client = await server.greeted()
+  assert.equal(codes(await client.talk('MAIL FROM:<a@b.test> SIZE=1')), '451 4.3.0')
+  assert.equal(codes(await client.talk('MAIL FROM:<a@b.test>')), '250 2.1.0')
+  assert.equal(codes(await client.talk('RCPT TO:<b@b.test>')), '250 2.1.5')
+  client.send('BDAT 6 LAST\r\nRSET\r\n')
+  assert.deepEqual((await client.untilClosed()).replies.map(codes), ['451 4.3.0'])
+  assert.deepEqual(server.recorder.faults, ['MAIL: Error: boom', 'BDAT: Error: boom'])
+})
+
 test('the handler may refuse a connection with its own greeting', async () => {
   await using server = await TestServer.start()
   server.recorder.answers = { open: () => smtpReply(554, '5.7.1', 'Go away') }

@@ -6,7 +6,7 @@
 
 import type { SmtpReply } from '../reply.ts'
 import { authResponse } from './command/auth.ts'
-import type { AnySmtpCommand, BdatChunk, CommandSession } from './command.ts'
+import type { AnySmtpCommand, BdatChunk, CheckedText, CommandSession } from './command.ts'
 import { commandTable, httpVerbs } from './commands.ts'
 import { ContentFlow } from './content-flow.ts'
 import type {
@@ -143,7 +143,13 @@ export class Conversation implements CommandSession {
   }
 
   #run(command: AnySmtpCommand, text: string): void {
-    const checked = command.parse(text, this)
+    let checked: CheckedText<unknown>
+    try {
+      checked = command.parse(text, this)
+    } catch (fault) {
+      this.#failed(command, fault)
+      return
+    }
     if (!checked.ok) {
       const part = refusedPart(command.verb, checked.reply)
       if (part !== null) this.#core.tell('refused', () => this.handler.refused?.(part, checked.reply, text))
@@ -152,6 +158,15 @@ export class Conversation implements CommandSession {
     }
     this.#running.of(command, checked.args)
     this.#core.ask(this.#running)
+  }
+
+  /** A defect of ours: as with a handler that throws, the client may try again. */
+  #failed(command: AnySmtpCommand, fault: unknown): void {
+    this.#core.reportFault(fault, command.verb)
+    this.resetTransaction()
+    // Nobody knows how many octets follow.
+    if (command.swallow !== undefined) this.closeAfterReply('errors')
+    this.#answer(command, replies.handlerFault)
   }
 
   #answer(command: AnySmtpCommand, reply: SmtpReply): void {

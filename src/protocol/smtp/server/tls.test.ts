@@ -176,6 +176,20 @@ test('a certificate that cannot be read ends the connection and is reported', as
   assert.deepEqual(server.recorder.faults, ['tls: Error: no such file'])
 })
 
+test('a certificate that TLS cannot work with ends the connection, and nothing is left of the session', async () => {
+  const useless = {} as tls.SecureContext
+  for (const mode of ['starttls', 'implicit'] as const) {
+    await using server = await TestServer.start({ tls: { mode, secureContext: () => useless } })
+    const client = mode === 'implicit' ? server.connectRaw() : await server.greeted()
+    if (mode === 'starttls') client.send('STARTTLS\r\n')
+    await client.untilClosed()
+    assert.equal(await server.closeReason(), 'tls-failed')
+    assert.equal(server.recorder.faults.length, 1)
+    assert.equal(server.recorder.closed, 1)
+    assert.equal(server.ticker.size, 0)
+  }
+})
+
 test('on a submission listener only a few commands pass before TLS', async () => {
   await using server = await TestServer.start({ ...starttls, requiresAuth: true })
   const client = await server.connect()

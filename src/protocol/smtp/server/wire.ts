@@ -126,7 +126,7 @@ export class Wire {
     this.#isListening = false
     plain.pause()
     if (received !== null && received.length > 0) plain.unshift(received)
-    const secure = new TLSSocket(plain, { isServer: true, secureContext: context, requestCert: false })
+    const secure = this.#wrap(plain, context)
     this.#socket = secure
     this.#isPaused = false
     this.isFull = false
@@ -154,6 +154,16 @@ export class Wire {
       if (!isDone) fail(null)
     })
     this.#guard(secure)
+  }
+
+  #wrap(plain: Socket, context: SecureContext): TLSSocket {
+    try {
+      return new TLSSocket(plain, { isServer: true, secureContext: context, requestCert: false })
+    } catch (fault) {
+      // The plain socket stays ours, and its end must be heard.
+      plain.on('close', this.#onClose)
+      throw fault
+    }
   }
 
   #guard(socket: Socket): void {

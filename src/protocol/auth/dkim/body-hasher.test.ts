@@ -68,7 +68,11 @@ test('blank lines of 25 MB hold the event loop in no single step', () => {
     const hasher = new BodyHasher()
     const plain = createHash('sha256')
     let slowestMs = 0
-    for (const chunk of [Buffer.from('a'), ...Array.from({ length: blocks }, () => blank), Buffer.from('b\r\n')]) {
+    for (const chunk of [
+      Buffer.from('a'),
+      ...Array.from({ length: blocks }, () => blank),
+      Buffer.from('b\r\n'),
+    ]) {
       const started = process.cpuUsage()
       hasher.push(chunk)
       const { user, system } = process.cpuUsage(started)

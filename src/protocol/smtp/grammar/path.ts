@@ -42,8 +42,7 @@ function skipSourceRoute(text: string, start: number): Parsed<number> {
   const route = text.slice(start, colon)
   const hops = route.split(',', routeHopsMax + 1)
   if (hops.length > routeHopsMax) return wrong(`the source route has more than ${routeHopsMax} hosts`)
-  if (Buffer.byteLength(route) >= pathBytesMax)
-    return wrong(`the path is longer than ${pathBytesMax} octets`)
+  if (Buffer.byteLength(route) >= pathBytesMax) return wrong(`the path is longer than ${pathBytesMax} octets`)
   for (const hop of hops) {
     if (hop.charCodeAt(0) !== 0x40 || !normalizeDomainOrLiteral(hop.slice(1)).ok)
       return wrong('the source route is broken')

@@ -100,16 +100,18 @@ test('what a known client pipelines behind a refused MAIL or chunk counts once',
     maxSizeBytes: 1000,
     limits: { rcptMax: 50 },
   })
-  const refusesMail = { mail: () => smtpReply(550, '5.7.1', 'Not your address') }
+  let refuses = true
+  server.recorder.answers = {
+    mail: () => (refuses ? smtpReply(550, '5.7.1', 'Not your address') : smtpReply(250, '2.1.0', 'OK')),
+  }
   const client = await server.greeted()
   const group = `MAIL FROM:<a@b.test>\r\n${'RCPT TO:<b@b.test>\r\n'.repeat(50)}DATA\r\n`
   for (let i = 0; i < 20; i++) {
-    server.recorder.answers = refusesMail
     client.send(group)
     const refused = (await client.replies(52)).map(codes)
     assert.deepEqual(refused, ['550 5.7.1', ...Array.from({ length: 51 }, () => '503 5.5.1')])
   }
-  server.recorder.answers = {}
+  refuses = false
   await client.talk('MAIL FROM:<a@b.test>')
   await client.talk('RCPT TO:<b@b.test>')
   client.send(`${'BDAT 600\r\n'.concat('x'.repeat(600)).repeat(40)}BDAT 0 LAST\r\n`)

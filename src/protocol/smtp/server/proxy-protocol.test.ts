@@ -33,16 +33,7 @@ const ipv6 = [
   0,
   25,
 ]
-const mappedIpv4 = [
-  ...Array.from({ length: 10 }, () => 0),
-  0xff,
-  0xff,
-  192,
-  0,
-  2,
-  7,
-  ...ipv6.slice(16),
-]
+const mappedIpv4 = [...Array.from({ length: 10 }, () => 0), 0xff, 0xff, 192, 0, 2, 7, ...ipv6.slice(16)]
 const tlv = [0x04, 0x00, 0x02, 0xaa, 0xbb]
 
 const complete: readonly [string, string | Buffer, { address: string; port: number } | null][] = [

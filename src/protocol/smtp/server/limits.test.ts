@@ -305,6 +305,31 @@ test('destroy aborts an open content and a late acceptance', async () => {
   await until(() => aborts === 1)
 })
 
+for (const method of ['mail', 'rcpt', 'content'] as const) {
+  test(`destroy from within ${method} of the handler ends the session, and its answer is given up`, async () => {
+    for (const doesThrow of [false, true]) {
+      await using server = await TestServer.start()
+      let aborts = 0
+      const sink = { write: () => {}, end: () => smtpReply(250, '2.0.0', 'OK'), abort: () => void aborts++ }
+      const destroyed = <T>(answer: T): T => {
+        server.sessions[0]!.destroy()
+        if (doesThrow) throw new Error('boom')
+        return answer
+      }
+      server.recorder.answers = {
+        [method]: () =>
+          destroyed(method === 'content' ? { bareLf: 'refuse', sink } : smtpReply(250, '2.1.0', 'OK')),
+      }
+      const client = await server.greeted()
+      client.send('MAIL FROM:<a@b.test>\r\nRCPT TO:<b@b.test>\r\nDATA\r\n')
+      await client.untilClosed()
+      assert.equal(await server.closeReason(), 'destroyed')
+      assert.equal(server.recorder.faults.length, doesThrow ? 1 : 0)
+      assert.equal(aborts, method === 'content' && !doesThrow ? 1 : 0)
+    }
+  })
+}
+
 for (const verb of [
   'GET / HTTP/1.1',
   'POST / HTTP/1.1',

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { ManualTicker, startPeer } from './testing/scripted-peer.ts'
-import { afterDeadline, message, session, summary, welcome } from './testing/sessions.ts'
+import { afterDeadline, inStage, message, session, summary, welcome } from './testing/sessions.ts'
 
 const LINE = Buffer.from(`.${'x'.repeat(75)}\r\n`)
 const LONG = Buffer.concat(Array.from({ length: 20_000 }, () => LINE))
@@ -92,6 +92,7 @@ test('a stream that is bad, too short, too long or fails is cut before its end o
     [() => pieces(Buffer.from('a\r\nb\r'), 3), 5, 'UNSAFE_CONTENT'],
     [() => pieces(LINE, 10), LINE.length + 1, 'CONTENT_LENGTH'],
     [() => pieces(LINE, 10), LINE.length - 1, 'CONTENT_LENGTH'],
+    [() => pieces(LINE, 10), 70, 'CONTENT_LENGTH'],
     [failing, 1_000, 'CONTENT_UNREADABLE'],
   ]
   for (const isChunked of [false, true]) {
@@ -132,6 +133,31 @@ test('a refusal while the content is being sent is the result, and the content i
   assert.deepEqual(summary(result), ['content 552'])
   assert.equal(result.isEndOfDataSent, false)
   assert.equal(smtp.end?.code, 'REFUSED_WHILE_SENDING')
+})
+
+test('after the final dot of a long content the reply has its own time, not that of a block', async () => {
+  const arrived = Promise.withResolvers<void>()
+  await using peer = await startPeer(async peer => {
+    await welcome(peer, ['PIPELINING'])
+    for (const command of [/^MAIL/, /^RCPT/, 'DATA']) await peer.line(command)
+    peer.send('250 ok\r\n250 ok\r\n354 go\r\n')
+    await peer.data()
+    arrived.resolve()
+    await peer.closed()
+  })
+  const ticker = new ManualTicker()
+  const smtp = await session(peer.port, { ticker, timeouts: { blockMs: 60_000, eomMs: 600_000 } })
+  const pending = smtp.transact(message(undefined, { content: { parts: [LONG] } }))
+  await inStage(smtp, 'eom')
+  await arrived.promise
+  for (let seconds = 0; seconds < 300; seconds += 20) {
+    await new Promise(resolve => setImmediate(resolve))
+    ticker.advance(20_000)
+  }
+  assert.equal(smtp.end, null)
+  const result = await afterDeadline(ticker, pending)
+  assert.equal(result.failure?.code, 'TIMEOUT_EOM')
+  assert.deepEqual(summary(result), ['eom none uncertain'])
 })
 
 test('a peer that stops reading is given up at the block deadline, with little of the content in memory', async () => {

@@ -2,7 +2,8 @@
 //
 // 1. For each block: check it, refuse more bytes than were announced, stuff it (DATA), write it, wait while the socket is full;
 //    to a peer that reads as fast as we write it never is, and then we give way of ourselves.
-// 2. The end of data (the final dot, or the last octet of the BDAT chunk) is written only after everything was found good.
+// 2. The end of data (the final dot, or the last block of the BDAT chunk) is written only after everything was found good
+//    and the source has nothing more: until then the last block is held back.
 // Invariant: a content that is bad, too long or too short never gets an end of data.
 
 import { Pacer } from '../../mail/index.ts'
@@ -19,7 +20,7 @@ export interface BlockSending {
   readonly wire: SmtpWire
   /** False when the transaction was settled meanwhile: stop. */
   isWanted(): boolean
-  /** A block was written: the deadline starts again. */
+  /** A block or the end of data was written: the deadline starts again. */
   onProgress(): void
   /** The next write holds the end of data. */
   onEndOfData(): void
@@ -31,6 +32,7 @@ export async function sendBlocks(sending: BlockSending): Promise<ConnectionEnd |
   const scanner = new ContentScanner()
   const pacer = new Pacer()
   let sentBytes = 0
+  let last: Buffer | null = null
   try {
     for await (const chunk of sending.source) {
       for (let at = 0; at < chunk.length; at += sending.blockBytes) {
@@ -42,7 +44,10 @@ export async function sendBlocks(sending: BlockSending): Promise<ConnectionEnd |
         if (sentBytes === sizeBytes) scanner.finish()
         const end = contentEnd(scanner, sentBytes > sizeBytes)
         if (end !== null) return end
-        if (!isDotStuffed && sentBytes === sizeBytes) sending.onEndOfData()
+        if (!isDotStuffed && sentBytes === sizeBytes) {
+          last = block
+          continue
+        }
         wire.writeBytes(
           isDotStuffed && scanner.dots > 0 ? stuffed(block, isAtLineStart, scanner.dots) : block,
         )
@@ -60,7 +65,11 @@ export async function sendBlocks(sending: BlockSending): Promise<ConnectionEnd |
   if (isDotStuffed) {
     sending.onEndOfData()
     wire.write(scanner.isAtLineStart ? '.\r\n' : '\r\n.\r\n', 'latin1')
+  } else if (last !== null) {
+    sending.onEndOfData()
+    wire.writeBytes(last)
   }
+  if (sending.isWanted()) sending.onProgress()
   return null
 }
 

@@ -180,6 +180,100 @@ test('an answer to content that was not sent yet ends the connection before the 
   assert.equal(result.isEndOfDataSent, false)
 })
 
+test('what a peer says before the next command was written answers nothing: no recipient gets the reply of another', async () => {
+  await using peer = await startPeer(async peer => {
+    await welcome(peer)
+    await peer.line(/^MAIL/)
+    peer.send('250 ok\r\n')
+    await peer.line('RCPT TO:<r1@b.test>')
+    peer.send('550 5.1.1 no such user\r\n550 5.1.1 no such user\r\n')
+    await peer.closed()
+    assert.equal(peer.pending, '')
+  })
+  const smtp = await session(peer.port)
+  const result = await smtp.transact(message(['r1@b.test', 'r2@b.test']))
+  assert.deepEqual(summary(result), ['rcpt 550', 'rcpt none'])
+  assert.deepEqual([result.failure?.kind, result.failure?.code], ['protocol', 'EARLY_REPLY'])
+  assert.equal(result.isEndOfDataSent, false)
+})
+
+test('two replies to MAIL or to the last RCPT end the connection before the next command', async () => {
+  for (const stage of ['mail', 'rcpt'] as const) {
+    await using peer = await startPeer(async peer => {
+      await playTo(peer, 'lockstep', stage)
+      peer.send('250 ok\r\n354 go\r\n')
+      await peer.closed()
+      assert.equal(peer.pending, '')
+    })
+    const smtp = await session(peer.port)
+    const result = await smtp.transact(message())
+    assert.deepEqual(
+      [summary(result), result.failure?.code],
+      [[stage === 'mail' ? 'rcpt none' : 'data none'], 'EARLY_REPLY'],
+    )
+  }
+})
+
+test('a 421 right behind another reply counts before the next command was written', async () => {
+  await using peer = await startPeer(async peer => {
+    await playTo(peer, 'lockstep', 'rcpt')
+    peer.send('550 5.1.1 no such user\r\n421 4.7.0 too many errors\r\n')
+    await peer.closed()
+    assert.equal(peer.pending, '')
+  })
+  const smtp = await session(peer.port)
+  const result = await smtp.transact(message(['r1@b.test', 'r2@b.test']))
+  assert.deepEqual(summary(result), ['rcpt 550', 'rcpt 421'])
+  assert.equal(smtp.end?.code, 'SAID_421')
+})
+
+for (const offer of ['lockstep', 'single'] as const) {
+  test(`two replies to one end of data (${offer}) do not answer the message that waits behind`, async () => {
+    for (const [second, code] of [
+      ['550 more', 'EARLY_REPLY'],
+      ['421 bye', 'SAID_421'],
+    ]) {
+      await using peer = await startPeer(async peer => {
+        let before = ''
+        if (offer === 'lockstep') await playTo(peer, offer, 'eom')
+        else {
+          await playTo(peer, offer, 'mail')
+          before = '250 ok\r\n250 ok\r\n'
+        }
+        peer.send(`${before}550 spam\r\n${second}\r\n`)
+        await peer.closed()
+        assert.equal(peer.pending, '')
+      })
+      const smtp = await session(peer.port)
+      const [first, waiting] = await Promise.all([smtp.transact(message()), smtp.transact(message())])
+      assert.deepEqual([summary(first), first.failure], [['eom 550'], null])
+      assert.deepEqual(summary(waiting), ['mail none'])
+      assert.deepEqual([waiting.failure?.kind, waiting.failure?.code], ['not-started', code])
+    }
+  })
+}
+
+test('a refused RSET is no answer to the message behind it: certain before its end of data, uncertain after it', async () => {
+  for (const offer of ['grouped', 'single'] as const) {
+    await using peer = await startPeer(async peer => {
+      await welcome(peer, offers[offer])
+      for (let turn = 0; turn < 2; turn++) {
+        if (turn === 1) await peer.line('RSET')
+        for (const command of [/^MAIL/, /^RCPT/, /^(DATA|BDAT)/]) await peer.line(command)
+        if (offer === 'single') await peer.octets(CONTENT_BYTES)
+        peer.send(turn === 0 ? '250 ok\r\n550 no\r\n503 no recipients\r\n' : '500 what\r\n')
+      }
+      await peer.closed()
+    })
+    const smtp = await session(peer.port)
+    assert.deepEqual(summary(await smtp.transact(message())), ['rcpt 550'])
+    const result = await smtp.transact(message())
+    assert.deepEqual(summary(result), [offer === 'single' ? 'mail none uncertain' : 'mail none'])
+    assert.deepEqual([result.failure?.kind, result.failure?.code], ['protocol', 'RSET_REFUSED'])
+    assert.equal(result.failure?.message, 'the peer refused RSET: 500 what')
+  }
+})
+
 test('a reply that is no answer at its stage ends the connection', async () => {
   const wrong: [Stage, string][] = [
     ['mail', '354 go'],

@@ -202,16 +202,23 @@ export class SmtpClientSession implements WireUser {
     return exchange.reply
   }
 
-  /** A peer that refuses RSET cannot be trusted with another transaction. */
+  /**
+   * A peer that refuses RSET cannot be trusted with another transaction. Its reply stays out of the end: it is no answer to
+   * the transaction that may have left together with RSET.
+   */
   #accepts(stage: string, reply: SmtpReply): boolean {
     if (stage !== 'reset' || replyClass(reply) === 2) return true
-    const message = `the peer refused RSET with ${reply.code}`
-    this.#wire.finish({ kind: 'protocol', code: 'RSET_REFUSED', message, reply })
+    const message = `the peer refused RSET: ${reply.code} ${reply.lines[0]}`
+    this.#wire.finish({ kind: 'protocol', code: 'RSET_REFUSED', message })
     return false
   }
 
-  /** Writes what may be written now. */
+  /**
+   * Writes what may be written now: nothing while bytes of the peer wait to be read, or they would be taken for the answer
+   * to it. When nothing is in flight, they end the connection.
+   */
   #startWaiting(): void {
+    if (this.#wire.bytesAhead > 0) return
     const canGroup = this.facts.capabilities.hasPipelining
     for (let next = this.#waiting[0]; next !== undefined && this.end === null; next = this.#waiting[0]) {
       if (this.#flights.length > 0 && !(canGroup && this.#mayFollow(next))) return

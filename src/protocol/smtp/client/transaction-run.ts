@@ -67,6 +67,8 @@ export class TransactionRun implements Exchange {
   #acceptedCount = 0
   #isEndSent = false
   #isLoneDot = false
+  /** The peer has said more than was asked. Nothing is written any more; a 421 still counts, which the session reads. */
+  #isEarly = false
   #isDone = false
   #leavesTransactionOpen = false
 
@@ -119,6 +121,11 @@ export class TransactionRun implements Exchange {
   }
 
   onReply(reply: SmtpReply): void {
+    if (this.#isEarly) {
+      const message = `the peer sent ${reply.code} in stage ${this.#stage} before it was asked`
+      this.#wire.finish({ kind: 'protocol', code: 'EARLY_REPLY', message })
+      return
+    }
     if (isAnswer[this.#stage](reply)) {
       TransactionRun.#steps[this.#stage](this, reply)
       return
@@ -154,7 +161,7 @@ export class TransactionRun implements Exchange {
         this.#settle(null, null)
         return
       }
-    } else if (this.#plan.mode === 'lockstep') {
+    } else if (this.#plan.mode === 'lockstep' && this.#isQuiet()) {
       this.#write(this.#plan.envelope.commands[1]!)
     }
   }
@@ -165,7 +172,7 @@ export class TransactionRun implements Exchange {
     if (replyClass(reply) === 2 && this.#mailRefusal === null) this.#acceptedCount++
     const nextCommand = envelope.commands[this.#rcptReplies.length + 1]
     if (nextCommand !== undefined) {
-      if (mode === 'lockstep') this.#write(nextCommand)
+      if (mode === 'lockstep' && this.#isQuiet()) this.#write(nextCommand)
       return
     }
     const isContentDue = mode === 'lockstep' || (mode === 'grouped' && isChunked)
@@ -177,7 +184,7 @@ export class TransactionRun implements Exchange {
     else if (isChunked) this.#sendContent()
     else {
       this.#stage = 'data'
-      if (mode === 'lockstep') this.#write('DATA\r\n')
+      if (mode === 'lockstep' && this.#isQuiet()) this.#write('DATA\r\n')
     }
   }
 
@@ -190,6 +197,7 @@ export class TransactionRun implements Exchange {
       this.#sendContent()
       return
     }
+    if (!this.#isQuiet()) return
     this.#isLoneDot = true
     this.#stage = 'eom'
     this.#write('.\r\n')
@@ -211,11 +219,7 @@ export class TransactionRun implements Exchange {
   /** At least one recipient was accepted: the content may go. */
   #sendContent(): void {
     const { content, isChunked } = this.#plan
-    if (this.#wire.bytesAhead > 0) {
-      const message = 'the peer answered the content before it was sent'
-      this.#wire.finish({ kind: 'protocol', code: 'EARLY_REPLY', message })
-      return
-    }
+    if (!this.#isQuiet()) return
     if (content.kind === 'whole') {
       this.#stage = 'eom'
       this.#writeWhole('')
@@ -238,6 +242,7 @@ export class TransactionRun implements Exchange {
       isDotStuffed: !isChunked,
       wire: this.#wire,
       isWanted: () => !this.#isDone,
+      // With the end of data the stage is `eom`, and the time for the reply to it begins.
       onProgress: () => this.#wire.armSending(this.#stage, this.#timeouts.blockMs, this.timeoutMs),
       onEndOfData: () => this.#endOfDataLeaves(),
     })
@@ -257,6 +262,12 @@ export class TransactionRun implements Exchange {
     if (head !== '') this.#wire.write(head, encoding)
     for (const buffer of content.buffers) this.#wire.writeBytes(buffer)
     if (tail !== '') this.#wire.write(tail, 'latin1')
+  }
+
+  /** False when bytes of the peer wait to be read: they would be taken for the answer to what is written next. */
+  #isQuiet(): boolean {
+    this.#isEarly = this.#wire.bytesAhead > 0
+    return !this.#isEarly
   }
 
   #endOfDataLeaves(): void {

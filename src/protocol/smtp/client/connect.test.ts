@@ -137,6 +137,65 @@ test('EHLO refused with 4xx and HELO refused too are failures of stage ehlo', as
   assert.deepEqual([permanent.stage, permanent.reply?.code], ['ehlo', 550])
 })
 
+test('a refusal of EHLO is the reason when the peer closes, says 421 or falls silent at HELO', async () => {
+  const ticker = new ManualTicker()
+  const ends: Record<string, (peer: PeerConnection) => Promise<void> | void> = {
+    'closes at once': peer => {
+      peer.send('550 5.7.1 not you\r\n')
+      peer.end()
+    },
+    'closes at HELO': async peer => {
+      peer.send('550 5.7.1 not you\r\n')
+      await peer.line(/^HELO/)
+      peer.end()
+    },
+    'says 421 at HELO': async peer => {
+      peer.send('550 5.7.1 not you\r\n')
+      await peer.line(/^HELO/)
+      peer.send('421 4.7.0 bye\r\n')
+    },
+    'falls silent at HELO': async peer => {
+      peer.send('550 5.7.1 not you\r\n')
+      await peer.line(/^HELO/)
+      ticker.advance(90_000)
+    },
+    'says 421 in the same segment': peer => peer.send('550 5.7.1 not you\r\n421 4.7.0 bye\r\n'),
+    'says more in the same segment': peer => peer.send('550 5.7.1 not you\r\n550 5.7.1 not you\r\n'),
+  }
+  for (const [name, end] of Object.entries(ends)) {
+    const script = async (peer: PeerConnection) => {
+      peer.send('220 x\r\n')
+      await peer.line(/^EHLO/)
+      await end(peer)
+      await peer.closed()
+    }
+    const result = await failed(script, { ticker })
+    assert.deepEqual([result.stage, result.kind, result.reply?.code], ['ehlo', 'reply', 550], name)
+    assert.deepEqual(result.reply?.lines, ['not you'], name)
+  }
+})
+
+test('a peer that does not know EHLO and leaves at HELO has refused nothing', async () => {
+  const ends: [string, boolean, number | undefined][] = [
+    ['500 what\r\n', false, undefined],
+    ['502 what\r\n', true, 421],
+    ['500 what\r\n421 busy\r\n', false, 421],
+  ]
+  for (const [answer, isBusy, code] of ends) {
+    const result = await failed(async peer => {
+      peer.send('220 x\r\n')
+      await peer.line(/^EHLO/)
+      peer.send(answer)
+      if (answer.includes('421')) return peer.closed()
+      await peer.line(/^HELO/)
+      if (isBusy) peer.send('421 busy\r\n')
+      else peer.end()
+      await peer.closed()
+    })
+    assert.deepEqual([result.stage, result.reply?.code], ['ehlo', code], answer)
+  }
+})
+
 test('a drop names the stage it came at', async () => {
   const greeting = await failed(peer => peer.end())
   assert.deepEqual([greeting.stage, greeting.kind], ['greeting', 'closed'])

@@ -21,6 +21,8 @@ import type { TlsFacts } from './tls-types.ts'
 import { type ConnectionEnd, SmtpWire, type WireUser } from './wire.ts'
 
 const READ_BUFFER_BYTES = 16_384
+/** What peers answer that know HELO only (RFC 5321 §4.2.4). */
+const unknownCommand: ReadonlySet<number> = new Set([500, 502])
 const HELO_NAME = /^[!-~]{1,255}$/
 const ABORTED: ConnectionEnd = { kind: 'aborted', code: 'ABORTED', message: 'connecting was aborted' }
 
@@ -86,6 +88,11 @@ export class Handshake implements WireUser {
     const isAwaited = this.#resolve !== null && this.#stage !== 'connect' && this.#stage !== 'tls'
     if (isAwaited && isAlone) {
       this.#answer(reply)
+      return
+    }
+    if (reply.code === 421) {
+      const message = `the peer closed the session: 421 ${reply.lines[0]}`
+      wire.finish({ kind: 'said-goodbye', code: 'SAID_421', message, reply })
       return
     }
     const isInjection = this.#stage === 'starttls'
@@ -164,10 +171,17 @@ export class Handshake implements WireUser {
     if (this.#isExtended) return null
     if (replyClass(ehlo) !== 5) return this.#refused(ehlo, `EHLO was answered ${ehlo.code}`)
     const helo = await this.#exchange('ehlo', `HELO ${heloName}\r\n`, this.#timeouts.ehloMs)
-    if ('stage' in helo) return helo
+    // "Unknown command" says nothing of us; any other refusal of EHLO is the peer's word, whatever ends the session then.
+    const isWord = !unknownCommand.has(ehlo.code)
+    if ('stage' in helo) {
+      return isWord && helo.kind !== 'aborted'
+        ? this.#refused(ehlo, `EHLO was answered ${ehlo.code}, and HELO not at all`)
+        : helo
+    }
     this.#hello = helo
     if (replyClass(helo) === 2) return null
-    return this.#refused(helo, `EHLO was answered ${ehlo.code} and HELO ${helo.code}`)
+    const decisive = isWord && helo.code === 421 ? ehlo : helo
+    return this.#refused(decisive, `EHLO was answered ${ehlo.code} and HELO ${helo.code}`)
   }
 
   async #startTls(): Promise<ConnectFailure | null> {

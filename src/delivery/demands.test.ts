@@ -74,6 +74,31 @@ test('a clear-text connection is not taken over for a name that spoke TLS lately
   await harness.close()
 })
 
+test('an address literal is no server name for TLS, and is what a certificate must prove', async () => {
+  const mx = await startReceiver({ address, tls: makeCertificate(address) })
+  await using _mx = mx
+  const literal = `[${address}]`
+  const harness = new Harness(mx.port)
+  harness.plans.set(literal, planOf(literal, [literal, address]))
+  assert.match(await kindOf(harness, `a@${literal}`), /^delivered/)
+  assert.deepEqual([mx.serverNames, mx.messages[0]?.isTls], [[false], true])
+  await harness.close()
+})
+
+for (const literal of [address, '::1'])
+  test(`a smarthost named by its address ${literal} is verified by it`, async () => {
+    const proof = makeCertificate(literal)
+    const mx = await startReceiver({ address: literal, tls: proof })
+    await using _mx = mx
+    const smarthost = { host: literal, port: mx.port, tls: 'verified' } as const
+    const routes = new RouteTable([{ recipientDomain: '*', smarthost }])
+    const harness = new Harness(mx.port, { trust: createSecureContext({ ca: proof.cert }) }, { routes })
+    const key = `${literal}:${mx.port}`
+    harness.plans.set(key, planOf(key, [literal, literal]))
+    assert.match(await kindOf(harness, 'a@proven.example'), /^delivered/)
+    await harness.close()
+  })
+
 test('"never" of five MX hosts does not bounce before the sixth was asked', async () => {
   const last = await startReceiver({ address: '127.0.0.16' })
   await using _last = last

@@ -255,7 +255,8 @@ export class ConnectionOpener {
       heloName: source.ehloName,
       tls: {
         mode: isImplicitTls ? 'implicit' : isClear ? 'none' : isRequired ? 'required' : 'opportunistic',
-        servername: candidate.host,
+        // The name of a literal is `[192.0.2.1]`: no server name, but an address that a certificate may prove.
+        servername: candidate.host.startsWith('[') ? candidate.address : candidate.host,
         verify: target.policy === 'verified',
         secureContext: target.policy === 'verified' && trust !== null ? trust : this.#context,
         onSession: ticket => sessions.set(sessionKey, ticket),

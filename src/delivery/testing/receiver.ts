@@ -41,6 +41,8 @@ export class Receiver implements AsyncDisposable {
   readonly messages: ReceivedMessage[] = []
   /** All command lines, for counting. */
   readonly commands: string[] = []
+  /** What TLS connections asked for by SNI; false: nothing. */
+  readonly serverNames: (string | false | null | undefined)[] = []
   connections = 0
   open = 0
   readonly #sockets = new Set<Socket>()
@@ -219,6 +221,7 @@ class Dialogue {
     const plain = this.#socket
     plain.removeAllListeners('data')
     const secure = new TLSSocket(plain, { isServer: true, secureContext: createSecureContext(tls) })
+    secure.once('secure', () => this.#receiver.serverNames.push(secure.servername))
     this.#isTls = true
     this.#socket = secure
     this.#buffer = ''

@@ -2,10 +2,11 @@
 
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { isIP } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-/** A key and a self-signed certificate for one DNS name, in PEM. */
+/** A key and a self-signed certificate for one DNS name or address, in PEM. */
 export interface TestCertificate {
   readonly key: string
   readonly cert: string
@@ -26,7 +27,7 @@ export function makeCertificate(name: string, kind: keyof typeof keys = 'ec'): T
         '-subj',
         `/CN=${name}`,
         '-addext',
-        `subjectAltName=DNS:${name}`,
+        `subjectAltName=${isIP(name) === 0 ? 'DNS' : 'IP'}:${name}`,
         '-keyout',
         key,
         '-out',

@@ -3,7 +3,7 @@
 // Plan: for each round, for each server in the order of their health:
 // 1. UDP with a fresh id, source port and letter case.
 // 2. Truncated, letter case not kept for the first time, or too many foreign datagrams: the same by TCP.
-// 3. FORMERR or NOTIMP to EDNS: once more without it, and remember that of the server.
+// 3. FORMERR or NOTIMP to EDNS: once more without it; an answer to that is remembered of the server for a while.
 // 4. NOERROR or NXDOMAIN: done. Another code: this server is not asked again for this query.
 // 5. Timeout, socket error, nonsense: the next server; the next round waits twice as long.
 // Nobody left: the failure that says most (a server's word over our timeout).
@@ -73,7 +73,7 @@ export async function ask(
       if (exchange.kind === 'reply') {
         context.servers.succeeded(state, exchange.elapsedMs)
         const { reply } = exchange
-        if (reply.rcode === 0 || reply.rcode === 3) {
+        if (isAnswer(exchange)) {
           return { kind: 'reply', reply, isTrusted: state.server.isTrusted === true, server: state.label }
         }
         hasSpoken.add(state)
@@ -121,39 +121,52 @@ async function askServer(
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<Exchange> {
-  const mixes = context.mixCase && state.keepsCase !== 'no'
+  const { keepsCase } = state
+  const known = keepsCase.value
+  const mixes = context.mixCase && known !== 'no'
   const asked = mixes ? mixCase(name, context.ports.randomInt) : name
+  let hasEdns = state.hasEdns.value !== 'no'
   const options = (): ExchangeOptions => ({
     ports: context.ports,
     address: state.server.address,
     port: state.server.port ?? 53,
     question: { id: context.ports.randomInt(0x1_0000), name: asked === '' ? '.' : asked, type },
-    flags: { hasEdns: state.hasEdns, isDnssecAsked: state.server.isTrusted === true },
+    flags: { hasEdns, isDnssecAsked: state.server.isTrusted === true },
     timeoutMs,
-    mustKeepCase: mixes && state.keepsCase === 'yes',
+    mustKeepCase: mixes && known === 'yes',
     signal,
   })
   let exchange = await askByUdp(options())
-  if (isEdnsRefused(exchange) && state.hasEdns) {
-    state.hasEdns = false
+  if (hasEdns && isEdnsRefused(exchange)) {
+    hasEdns = false
     exchange = await askByUdp(options())
-    // The refusal was not about EDNS after all: keep using it.
-    if (isEdnsRefused(exchange)) state.hasEdns = true
+    // Only an answer shows that EDNS was what it did not like.
+    if (isAnswer(exchange)) state.hasEdns.set(false)
   }
   if (exchange.kind === 'guessed') {
     const overTcp = await askByTcp(options())
     // It used to keep our letters and does not any more (another server behind the same address).
-    if (overTcp.kind === 'reply' && !overTcp.reply.hasSameCase) state.keepsCase = 'no'
+    if (mixes && overTcp.kind === 'reply' && !overTcp.reply.hasSameCase) keepsCase.set(false)
     return overTcp
   }
   if (exchange.kind !== 'reply') return exchange
   const { reply } = exchange
-  if (mixes && asked !== name && state.keepsCase === 'unknown') {
-    state.keepsCase = reply.hasSameCase ? 'yes' : 'no'
-    // The first reply without our letters may be forged; TCP cannot be guessed, so let it decide.
-    if (!reply.hasSameCase) return askByTcp(options())
+  if (reply.isTruncated) return askByTcp(options())
+  if (!mixes || asked === name || known !== 'unknown') return exchange
+  if (reply.hasSameCase) {
+    // A refusal may come as a mere header, without our letters.
+    if (isAnswer(exchange)) keepsCase.set(true)
+    return exchange
   }
-  return reply.isTruncated ? askByTcp(options()) : exchange
+  // The first reply without our letters may be forged; TCP cannot be guessed, so let it decide. A server that takes no TCP
+  // is believed all the same, from the next question on: it would never be heard else.
+  const overTcp = await askByTcp(options())
+  if (overTcp.kind !== 'aborted') keepsCase.set(overTcp.kind === 'reply' && overTcp.reply.hasSameCase)
+  return overTcp
+}
+
+function isAnswer(exchange: Exchange): boolean {
+  return exchange.kind === 'reply' && (exchange.reply.rcode === 0 || exchange.reply.rcode === 3)
 }
 
 function isEdnsRefused(exchange: Exchange): boolean {

@@ -116,6 +116,26 @@ test('what is no mail matter is left out, and what follows it is read', () => {
   )
 })
 
+/** An answer with one name after so many pointers in a row. */
+function pointerChain(pointers: number): Buffer {
+  // The links lie in the data of a record that nobody reads: a label, then pointers each to the one before.
+  const dataAt = 12 + 11
+  const links = Array.from({ length: pointers - 1 }, (_, i) => {
+    const to = i === 0 ? dataAt : dataAt + 3 + (i - 1) * 2
+    return [0xc0 | (to >> 8), to & 0xff]
+  })
+  const data = [1, 0x61, 0, ...links.flat()]
+  const last = dataAt + data.length - 2
+  const skipped = [0, 0, 99, 0, 1, 0, 0, 0, 0, data.length >> 8, data.length & 0xff, ...data]
+  const asked = [0xc0 | (last >> 8), last & 0xff, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 192, 0, 2, 1]
+  return Buffer.concat([header(2), Buffer.from([...skipped, ...asked])])
+}
+
+test('a name has at most as many pointers as it may have labels', () => {
+  assert.equal(decodeMessage(pointerChain(127)).answers[0]?.name, 'a')
+  assert.throws(() => decodeMessage(pointerChain(128)), /more pointers than labels/)
+})
+
 const header = (answers: number): Buffer => Buffer.from([0, 1, 0x80, 0, 0, 0, 0, answers, 0, 0, 0, 0])
 for (const [what, octets] of [
   ['a name that points to itself', [0xc0, 12]],

@@ -42,6 +42,8 @@ export const typeNumbers = {
 } as const
 
 const nameBytesMax = 253
+/** A name has no more labels than that, and after each one pointer is enough. */
+const pointersMax = 127
 const dot = 0x2e
 /** Beside two names, at its end: five numbers. */
 const soaNumbersBytes = 20
@@ -159,6 +161,7 @@ class Reader {
     let start = at
     let end = -1
     let length = 0
+    let pointers = 0
     for (;;) {
       const size = bytes[at++]
       if (size === undefined) throw new Error('a name goes beyond the end')
@@ -169,6 +172,7 @@ class Reader {
         if (end < 0) end = at
         at = ((size & 0x3f) << 8) | low
         if (at >= start) throw new Error('a name points ahead')
+        if (++pointers > pointersMax) throw new Error('a name has more pointers than labels')
         start = at
       } else {
         if (size > 63) throw new Error('a label of an unknown kind')

@@ -34,9 +34,33 @@ export interface ServerState {
   failedAtMs: number
   restsUntilMs: number
   /** Whether it echoes letter case: needed for the 0x20 check. */
-  keepsCase: 'unknown' | 'yes' | 'no'
-  /** False after it refused EDNS. */
-  hasEdns: boolean
+  readonly keepsCase: Verdict
+  /** Whether it takes EDNS; it is asked with EDNS until it said no. */
+  readonly hasEdns: Verdict
+}
+
+/** How long a verdict about a server is believed: behind one address another program may answer one day. */
+const verdictMs = 600_000
+
+/** What we found out about a server, for a while. */
+export class Verdict {
+  readonly #monotonicMs: () => number
+  #value: 'unknown' | 'yes' | 'no' = 'unknown'
+  #untilMs = 0
+
+  constructor(monotonicMs: () => number) {
+    this.#monotonicMs = monotonicMs
+  }
+
+  get value(): 'unknown' | 'yes' | 'no' {
+    if (this.#value !== 'unknown' && this.#monotonicMs() >= this.#untilMs) this.#value = 'unknown'
+    return this.#value
+  }
+
+  set(value: boolean): void {
+    this.#value = value ? 'yes' : 'no'
+    this.#untilMs = this.#monotonicMs() + verdictMs
+  }
 }
 
 /** The servers of one resolver. */
@@ -60,8 +84,8 @@ export class ServerList {
       failures: 0,
       failedAtMs: Number.NEGATIVE_INFINITY,
       restsUntilMs: Number.NEGATIVE_INFINITY,
-      keepsCase: 'unknown',
-      hasEdns: true,
+      keepsCase: new Verdict(monotonicMs),
+      hasEdns: new Verdict(monotonicMs),
     }))
   }
 

@@ -88,17 +88,22 @@ export function readReply(bytes: Buffer, question: DnsQuestion): Received {
   return judge(message, question)
 }
 
-/** Some servers answer FORMERR or NOTIMP with the header alone: the code is still worth having. */
+/**
+ * Some servers answer FORMERR or NOTIMP with the header alone: the code is still worth having. And some cut a long answer
+ * in the middle of a record: that it was cut is all there is to know, since the answer is asked for by TCP.
+ */
 function readUnparsed(bytes: Buffer, flags: number, error: unknown): Received {
   const rcode = flags & 0xf
-  if (bytes.length === headerBytes && rcode !== 0) return { kind: 'reply', reply: bareReply(rcode) }
+  const isTruncated = (flags & truncated) !== 0 && (rcode === 0 || rcode === 3)
+  if (isTruncated || (bytes.length === headerBytes && rcode !== 0))
+    return { kind: 'reply', reply: bareReply(rcode, isTruncated) }
   return { kind: 'malformed', why: error instanceof Error ? error.message : 'it cannot be decoded' }
 }
 
-function bareReply(rcode: number): DnsReply {
+function bareReply(rcode: number, isTruncated: boolean): DnsReply {
   return {
     rcode,
-    isTruncated: false,
+    isTruncated,
     isAuthentic: false,
     answers: [],
     authorities: [],
@@ -109,7 +114,8 @@ function bareReply(rcode: number): DnsReply {
 function judge(message: DnsMessage, question: DnsQuestion): Received {
   const { flags, questions, answers, authorities, extendedRcode } = message
   const rcode = flags & 0xf
-  if (questions.length === 0 && rcode !== 0 && rcode !== 3) return { kind: 'reply', reply: bareReply(rcode) }
+  if (questions.length === 0 && rcode !== 0 && rcode !== 3)
+    return { kind: 'reply', reply: bareReply(rcode, false) }
   const echoed = questions[0]
   if (questions.length !== 1 || echoed === undefined) return { kind: 'foreign' }
   const isSame =

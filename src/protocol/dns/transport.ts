@@ -10,6 +10,8 @@ import type { DnsPorts } from './types.ts'
 
 /** After so many datagrams that are not the reply, UDP is no longer trusted for this query. */
 const foreignMax = 16
+/** Before each message over TCP (RFC 1035 §4.2.2). */
+const lengthBytes = 2
 
 export type Exchange =
   | { readonly kind: 'reply'; readonly reply: DnsReply; readonly elapsedMs: number }
@@ -72,29 +74,33 @@ export function askByTcp(options: ExchangeOptions): Promise<Exchange> {
     const socket = ports.openTcp(options.address, options.port)
     const finish = finisher(options, resolve, () => socket.destroy())
     const startedMs = ports.monotonicMs()
-    const chunks: Buffer[] = []
+    /** The length, and once that is known the message behind it: each octet is copied once, however they come. */
+    let frame = Buffer.allocUnsafe(lengthBytes)
     let haveBytes = 0
     socket.on('error', error => finish({ kind: 'network', why: error.message }))
     socket.on('close', () => finish({ kind: 'network', why: 'the server closed the connection' }))
     socket.on('connect', () => {
       const query = encodeQuery(question, options.flags)
-      const framed = Buffer.alloc(2 + query.length)
+      const framed = Buffer.alloc(lengthBytes + query.length)
       framed.writeUInt16BE(query.length)
-      query.copy(framed, 2)
+      query.copy(framed, lengthBytes)
       socket.write(framed)
     })
     socket.on('data', (chunk: Buffer) => {
-      chunks.push(chunk)
-      haveBytes += chunk.length
-      if (haveBytes < 2) return
-      const all = chunks.length === 1 ? chunk : Buffer.concat(chunks)
-      const wantBytes = 2 + all.readUInt16BE(0)
-      if (haveBytes < wantBytes) {
-        chunks.splice(0, chunks.length, all)
-        return
+      let at = 0
+      if (haveBytes < lengthBytes) {
+        at = chunk.copy(frame, haveBytes)
+        haveBytes += at
+        if (haveBytes < lengthBytes) return
+        frame = Buffer.allocUnsafe(lengthBytes + frame.readUInt16BE(0))
       }
-      const received = readReply(all.subarray(2, wantBytes), question)
-      if (received.kind === 'reply') {
+      haveBytes += chunk.copy(frame, haveBytes, at)
+      if (haveBytes < frame.length) return
+      const received = readReply(frame.subarray(lengthBytes), question)
+      if (received.kind === 'reply' && received.reply.isTruncated && received.reply.answers.length === 0) {
+        // There is no other way left to ask, and "cut" must not be read as "nothing".
+        finish({ kind: 'malformed', why: 'it was cut short over TCP too' })
+      } else if (received.kind === 'reply') {
         finish({ kind: 'reply', reply: received.reply, elapsedMs: ports.monotonicMs() - startedMs })
       } else {
         const why = received.kind === 'malformed' ? received.why : 'it answers another question'

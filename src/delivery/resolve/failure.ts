@@ -62,14 +62,14 @@ export function nobodyLeft(
   isImplicitMx: boolean,
   domain: string,
   others: readonly HostLookup[],
-  refused: readonly string[],
+  refused: string | null,
   ttlMs: number,
 ): ResolveFailure {
   for (const host of others) {
     if (host.failure !== null && host.failure.code !== 'BAD_NAME') return dnsFailure(domain, host.failure)
   }
-  if (refused.length > 0) {
-    const text = `the destination is in private address space: ${refused[0]}; if mail may go there, add its network to [delivery] allow_private`
+  if (refused !== null) {
+    const text = `the destination is in private address space: ${refused}; if mail may go there, add its network to [delivery] allow_private`
     return resolveFailure('private-address', domain, text, ttlMs)
   }
   if (isImplicitMx) {

@@ -1,6 +1,7 @@
 // The addresses of one host: A and AAAA asked together, put in the wanted order of families.
 //
-// One family that fails does not hide the other. Whether an address may be used is judged by the caller.
+// One family that fails does not hide the other. Whether an address may be used is judged by the caller. Of a host with
+// thousands of addresses a few are taken, since each is judged, drawn and remembered.
 
 import type { DnsAnswer, DnsFailure, DnsResolver, DnsResult } from '../../protocol/dns/index.ts'
 import type { PlanAddress } from './types.ts'
@@ -21,12 +22,22 @@ export interface HostLookup {
   readonly ttlMs: number
 }
 
-/** Looks up one host. `families` names the ones to ask for, the preferred one first. */
+/** Addresses used of one host and family. */
+const addressesMax = 16
+
+export interface HostQuestion {
+  readonly name: string
+  readonly preference: number
+  /** The ones to ask for, the preferred one first. */
+  readonly families: readonly (4 | 6)[]
+  /** From 0 up to but without 1: where in a long list of addresses to begin. */
+  readonly random: () => number
+}
+
+/** Looks up one host. */
 export async function lookupHost(
   resolver: DnsResolver,
-  name: string,
-  preference: number,
-  families: readonly (4 | 6)[],
+  { name, preference, families, random }: HostQuestion,
   signal: AbortSignal,
 ): Promise<HostLookup> {
   const results = await Promise.all(
@@ -38,7 +49,10 @@ export async function lookupHost(
     if (result.kind !== 'answer') continue
     canonicalName = result.canonicalName
     const family = families[index]!
-    for (const { address } of (result as DnsAnswer<'A' | 'AAAA'>).records) addresses.push({ address, family })
+    const { records } = result as DnsAnswer<'A' | 'AAAA'>
+    const from = records.length > addressesMax ? Math.floor(random() * records.length) : 0
+    for (let at = 0; at < Math.min(records.length, addressesMax); at++)
+      addresses.push({ address: records[(from + at) % records.length]!.address, family })
   }
   return {
     name,

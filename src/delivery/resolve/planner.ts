@@ -5,9 +5,10 @@
 // 1. An address literal is its own host. A name that cannot be one is refused.
 // 2. MX records; null MX (RFC 7505), no such domain and DNS failures end here; none at all: the domain
 //    itself is the host (implicit MX, RFC 5321 §5.1). At most 50 hosts, best preference first.
-// 3. A and AAAA of each host.
+// 3. A and AAAA of each host, at most 16 addresses of each.
 // 4. Loop rule (RFC 5321 §5.1): a host at our own address and port goes, with all of equal or worse preference.
-// 5. Private-address guard: refused addresses go. Hosts without an address are skipped.
+// 5. Private-address guard: refused addresses go. Hosts without an address are skipped. At most 64 addresses stay: one
+//    of each host, and of the best hosts as many as there is room for.
 // 6. Nobody left: deferred when a DNS failure may be the cause, else permanent, with the reason that says most.
 // 7. What is permanent because DNS has nothing is believed only of servers that know something above (belief.ts).
 // What is found is remembered as long as the shortest answer lives.
@@ -28,6 +29,10 @@ import type { PlanAddress, PlanHost, PlanResult, ResolveFailureReason } from './
 const partialTtlMs = 60_000
 /** Servers that are not believed are asked again soon. */
 const unbelievedTtlMs = 5000
+/** Of one plan. */
+const addressesMax = 64
+/** Remembered of all plans together, where a host counts as much as four addresses; an ordinary plan has five to twenty. */
+const rememberedAddressesMax = 400_000
 const hostName = /^[a-z0-9_-]+(\.[a-z0-9_-]+)*$/
 
 export interface PlannerOptions {
@@ -51,20 +56,26 @@ export interface PlannerOptions {
   readonly cacheEntriesMax?: number
 }
 
+interface RememberedPlan {
+  readonly result: PlanResult
+  readonly hasTies: boolean
+}
+
 /** Makes and remembers plans. */
 export class Planner {
   readonly #options: PlannerOptions
   readonly #families: readonly (4 | 6)[]
   readonly #hostsMax: number
   #guard: AddressGuard
-  readonly #cache: TtlCache<{ readonly result: PlanResult; readonly hasTies: boolean }>
+  readonly #cache: TtlCache<RememberedPlan>
 
   constructor(options: PlannerOptions) {
     this.#options = options
     this.#families = options.families ?? [4, 6]
     this.#hostsMax = options.hostsMax ?? 50
     this.#guard = options.guard
-    this.#cache = new TtlCache(options.cacheEntriesMax ?? 20_000, options.monotonicMs)
+    const bound = { weightMax: rememberedAddressesMax, weightOf }
+    this.#cache = new TtlCache(options.cacheEntriesMax ?? 20_000, options.monotonicMs, bound)
   }
 
   /** What is remembered for a recipient's domain, without asking; undefined when `plan` must be called. */
@@ -162,7 +173,8 @@ export class Planner {
 
   async #lookup(name: string, preference: number, signal: AbortSignal): Promise<HostLookup> {
     if (!hostName.test(name)) return withAddresses(name, preference, [])
-    return lookupHost(this.#options.resolver, name, preference, this.#families, signal)
+    const { resolver, random } = this.#options
+    return lookupHost(resolver, { name, preference, families: this.#families, random }, signal)
   }
 
   async #planSmarthost(host: string, port: number, key: string, signal: AbortSignal): Promise<PlanResult> {
@@ -207,14 +219,19 @@ export class Planner {
     const others = own === undefined ? sorted : sorted.filter(host => host.preference < own.preference)
     const ttlMs = lifeOf(found.mxTtlMs, sorted)
     if (own !== undefined && others.length === 0) return loop(domain, own, port, ttlMs)
-    const refused: string[] = []
+    let refused: string | null = null
     const hosts: PlanHost[] = []
+    /** Addresses that may still be used besides the first of each host. */
+    let left = Math.max(0, addressesMax - others.length)
     for (const host of others) {
-      const addresses = host.addresses.filter(({ address }) => {
-        const isRefused = smarthostPort === undefined && this.#guard.isRefused(address)
-        if (isRefused) refused.push(`${host.name} has the address ${address}`)
-        return !isRefused
-      })
+      const addresses: PlanAddress[] = []
+      for (const one of host.addresses) {
+        if (addresses.length > left) break
+        const isRefused = smarthostPort === undefined && this.#guard.isRefused(one.address)
+        if (isRefused) refused ??= `${host.name} has the address ${one.address}`
+        else addresses.push(one)
+      }
+      left -= Math.max(0, addresses.length - 1)
       const { name, canonicalName, preference } = host
       const isAuthenticated = host.isAuthenticated && found.isMxAuthenticated
       if (addresses.length > 0) hosts.push({ name, canonicalName, preference, addresses, isAuthenticated })
@@ -223,6 +240,10 @@ export class Planner {
     const { isImplicitMx, isMxAuthenticated } = found
     return { kind: 'plan', domain, ...siteOf(found.mxNames), hosts, isImplicitMx, isMxAuthenticated, ttlMs }
   }
+}
+
+function weightOf({ result }: RememberedPlan): number {
+  return result.kind === 'plan' ? result.hosts.reduce((sum, host) => sum + 4 + host.addresses.length, 0) : 1
 }
 
 interface Found {

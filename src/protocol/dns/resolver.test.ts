@@ -215,6 +215,22 @@ test('a truncated answer is asked again by TCP', async () => {
   assert.equal(lab.counters.tcp, 2)
 })
 
+test('an answer that is cut in the middle of a record is asked again by TCP, and is not read as nothing there', async () => {
+  await using lab = await startLabDns({ zones: [zone] })
+  await using resolver = resolverFor(lab)
+  const cut = (right: Buffer): Buffer => {
+    const short = Buffer.from(right.subarray(0, right.length - 5))
+    short[2] = short[2]! | 0x02
+    return short
+  }
+  lab.setFault('example.test', { kind: 'reply', make: (_, right, overTcp) => [overTcp ? right : cut(right)] })
+  assert.equal((await resolver.query('example.test', 'MX', { signal })).kind, 'answer')
+  assert.equal(lab.counters.tcp, 1)
+  lab.setFault('example.test', { kind: 'reply', make: (_, right) => [cut(right)] })
+  const twice = await resolver.query('example.test', 'A', { signal })
+  assert.equal(twice.kind === 'failure' && twice.code, 'MALFORMED')
+})
+
 test('a dead first server costs one wait each, rests after two, and the second answers', async () => {
   await using dead = await startLabDns({ zones: [zone] })
   await using live = await startLabDns({ zones: [zone] })
@@ -320,6 +336,17 @@ test('the cache is bounded and forgets what was not used for longest', async () 
   assert.equal(resolver.cached('example.test', 'AAAA'), undefined)
   assert.ok(resolver.cached('example.test', 'A'))
   assert.equal(resolver.counters.cacheEntries, 2)
+})
+
+test('the cache is bounded in bytes too: large answers go before many small ones fill it', async () => {
+  await using lab = await startLabDns({ zones: [zone] })
+  for (let i = 0; i < 10; i++) lab.setRecords(`txt${i}.test`, 'TXT', ['x'.repeat(20_000)])
+  await using resolver = resolverFor(lab, { cacheBytesMax: 100_000 })
+  await resolver.query('example.test', 'A', { signal })
+  for (let i = 0; i < 10; i++) await resolver.query(`txt${i}.test`, 'TXT', { signal })
+  assert.equal(resolver.counters.cacheEntries, 2, 'a text and its bytes are 40,000 each')
+  assert.equal(resolver.cached('example.test', 'A'), undefined)
+  assert.ok(resolver.cached('txt9.test', 'TXT'))
 })
 
 for (const followCname of [true, false]) {

@@ -16,6 +16,9 @@ import type { DnsFailure, DnsFailureCode, DnsOptions, DnsResult, DnsType } from 
 
 const dayMs = 86_400_000
 const rememberedRecordsMax = 100
+/** What an entry and a record cost besides the bytes of their names and data, about. */
+const entryBytes = 400
+const recordBytes = 100
 const notRemembered: ReadonlySet<DnsFailureCode> = new Set(['ABORTED', 'OVERLOADED', 'BAD_NAME'])
 
 /** Counters since the start, for metrics. */
@@ -74,6 +77,7 @@ export class Resolver implements DnsResolver, AsyncDisposable {
       inFlightMax: rest.inFlightMax ?? 200,
       waitingMax: rest.waitingMax ?? 10_000,
       cacheEntriesMax: rest.cacheEntriesMax ?? 20_000,
+      cacheBytesMax: rest.cacheBytesMax ?? 33_554_432,
       ttlMsMin: rest.ttlMsMin ?? 5000,
       ttlMsMax: rest.ttlMsMax ?? dayMs,
       negativeTtlMsMax: rest.negativeTtlMsMax ?? 3_600_000,
@@ -86,7 +90,8 @@ export class Resolver implements DnsResolver, AsyncDisposable {
       rounds: this.#options.rounds,
       mixCase: rest.mixCase ?? true,
     }
-    this.#cache = new TtlCache(this.#options.cacheEntriesMax, ports.monotonicMs)
+    const bound = { weightMax: this.#options.cacheBytesMax, weightOf: bytesOf }
+    this.#cache = new TtlCache(this.#options.cacheEntriesMax, ports.monotonicMs, bound)
     this.#slots = new Slots(this.#options.inFlightMax, this.#options.waitingMax)
   }
 
@@ -272,6 +277,18 @@ function waitFor(
 /** An answer may have thousands of records; remembered in numbers, they would fill the memory. Real ones have a few. */
 function isGiant(result: DnsResult): boolean {
   return result.kind === 'answer' && result.records.length > rememberedRecordsMax
+}
+
+/** About what a remembered result takes. */
+function bytesOf(result: DnsResult, key: string): number {
+  let bytes = entryBytes + key.length
+  if (result.kind === 'failure') bytes += result.text.length
+  if (result.kind !== 'answer') return bytes
+  for (const record of result.records) {
+    bytes += recordBytes
+    for (const value of Object.values(record)) if (typeof value !== 'number') bytes += value.length
+  }
+  return bytes
 }
 
 function keyOf(name: string, type: DnsType): string {

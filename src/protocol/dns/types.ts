@@ -122,6 +122,8 @@ export interface DnsOptions {
   readonly waitingMax?: number
   /** Names and types remembered; the least recently used goes first. Default 20,000. */
   readonly cacheEntriesMax?: number
+  /** What these take together, about; the same go first. Default 32 MiB. */
+  readonly cacheBytesMax?: number
   /** Shortest life of a positive answer. Default 5,000. */
   readonly ttlMsMin?: number
   /** Longest life of a positive answer. Default one day. */

@@ -9,6 +9,7 @@ import { packExtents, unpackExtents } from '../format/index.ts'
 
 const kinds = { end: 0, stored: 1, failed: 2, settled: 3, broken: 4, leased: 5 } as const
 const rets = ['', 'FULL', 'HDRS'] as const
+const idBytes = 16
 
 /** One answer of a packet. */
 export type Reply =
@@ -49,7 +50,7 @@ export function writeReplyEnd(to: PackWriter): void {
   to.u8(kinds.end)
 }
 
-/** Reads every answer of a packet. Leased buffers are views into the packet, which lives as long as they do. */
+/** Reads every answer of a packet. Nothing of it points into the packet: see {@link ownBytes}. */
 export function readReplies(packet: ArrayBuffer): Reply[] {
   const from = new PackReader(Buffer.from(packet))
   const replies: Reply[] = []
@@ -122,12 +123,18 @@ function writeLeased(to: PackWriter, message: LeasedMessage): void {
 
 function readLeased(from: PackReader): LeasedMessage {
   const key = from.number()
-  const id = from.raw(16)
+  const idInPacket = from.raw(idBytes)
   const accountKey = from.number()
   const streamKey = from.number()
   const reversePath = from.string()
   const sentReversePath = from.string()
   const flags = from.u8()
+  const ret = rets[from.u8()] ?? ''
+  const envelopeId = from.string()
+  const acceptedAtMs = from.number()
+  const expiresAtMs = from.number()
+  const priority = from.u8()
+  const { id, prefix } = ownBytes(idInPacket, from.bytes())
   return {
     key,
     id,
@@ -139,17 +146,28 @@ function readLeased(from: PackReader): LeasedMessage {
     isSmtpUtf8: (flags & 2) !== 0,
     sendsDsn: (flags & 4) !== 0,
     isPlain: (flags & 8) !== 0,
-    ret: rets[from.u8()] ?? '',
-    envelopeId: from.string(),
-    acceptedAtMs: from.number(),
-    expiresAtMs: from.number(),
-    priority: from.u8(),
-    prefix: from.bytes(),
+    ret,
+    envelopeId,
+    acceptedAtMs,
+    expiresAtMs,
+    priority,
+    prefix,
     sizeBytes: from.number(),
     recipientCount: from.u32(),
     content: readContent(from),
     recipients: Array.from({ length: from.u32() }, () => readRecipient(from)),
   }
+}
+
+/**
+ * The bytes of one message in memory of its own, exactly as large as they are: a view would keep the whole packet alive
+ * for as long as one of its recipients waits.
+ */
+function ownBytes(id: Buffer, prefix: Buffer): { readonly id: Buffer; readonly prefix: Buffer } {
+  const own = Buffer.allocUnsafeSlow(idBytes + prefix.length)
+  own.set(id, 0)
+  own.set(prefix, idBytes)
+  return { id: own.subarray(0, idBytes), prefix: own.subarray(idBytes) }
 }
 
 function readContent(from: PackReader): StoredContent {

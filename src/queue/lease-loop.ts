@@ -7,7 +7,7 @@
 import { type Clock, ClockWatch, systemTimers, type Timers } from '../base/index.ts'
 import type { LeasedMessage } from './message.ts'
 import type { LeaseShares, QueueStore } from './port.ts'
-import { isPassing } from './settler.ts'
+import { isPassing, tellFatal } from './settler.ts'
 
 /** Takes what was leased. */
 export interface LeaseTaker {
@@ -103,7 +103,7 @@ export class LeaseLoop {
         else if (shares.less.size > 0) delayMs = fullMs
       } catch (error) {
         // With a full disk nothing can be leased: look again at the next poll.
-        if (!isPassing(error)) this.#onFault(error)
+        if (!isPassing(error)) tellFatal(this.#onFault, error)
       } finally {
         this.#isAsking = false
       }

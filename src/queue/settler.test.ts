@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { Worker } from 'node:worker_threads'
 import type { GiveBack, SettleBatch } from './port.ts'
 import { Settler } from './settler.ts'
 
@@ -94,6 +95,78 @@ test('any other failure is fatal', async () => {
   settler.giveBack([mark(1)])
   await settler.flush()
   assert.equal(String(fatal[0]), 'Error: broken')
+})
+
+test('flushing ends although every commit brings more', async () => {
+  const store = new DecidedStore()
+  const settler = new Settler(store, mustNot)
+  store.answer = async () => {
+    // Past the rounds that are right nothing more comes, so that this ends even when the rule is broken.
+    if (store.batches.length < 20) settler.giveBack([mark(store.batches.length + 1)])
+  }
+  settler.giveBack([mark(1)])
+  await settler.flush()
+  assert.ok(store.batches.length <= 2, `${store.batches.length} batches`)
+})
+
+test('flushing during a commit waits for that one and for one more, and so do two at once', async () => {
+  const store = new DecidedStore()
+  const first = Promise.withResolvers<void>()
+  store.answer = () => first.promise
+  const settler = new Settler(store, mustNot)
+  settler.giveBack([mark(1)])
+  const begun = settler.flush()
+  settler.giveBack([mark(2)])
+  const both = [settler.flush(), settler.flush()]
+  store.answer = () => Promise.resolve()
+  first.resolve()
+  await Promise.all([begun, ...both])
+  assert.deepEqual(
+    store.batches.map(batch => batch.giveBacks.map(one => one.messageKey)),
+    [[1], [2]],
+  )
+})
+
+/** Runs `body` in a thread. @returns the error that ended it, and what it said before. */
+async function inThread(body: string): Promise<{ readonly error: string; readonly said: string[] }> {
+  const queueUrl = new URL('./index.ts', import.meta.url).href
+  const worker = new Worker(
+    `const { parentPort } = require('node:worker_threads')
+     const alive = setInterval(() => {}, 1000)
+     setTimeout(() => { clearInterval(alive); parentPort.close() }, 3000)
+     const say = text => parentPort.postMessage(text)
+     import('${queueUrl}').then(async ({ LeaseLoop, Settler }) => { ${body} })`,
+    { eval: true },
+  )
+  const said: string[] = []
+  let error = ''
+  worker.on('message', text => said.push(text))
+  worker.on('error', thrown => {
+    error = (thrown as Error).message
+  })
+  await new Promise(resolve => worker.on('exit', resolve))
+  return { error, said }
+}
+
+const throwing = `error => { throw new Error('fatal: ' + error.message) }`
+
+test('what onFatal throws ends the thread, although somebody waits in flush', async () => {
+  const { error } = await inThread(`
+    const settler = new Settler({ settle: () => Promise.reject(new Error('broken')) }, ${throwing})
+    settler.giveBack([{}])
+    await settler.flush().catch(thrown => say('the waiter got ' + thrown.message))`)
+  assert.equal(error, 'fatal: broken')
+})
+
+test('what onFault of the lease loop throws ends the thread, although somebody waits in stop', async () => {
+  const { error } = await inThread(`
+    const taker = { roomRecipients: () => 1, leaseShares: () => ({ each: 1, less: new Map() }), enqueue: () => {} }
+    const clock = { nowMs: () => Date.now(), monotonicMs: () => performance.now() }
+    const store = { lease: () => Promise.reject(new Error('broken')) }
+    const leases = new LeaseLoop(store, taker, clock, { pollMs: 100, recipientsMax: 1 }, ${throwing})
+    leases.start()
+    await leases.stop().catch(thrown => say('the waiter got ' + thrown.message))`)
+  assert.equal(error, 'fatal: broken')
 })
 
 test('closing commits what waits, and begins nothing more', async t => {

@@ -74,21 +74,36 @@ export class Settler {
     this.#plan()
   }
 
-  /** Resolves when everything taken so far is on disk, or when the disk refuses it: nobody should wait for that. */
+  /**
+   * Resolves when everything taken so far is on disk, or when the disk refuses it: nobody should wait for that. What comes
+   * meanwhile is not waited for: under load there is always more.
+   */
   async flush(): Promise<void> {
-    while (this.#running !== null || !isEmpty(this.#next)) {
-      if (this.#running === null) this.#commit()
-      if (!(await this.#running)) return
-    }
+    await this.#flushed()
   }
 
-  /** As {@link flush}; what comes later (a connection that ends last) is left to the recovery at the next start. */
+  /**
+   * Commits until nothing waits, or until the disk refuses it; what comes later (a connection that ends last) is left to
+   * the recovery at the next start.
+   */
   async close(): Promise<void> {
-    await this.flush()
+    while (this.#running !== null || !isEmpty(this.#next)) if (!(await this.#flushed())) break
     this.#isClosed = true
     this.#cancelPlan?.()
     this.#cancelPlan = null
     this.#cancelRetry?.()
+  }
+
+  /** Two rounds at most: what a commit has taken already, and the next one, which takes everything that waits. */
+  async #flushed(): Promise<boolean> {
+    for (let round = 0; round < 2; round++) {
+      if (this.#running === null) {
+        if (isEmpty(this.#next)) return true
+        this.#commit()
+      }
+      if (!(await this.#running)) return false
+    }
+    return true
   }
 
   #plan(): void {
@@ -114,7 +129,7 @@ export class Settler {
       error => {
         this.#running = null
         if (isPassing(error)) this.#keep(batch)
-        else this.#onFatal(error)
+        else tellFatal(this.#onFatal, error)
         return false
       },
     )
@@ -141,6 +156,20 @@ export class Settler {
 /** The store's own word on an error: refused now with nothing changed, and worth another try. */
 export function isPassing(error: unknown): boolean {
   return (error as { readonly isPassing?: unknown } | null)?.isPassing === true
+}
+
+/**
+ * Tells what must end the thread. What `tell` throws leaves through the event loop: as a rejection it would go to whoever
+ * happens to wait here, and the thread would live on without its results.
+ */
+export function tellFatal(tell: (error: unknown) => void, error: unknown): void {
+  try {
+    tell(error)
+  } catch (thrown) {
+    setImmediate(() => {
+      throw thrown
+    })
+  }
 }
 
 function gathered(): Gathered {

@@ -103,6 +103,8 @@ async function act(
   { item, signal }: ControlCall,
 ): Promise<ControlOutcome> {
   const { queue, threads, clock } = ports
+  // Gone while it waited for its turn: a recall would stop all leasing for nobody.
+  if (signal.aborted) return done({ action: action.kind, done: 0, inFlight: 0, recalled: 0 })
   try {
     const recalled = await threads.recall()
     const count = await queue.count(filter)

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   backup,
   openThreadStore,
@@ -88,26 +91,67 @@ test('a backup of a running store restores with everything held, its contents an
   assert.ok((await line.queue.readContent(leased!.key, leased!.content))?.equals(bytes))
 })
 
-test('a segment that dies while a backup holds the folder stays until the backup is over', async () => {
-  await using opened = await TestStore.open(start)
+/** A store with one large message and nothing else in its segment. */
+async function withLarge(opened: TestStore): Promise<{ settle: () => Promise<void>; files: () => string[] }> {
   const content = opened.line.spool.begin()
   await content.write(randomBytes(100_000))
   const message = newMessage({ content: { kind: 'segments', ...(await content.finish()) } })
   await accepted(opened.line, message)
   await opened.restart(startMs)
+  return {
+    settle: async () => {
+      const [leased] = await opened.line.queue.lease({ recipientsMax: 1, nowMs: startMs })
+      await opened.line.queue.settle(
+        batch({ settlements: [settlement(message, leased!.key, 0, 1, 'delivered')] }),
+      )
+    },
+    files: () => readdirSync(join(opened.dataDir, 'segments')).filter(name => name.endsWith('.seg')),
+  }
+}
+
+/** Waits until nothing is left of the segments; their deletion runs beside everything else. */
+async function noneLeft(files: () => string[]): Promise<void> {
+  for (let i = 0; i < 3000 && files().length > 0; i++) await sleep(10)
+  assert.deepEqual(files(), [])
+}
+
+/** A process that holds the segments as a running backup does. */
+async function holder(segments: string): Promise<ChildProcess> {
+  const module = new URL('../../src/store/sqlite/segment-hold.ts', import.meta.url).href
+  const code = `import { SegmentHold } from '${module}'
+    globalThis.hold = SegmentHold.take(${JSON.stringify(segments)})
+    console.log('held')
+    setInterval(() => {}, 1000)`
+  const child = spawn(process.execPath, ['--input-type=module', '-e', code], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  await once(child.stdout!, 'data')
+  return child
+}
+
+test('a segment that dies while backups hold the folder stays until the last of them is over, or dead', async () => {
+  await using opened = await TestStore.open(start)
+  const { settle, files } = await withLarge(opened)
   const segments = join(opened.dataDir, 'segments')
-  const hold = join(segments, `hold-${process.pid}`)
-  writeFileSync(hold, '')
-  const [leased] = await opened.line.queue.lease({ recipientsMax: 1, nowMs: startMs })
-  await opened.line.queue.settle(
-    batch({ settlements: [settlement(message, leased!.key, 0, 1, 'delivered')] }),
-  )
-  const files = (): string[] => readdirSync(segments).filter(name => name.endsWith('.seg'))
-  assert.equal(files().length, 1)
-  rmSync(hold)
+  const backups = [await holder(segments), await holder(segments)]
+  await settle()
+  for (const child of backups) {
+    await opened.line.control.sweepSegments()
+    assert.equal(files().length, 1)
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+  }
   await opened.line.control.sweepSegments()
-  for (let i = 0; i < 3000 && files().length > 0; i++) await new Promise(resolve => setTimeout(resolve, 10))
-  assert.equal(files().length, 0)
+  await noneLeft(files)
+})
+
+test('what a dead backup left behind holds nothing, although somebody has its process number now', async () => {
+  await using opened = await TestStore.open(start)
+  const { settle, files } = await withLarge(opened)
+  for (const name of ['hold', `hold-${process.pid}`])
+    writeFileSync(join(opened.dataDir, 'segments', name), '')
+  await settle()
+  await noneLeft(files)
 })
 
 test('neither backup nor restore writes into a folder that has something in it', async t => {

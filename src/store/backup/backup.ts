@@ -1,20 +1,20 @@
 // Copies a data folder while a server may be writing to it: a folder that `restore` takes.
 //
-// 1. Put a hold file into segments/: from now on the store deletes no segment (a dead holder's file is ignored).
+// 1. Lock segments/hold: from now on the store deletes no segment (the lock of a dead process is gone).
 // 2. VACUUM INTO through a read-only connection: one consistent snapshot of the database, accounts and events included.
 // 3. Copy every segment that the snapshot names: its bytes were synced before the snapshot's commits.
-// 4. Copy the other files (secret.key, certificates, …), write the manifest last, take the hold away.
+// 4. Copy the other files (secret.key, certificates, …), write the manifest last, free the lock.
 //
 // Blocks the calling thread: made for a process of its own (`postrider backup`).
 
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { makeFolderDurably, syncPath, writeFileDurably } from '../../base/index.ts'
 import { StoreError } from '../errors.ts'
-import { holdPrefix, segmentDir, segmentPath } from '../segments/index.ts'
+import { segmentDir, segmentPath } from '../segments/index.ts'
 import { Database } from '../sqlite/database.ts'
 import { liveExtents } from '../sqlite/live-extents.ts'
 import { checkSchema } from '../sqlite/migrate.ts'
+import { SegmentHold } from '../sqlite/segment-hold.ts'
 import { databasePath } from '../sqlite/writer.ts'
 import { copyDurably, copyTree, emptyFolder } from './files.ts'
 import { type BackupManifest, copiedDatabase, isLeftOut, manifestName } from './paths.ts'
@@ -31,10 +31,8 @@ export function backup(options: BackupOptions): BackupManifest {
   const { dataDir, target } = options
   emptyFolder(target, 'the backup folder')
   const segments = segmentDir(dataDir)
-  const hold = join(segments, `${holdPrefix}${process.pid}`)
   try {
-    mkdirSync(segments, { recursive: true, mode: 0o700 })
-    writeFileSync(hold, '')
+    using _hold = SegmentHold.take(segments)
     const manifest = snapshot(options)
     copySegments(join(target, copiedDatabase), segments, segmentDir(target))
     copyTree(dataDir, target, name => !isLeftOut(name), target)
@@ -45,8 +43,6 @@ export function backup(options: BackupOptions): BackupManifest {
     throw new StoreError('PR_BACKUP_TARGET', `the backup into ${target} failed: ${String(error)}`, {
       cause: error,
     })
-  } finally {
-    rmSync(hold, { force: true })
   }
 }
 

@@ -3,15 +3,15 @@
 // A segment is deleted when no content in it is live and its writer has sealed it (sealing travels after the last accept
 // that names it). Segments are never rewritten in place: a mostly dead one stays until its last content is final.
 // Files found at start that no message names are leftovers of aborted or crashed uploads and go at once. While a running
-// backup holds the folder (hold-<pid> of a living process) nothing is deleted; what was due is deleted later.
+// backup holds the folder nothing is deleted; what was due is deleted later.
 //
 // Freeing comes after a COMMIT and must not fail: what cannot be looked at or deleted now is left for the next sweep.
 
-import { closeSync, fdatasyncSync, openSync, readdirSync, rmSync } from 'node:fs'
+import { closeSync, fdatasyncSync, openSync, readdirSync } from 'node:fs'
 import { unlink } from 'node:fs/promises'
 import { makeFolderDurably, syncPath } from '../../base/index.ts'
 import type { Extent } from '../../queue/index.ts'
-import { holdPrefix, segmentOf, segmentPath } from './paths.ts'
+import { segmentOf, segmentPath } from './paths.ts'
 
 interface Segment {
   liveBytes: number
@@ -25,6 +25,7 @@ export type SyncFile = (descriptor: number) => void
 
 export class SegmentLedger {
   readonly #dir: string
+  readonly #isHeld: () => boolean
   readonly #sync: SyncFile
   readonly #segments = new Map<number, Segment>()
   /** Their sync failed: what the page cache says of them is not trusted again. */
@@ -35,8 +36,10 @@ export class SegmentLedger {
   /** Dead segments that a backup keeps from being deleted. */
   readonly #due = new Set<number>()
 
-  constructor(dir: string, sync: SyncFile = fdatasyncSync) {
+  /** @param isHeld whether a backup needs the files as they are; must not throw */
+  constructor(dir: string, isHeld: () => boolean, sync: SyncFile = fdatasyncSync) {
     this.#dir = dir
+    this.#isHeld = isHeld
     this.#sync = sync
     makeFolderDurably(dir)
   }
@@ -150,7 +153,7 @@ export class SegmentLedger {
   #freeWhenDead(segment: number): void {
     const known = this.#segments.get(segment)
     if (known === undefined || !known.isSealed || known.liveBytes > 0) return
-    if (this.#isHeldByBackup()) {
+    if (this.#isHeld()) {
       this.#due.add(segment)
       return
     }
@@ -159,29 +162,5 @@ export class SegmentLedger {
     this.#distrusted.delete(segment)
     // Off the store thread: deleting a large file may take milliseconds. A failure leaves a file for the next start.
     unlink(segmentPath(this.#dir, segment)).catch(() => {})
-  }
-
-  #isHeldByBackup(): boolean {
-    try {
-      let isHeld = false
-      for (const name of readdirSync(this.#dir)) {
-        if (!name.startsWith(holdPrefix)) continue
-        if (isAlive(Number(name.slice(holdPrefix.length)))) isHeld = true
-        else rmSync(`${this.#dir}/${name}`, { force: true })
-      }
-      return isHeld
-    } catch {
-      // No descriptor left, or a read-only disk: nobody knows, so nothing is deleted.
-      return true
-    }
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }

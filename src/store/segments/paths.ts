@@ -19,5 +19,7 @@ export function segmentOf(fileName: string): number | null {
   return Number.isSafeInteger(number) && number >= 0 && `${number}.seg` === fileName ? number : null
 }
 
-/** Name of the file with which a running backup asks that no segment be deleted: `hold-<process id>`. */
-export const holdPrefix = 'hold-'
+/** The file of the lock by which a running backup asks that no segment be deleted. It stays; its lock counts. */
+export function holdPath(dir: string): string {
+  return join(dir, 'hold')
+}

@@ -122,6 +122,16 @@ export class Database implements Disposable {
     )
   }
 
+  /** As {@link openExclusive}, beside others who do the same; waits while somebody has it for himself. */
+  static openShared(path: string): Database {
+    return Database.#open(path, false, db => {
+      db.exec('PRAGMA journal_mode = DELETE')
+      // The lock comes with the first read and goes with the transaction.
+      db.exec('BEGIN')
+      db.exec('SELECT count(*) FROM sqlite_schema')
+    })
+  }
+
   static #open(
     path: string,
     readOnly: boolean,

@@ -21,6 +21,7 @@ import { liveExtents } from './live-extents.ts'
 import { MessageWriter } from './message-writer.ts'
 import { checkSchema, migrate } from './migrate.ts'
 import { recoverLeases } from './recovery.ts'
+import { SegmentHold } from './segment-hold.ts'
 import { Settler } from './settler.ts'
 
 /** What the store needs to open. */
@@ -116,7 +117,8 @@ export class StoreWriter implements Disposable {
     this.clockBehindMs = behindMs < clockJumpMsMin ? 0 : behindMs
     if (this.clockBehindMs > 0) this.#moveAllBack(options.nowMs)
     this.#leaser = new Leaser(db, this.hints, options.node, this.#jumps)
-    this.segments = new SegmentLedger(segmentDir(options.dataDir), options.syncSegment)
+    const segments = segmentDir(options.dataDir)
+    this.segments = new SegmentLedger(segments, () => SegmentHold.isTaken(segments), options.syncSegment)
     this.segments.load(liveExtents(db))
     this.#tlsSeen = db.prepare('INSERT OR REPLACE INTO host_tls (host, at_ms) VALUES (?, ?)')
     this.#probe = db.prepare("INSERT OR REPLACE INTO meta (name, value) VALUES ('probed_at_ms', ?)")

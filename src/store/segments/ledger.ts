@@ -28,7 +28,7 @@ export class SegmentLedger {
   readonly #isHeld: () => boolean
   readonly #sync: SyncFile
   readonly #segments = new Map<number, Segment>()
-  /** Their sync failed: what the page cache says of them is not trusted again. */
+  /** Their sync failed: what the page cache says of them is not trusted again, also when they are deleted. */
   readonly #distrusted = new Set<number>()
   #isDirSynced = false
   /** Why the last sync that failed did, for the log. */
@@ -159,7 +159,6 @@ export class SegmentLedger {
     }
     this.#due.delete(segment)
     this.#segments.delete(segment)
-    this.#distrusted.delete(segment)
     // Off the store thread: deleting a large file may take milliseconds. A failure leaves a file for the next start.
     unlink(segmentPath(this.#dir, segment)).catch(() => {})
   }

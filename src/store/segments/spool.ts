@@ -3,7 +3,8 @@
 // 1. A content gathers its chunks to 256 KiB (or to its end), so that it becomes few extents.
 // 2. One writev at a time takes everything that waits, of all contents: the load makes the writes larger, not more.
 // 3. At its full size (64 MiB) the next segment is begun. The old one is sealed once nobody can still name it in an accept: every
-//    content with bytes in it was answered for (`release`) or aborted.
+//    content with bytes in it was answered for (`release`) or aborted, and no write into it runs. Its descriptor stays open
+//    until then: the kernel may forget a failed write-back of a file that nobody has open, before the store syncs it.
 // Nothing here syncs: the store thread does, once a group, before the COMMIT that names the extents.
 //
 // Memory is bounded: a content has at most about 1 MiB under way, all together about 16 MiB; beyond, `write` returns a
@@ -47,7 +48,7 @@ interface Segment {
   readonly number: number
   readonly file: FileHandle
   sizeBytes: number
-  /** Contents with bytes in it that were neither answered for nor aborted. */
+  /** Contents with bytes in it that were neither answered for nor aborted, and the write that runs. */
   users: number
   isRetired: boolean
 }
@@ -126,10 +127,7 @@ export class SegmentSpool implements ContentSpool {
 
   /** For Spooled: nobody will name its extents any more. */
   leave(content: Spooled): void {
-    for (const segment of content.segments as Set<Segment>) {
-      segment.users--
-      this.#sealWhenDone(segment)
-    }
+    for (const segment of content.segments as Set<Segment>) this.#leaveOne(segment)
     content.segments.clear()
     if (content.extents.length > 0) this.#finished.delete(keyOf(content.extents[0]!))
   }
@@ -140,11 +138,7 @@ export class SegmentSpool implements ContentSpool {
     while (this.#jobs.length > 0) {
       const { jobs, parts, sizeBytes } = this.#takeBatch()
       try {
-        const segment = await this.#writable()
-        const offsetBytes = segment.sizeBytes
-        segment.sizeBytes += sizeBytes
-        await writeFully(segment.file, parts, offsetBytes)
-        this.#placed(jobs, segment, offsetBytes)
+        await this.#write(jobs, parts, sizeBytes)
       } catch (error) {
         if (this.#segment !== null) this.#retire(this.#segment)
         this.#segment = null
@@ -155,6 +149,20 @@ export class SegmentSpool implements ContentSpool {
     }
     // In the same breath as the last look at the jobs, else one that comes now would wait for ever.
     this.#pumping = null
+  }
+
+  async #write(jobs: readonly Job[], parts: readonly Buffer[], sizeBytes: number): Promise<void> {
+    const segment = await this.#writable()
+    const offsetBytes = segment.sizeBytes
+    segment.sizeBytes += sizeBytes
+    // Counted before the first byte: the segment may be given up meanwhile, and must not be sealed under the write.
+    segment.users++
+    try {
+      await writeFully(segment.file, parts, offsetBytes)
+      this.#placed(jobs, segment, offsetBytes)
+    } finally {
+      this.#leaveOne(segment)
+    }
   }
 
   #takeBatch(): { jobs: Job[]; parts: Buffer[]; sizeBytes: number } {
@@ -209,12 +217,18 @@ export class SegmentSpool implements ContentSpool {
 
   #retire(segment: Segment): void {
     segment.isRetired = true
-    segment.file.close().catch(() => {})
+    this.#sealWhenDone(segment)
+  }
+
+  #leaveOne(segment: Segment): void {
+    segment.users--
     this.#sealWhenDone(segment)
   }
 
   #sealWhenDone(segment: Segment): void {
-    if (segment.isRetired && segment.users === 0) this.#options.onSealed(segment.number)
+    if (!segment.isRetired || segment.users > 0) return
+    segment.file.close().catch(() => {})
+    this.#options.onSealed(segment.number)
   }
 }
 

@@ -66,6 +66,32 @@ test('RET decides whether the message or its header comes back', async () => {
   await harness.close()
 })
 
+test('a report whose original cannot be read goes out without it', async () => {
+  await using mx = await startReceiver(refusing)
+  const noDescriptors = Object.assign(new Error('EMFILE: too many open files'), { code: 'EMFILE' })
+  let reads = 0
+  const harness: Harness = new Harness(
+    mx.port,
+    {},
+    {
+      content: {
+        // The attempt reads it, the report does not get it.
+        readContent: key =>
+          reads++ === 0 ? Promise.resolve(harness.contents.get(key) ?? null) : Promise.reject(noDescriptors),
+        openContent: () => assert.fail('small contents are read whole'),
+      },
+    },
+  )
+  harness.plans.set('b.test', plan)
+  harness.send(['no@b.test'], { sendsDsn: true, isStored: true })
+  await harness.settledCount(1)
+  const [report] = reportsOf(harness)
+  assert.match(report ?? '', /Action: failed/)
+  assert.match(report ?? '', /^Received: from here\r$/m)
+  assert.deepEqual(harness.faults, [noDescriptors])
+  await harness.close()
+})
+
 test('DSN parameters go on to a peer with DSN, which then reports itself', async () => {
   await using mx = await startReceiver({ keywords: ['PIPELINING', 'DSN'] })
   const harness = new Harness(mx.port)

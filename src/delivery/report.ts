@@ -77,14 +77,31 @@ export function reportAction(
   }
 }
 
-/** Builds the report on some recipients of one message. */
+/** What a report is made with. */
+export interface ReportPorts {
+  readonly content: ContentReader
+  readonly identity: ReportIdentity
+  readonly make: ReportFactory
+}
+
+/**
+ * Builds the report on some recipients of one message. When the original cannot be read now, the report goes out without
+ * it: the outcome does not wait, and a sender who is told little is better off than one who is told nothing.
+ * @param onFault told why the original cannot be read
+ */
 export async function makeReport(
   message: LeasedMessage,
   content: readonly Buffer[] | null,
   entries: readonly ReportEntry[],
-  ports: { readonly content: ContentReader; readonly identity: ReportIdentity; readonly make: ReportFactory },
+  ports: ReportPorts,
+  onFault: (error: unknown) => void,
 ): Promise<NewMessage | null> {
-  const original = await contentHead(message, content, ports.content, originalBytesMax)
+  let original: Buffer | null = null
+  try {
+    original = await contentHead(message, content, ports.content, originalBytesMax)
+  } catch (error) {
+    onFault(error)
+  }
   const { header, body } = splitContent(original ?? Buffer.alloc(0))
   const isWhole = original !== null && message.content.sizeBytes <= originalBytesMax
   const id = ports.identity.nextId()

@@ -12,7 +12,7 @@ import { nextAttempt } from '../queue/ready/index.ts'
 import type { DeliveryBatch } from './delivery-batch.ts'
 import type { DeliveryOptions } from './options.ts'
 import { asKind, type RecipientOutcome } from './outcome.ts'
-import { makeReport, type ReportEntry, reportAction } from './report.ts'
+import { makeReport, type ReportEntry, type ReportPorts, reportAction } from './report.ts'
 
 /** Where results go: they are gathered there into commits. Never awaited here. */
 export interface OutcomeSink {
@@ -26,8 +26,8 @@ export interface SettlingPorts {
   readonly clock: Clock
   /** From 0 up to but without 1. */
   readonly random: () => number
-  readonly reports: Parameters<typeof makeReport>[3]
-  /** A report that could not be made: told, and the outcome is settled without it. */
+  readonly reports: ReportPorts
+  /** A report that could not be made, and the outcome is settled without it; or one made without the original. */
   onFault(error: unknown): void
   /** So many recipients of the batch are out of our hands. */
   released(batch: DeliveryBatch, count: number): void
@@ -108,15 +108,17 @@ export class Settling {
     done: (() => void) | null,
   ): Promise<void> {
     this.#pending += decided.length
+    const { reports } = this.#ports
+    const onFault = (error: unknown): void => this.#ports.onFault(error)
     const messages: NewMessage[] = []
     // One report has one kind of news: a failure is not mixed with a delay.
     for (const action of new Set(decided.map(one => one.action))) {
       const entries = decided.filter((one): one is Decided & ReportEntry => one.action === action)
       try {
-        const report = await makeReport(batch.message, batch.content, entries, this.#ports.reports)
+        const report = await makeReport(batch.message, batch.content, entries, reports, onFault)
         if (report !== null) messages.push(report)
       } catch (error) {
-        this.#ports.onFault(error)
+        onFault(error)
       }
     }
     this.#pending -= decided.length

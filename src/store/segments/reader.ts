@@ -1,6 +1,7 @@
 // Reads contents out of segment files, in bounded chunks and off the event loop.
 //
-// Descriptors are kept for the segments used last; a kept one stays valid even when the file is deleted meanwhile.
+// Descriptors are kept for the segments used last; a kept one stays valid even when the file is deleted meanwhile. What could
+// not be opened is forgotten at once: the next read tries anew.
 
 import { type FileHandle, open } from 'node:fs/promises'
 import type { Extent } from '../../queue/index.ts'
@@ -64,7 +65,6 @@ export class SegmentReader {
       return true
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-      if (this.#open.get(number) === segment) this.#open.delete(number)
       return false
     } finally {
       segment.users--
@@ -74,8 +74,7 @@ export class SegmentReader {
 
   #use(number: number): OpenSegment {
     let segment = this.#open.get(number)
-    if (segment === undefined)
-      segment = { file: open(segmentPath(this.#dir, number), 'r'), users: 0, isRetired: false }
+    if (segment === undefined) segment = this.#begin(number)
     // The map's order is the order of last use.
     else this.#open.delete(number)
     this.#open.set(number, segment)
@@ -86,6 +85,14 @@ export class SegmentReader {
       oldest.isRetired = true
       closeWhenDone(oldest)
     }
+    return segment
+  }
+
+  #begin(number: number): OpenSegment {
+    const segment = { file: open(segmentPath(this.#dir, number), 'r'), users: 0, isRetired: false }
+    segment.file.catch(() => {
+      if (this.#open.get(number) === segment) this.#open.delete(number)
+    })
     return segment
   }
 }

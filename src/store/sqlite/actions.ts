@@ -5,12 +5,13 @@
 
 import type { EventType, Outcome } from '../../events/index.ts'
 import { eventTypes, packAction, packOutcomeFacts } from '../../events/index.ts'
-import type { QueueAction, QueueFilter } from '../../queue/index.ts'
+import type { QueueAction } from '../../queue/index.ts'
 import { messageKeyOf, numberOf, readHead, reasonCode, stateCodes } from '../format/index.ts'
 import type { Database } from './database.ts'
 import type { DueHints } from './due-hints.ts'
 import type { EventWriter } from './event-writer.ts'
-import { compileFilter, type SqlValue, windowEnd } from './queue-filter.ts'
+import { isMessage } from './message-key.ts'
+import { compileFilter, type KeyedFilter, type SqlValue, windowEnd } from './queue-filter.ts'
 import type { Settler } from './settler.ts'
 
 /** What a step did, and where the next one begins; null when the walk is over. */
@@ -106,15 +107,18 @@ export class QueueActions {
 
   /** @param freed collects packed extents that are free once the transaction is committed. */
   step(
-    filter: QueueFilter,
+    filter: KeyedFilter,
     action: QueueAction,
     nowMs: number,
     limit: number,
     cursor: string,
     freed: Buffer[],
   ): ActionStep {
-    const compiled = compileFilter(this.#db, filter)
-    if (compiled === null) return { done: 0, cursor: null }
+    const { message } = filter
+    // The key was found outside of this transaction: the message may be finished, and its key another's, by now.
+    if (message !== undefined && !isMessage(this.#db, message.key, message.id))
+      return { done: 0, cursor: null }
+    const compiled = compileFilter(filter)
     const change = changeOf(action, nowMs)
     const from = Math.max(compiled.fromKey, Number(cursor) || 0)
     const { endKey, hasMore } = windowEnd(this.#db, from, compiled.untilKey)

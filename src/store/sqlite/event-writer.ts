@@ -8,11 +8,19 @@ import type { NewEvent } from '../../events/index.ts'
 import { eventTypes } from '../../events/index.ts'
 import type { Database, Statement } from './database.ts'
 
+/** What one step of pruning did. */
+export interface PruneStep {
+  readonly gone: number
+  /** Where the next step goes on; null: nothing old is left. */
+  readonly cursor: number | null
+}
+
 /** The writer's side of the log. */
 export class EventWriter {
   readonly #insert: Statement
-  readonly #oldest: Statement
-  readonly #deleteUpTo: Statement
+  readonly #newest: Statement
+  readonly #window: Statement
+  readonly #deleteOld: Statement
   readonly #node: number
   #seq: number
 
@@ -27,8 +35,12 @@ export class EventWriter {
       'INSERT INTO event (seq, type, at_ms, account_key, stream_key, node, message_id, recipient_number, message_key, facts)' +
         ' VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
     )
-    this.#oldest = db.prepare('SELECT seq FROM event ORDER BY seq LIMIT 1')
-    this.#deleteUpTo = db.prepare('DELETE FROM event WHERE seq < ? AND at_ms < ?')
+    this.#newest = db.prepare('SELECT max(seq) FROM event')
+    this.#window = db.prepare(
+      'SELECT max(seq), coalesce(sum(at_ms > ?), 0) FROM' +
+        ' (SELECT seq, at_ms FROM event WHERE seq > ? ORDER BY seq LIMIT ?)',
+    )
+    this.#deleteOld = db.prepare('DELETE FROM event WHERE seq > ? AND seq <= ? AND seq < ? AND at_ms < ?')
   }
 
   /** The `accepted` event of a message, which leads from its id to its key. */
@@ -94,12 +106,16 @@ export class EventWriter {
   }
 
   /**
-   * Deletes up to `limit` of the oldest events, those from before `beforeMs` only; never the newest.
-   * @returns how many are gone.
+   * Looks at the `limit` events after `afterSeq` and deletes those from before `beforeMs`; never the newest. Ends where
+   * nothing was old enough, but not because of events from the future, which a clock that was wrong has left: those stay
+   * until their time has come, and must not keep what lies behind them.
    */
-  prune(beforeMs: number, limit: number): number {
-    const oldest = this.#oldest.get() as unknown as [number] | undefined
-    if (oldest === undefined) return 0
-    return Number(this.#deleteUpTo.run(Math.min(oldest[0] + limit, this.#seq), beforeMs).changes)
+  prune(beforeMs: number, nowMs: number, afterSeq: number, limit: number): PruneStep {
+    const [last, fromFuture] = this.#window.get(nowMs, afterSeq, limit) as unknown as [number | null, number]
+    if (last === null) return { gone: 0, cursor: null }
+    // Of the table: the counter is also above numbers that were rolled back.
+    const [newest] = this.#newest.get() as unknown as [number]
+    const gone = Number(this.#deleteOld.run(afterSeq, last, newest, beforeMs).changes)
+    return { gone, cursor: gone === 0 && fromFuture === 0 ? null : last }
   }
 }

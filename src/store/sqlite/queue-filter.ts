@@ -1,5 +1,6 @@
 // Filters over recipient rows, in bounded steps: no index on domain or state burdens the hot path, so a filter walks the
-// table by key, at most `windowRows` rows a statement, and the caller goes on from where the window ended.
+// table by key, at most `windowRows` rows a statement, and the caller goes on from where the window ended. A message's id
+// has been made a key before (message-key.ts).
 
 import type { QueueFilter } from '../../queue/index.ts'
 import { recipientKey, stateCodes } from '../format/index.ts'
@@ -22,8 +23,21 @@ export interface CompiledFilter {
   readonly untilKey: number
 }
 
-/** Compiles a filter; null when it cannot match (its message is gone). */
-export function compileFilter(db: Database, filter: QueueFilter): CompiledFilter | null {
+/** A filter whose message, when it names one, is found. */
+export interface KeyedFilter extends Omit<QueueFilter, 'messageId'> {
+  readonly message?: { readonly key: number; readonly id: Uint8Array }
+}
+
+/** Finds the message that a filter names; null when it is gone or never was, so that nothing can match. */
+export async function findMessage(db: Database, filter: QueueFilter): Promise<KeyedFilter | null> {
+  const { messageId: id, ...rest } = filter
+  if (id === undefined) return rest
+  const key = await findMessageKey(db, id)
+  return key === null ? null : { ...rest, message: { key, id } }
+}
+
+/** Compiles a filter. */
+export function compileFilter(filter: KeyedFilter): CompiledFilter {
   const conditions: string[] = []
   const values: SqlValue[] = []
   const and = (condition: string, value: SqlValue): void => {
@@ -35,11 +49,10 @@ export function compileFilter(db: Database, filter: QueueFilter): CompiledFilter
   if (filter.state !== undefined) and('state = ?', stateCodes[filter.state])
   let fromKey = 0
   let untilKey = Number.MAX_SAFE_INTEGER
-  if (filter.messageId !== undefined) {
-    const messageKey = findMessageKey(db, filter.messageId)
-    if (messageKey === null) return null
-    fromKey = recipientKey(messageKey, filter.recipientNumber ?? 0)
-    untilKey = filter.recipientNumber === undefined ? recipientKey(messageKey + 1, 0) : fromKey + 1
+  if (filter.message !== undefined) {
+    const { key } = filter.message
+    fromKey = recipientKey(key, filter.recipientNumber ?? 0)
+    untilKey = filter.recipientNumber === undefined ? recipientKey(key + 1, 0) : fromKey + 1
   }
   return { where: conditions.length === 0 ? '1' : conditions.join(' AND '), values, fromKey, untilKey }
 }

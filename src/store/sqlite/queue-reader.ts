@@ -20,7 +20,14 @@ import {
 import { expiryShiftMs } from './clock-jumps.ts'
 import type { Database } from './database.ts'
 import { findMessageKey } from './message-key.ts'
-import { compileFilter, windowEnd, windowRows } from './queue-filter.ts'
+import {
+  type CompiledFilter,
+  compileFilter,
+  findMessage,
+  type KeyedFilter,
+  windowEnd,
+  windowRows,
+} from './queue-filter.ts'
 
 /** A page and where the next one begins; null when there is none. */
 export interface Page<T> {
@@ -73,7 +80,7 @@ export class QueueReader {
 
   /** Matching recipients, oldest message first. */
   async list(filter: QueueFilter, cursor: string, limit: number): Promise<Page<QueueRow>> {
-    const compiled = compileFilter(this.#db, filter)
+    const compiled = await this.#compile(filter)
     const rows: QueueRow[] = []
     if (compiled === null) return { rows, cursor: null }
     const select = this.#db.prepare(
@@ -92,7 +99,7 @@ export class QueueReader {
 
   async count(filter: QueueFilter): Promise<StateCounts> {
     const counts = [0, 0, 0]
-    const compiled = compileFilter(this.#db, filter)
+    const compiled = await this.#compile(filter)
     if (compiled !== null) {
       const select = this.#db.prepare(
         `SELECT state, count(*) FROM recipient WHERE key >= ? AND key < ? AND ${compiled.where} GROUP BY state`,
@@ -114,7 +121,7 @@ export class QueueReader {
 
   /** Messages with at least one matching recipient, newest first. */
   async messages(filter: QueueFilter, cursor: string, limit: number): Promise<Page<MessageRow>> {
-    const compiled = compileFilter(this.#db, filter)
+    const compiled = await this.#compile(filter)
     const rows: MessageRow[] = []
     if (compiled === null) return { rows, cursor: null }
     const untilKey = Math.min(
@@ -147,13 +154,23 @@ export class QueueReader {
   }
 
   /** A live message; null when it never was or nothing of it is left to send. */
-  message(id: Buffer): MessageRow | null {
-    const key = findMessageKey(this.#db, id)
+  async message(id: Buffer): Promise<MessageRow | null> {
+    const key = await findMessageKey(this.#db, id)
     if (key === null) return null
     const row = this.#db.prepare(`SELECT ${messageColumns} FROM message WHERE key = ?`).get(key) as unknown as
       | MessageColumns
       | undefined
     return row === undefined ? null : this.#toMessage(row)
+  }
+
+  /** Finds the message that a filter names, for an action; null when nothing can match. */
+  findMessage(filter: QueueFilter): Promise<KeyedFilter | null> {
+    return findMessage(this.#db, filter)
+  }
+
+  async #compile(filter: QueueFilter): Promise<CompiledFilter | null> {
+    const keyed = await findMessage(this.#db, filter)
+    return keyed === null ? null : compileFilter(keyed)
   }
 
   #toRow(row: RecipientRow): QueueRow {

@@ -9,7 +9,7 @@
 import { recipientFlags, recipientKey, stateCodes } from '../format/index.ts'
 import type { LeftMark } from '../marks/index.ts'
 import type { Database } from './database.ts'
-import { findMessageKey } from './message-key.ts'
+import { findMessageKeyNow } from './message-key.ts'
 
 /** Frees this node's leases in one commit. @returns how many recipients became due again. */
 export function recoverLeases(
@@ -25,7 +25,7 @@ export function recoverLeases(
       `UPDATE recipient SET flags = flags | ${recipientFlags.uncertain} WHERE key = ? AND state = ${leased} AND node = ?`,
     )
     for (const mark of marks) {
-      const key = findMessageKey(db, mark.messageId)
+      const key = findMessageKeyNow(db, mark.messageId)
       if (key === null) continue
       for (const number of mark.recipientNumbers) setUncertain.run(recipientKey(key, number), node)
     }

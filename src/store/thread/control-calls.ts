@@ -1,7 +1,8 @@
 // What the control plane may ask of the store thread by name: a table from name to work in a commit of its own.
 
 import type { ClockJump } from '../../base/index.ts'
-import type { QueueAction, QueueFilter } from '../../queue/index.ts'
+import type { QueueAction } from '../../queue/index.ts'
+import type { KeyedFilter } from '../sqlite/queue-filter.ts'
 import type { StoreWriter } from '../sqlite/writer.ts'
 import { restoreBuffers } from './control-codec.ts'
 import type { GroupCommitter } from './group.ts'
@@ -15,7 +16,7 @@ export class ControlCalls {
   constructor(writer: StoreWriter, group: GroupCommitter) {
     const { accounts, actions } = writer
     const table: Record<string, Work> = {
-      act: (filter: QueueFilter, action: QueueAction, nowMs: number, limit: number, cursor: string) => {
+      act: (filter: KeyedFilter, action: QueueAction, nowMs: number, limit: number, cursor: string) => {
         const freed: Buffer[] = []
         const step = group.runControl(() => actions.step(filter, action, nowMs, limit, cursor, freed))
         group.release(freed)
@@ -33,8 +34,8 @@ export class ControlCalls {
         group.runControl(() => accounts.setDomainStatus(...args)),
       updateStream: (...args: Parameters<typeof accounts.updateStream>) =>
         group.runControl(() => accounts.updateStream(...args)),
-      prune: (beforeMs: number, limit: number) =>
-        group.runControl(() => writer.events.prune(beforeMs, limit)),
+      prune: (beforeMs: number, nowMs: number, afterSeq: number, limit: number) =>
+        group.runControl(() => writer.events.prune(beforeMs, nowMs, afterSeq, limit)),
       sweep: () => writer.segments.sweep(),
       clockJumped: (jump: ClockJump, fromKey: number) =>
         group.runControl(() => writer.clockJumped(jump, fromKey)),

@@ -7,6 +7,7 @@ import type { Account, AccountStore, Credential, Domain, DomainKey, Stream } fro
 import type { ClockJump } from '../../base/index.ts'
 import type { MessageRow, QueueAction, QueueControl, QueueFilter, QueueRow } from '../../queue/index.ts'
 import type { ActionStep } from '../sqlite/actions.ts'
+import type { PruneStep } from '../sqlite/event-writer.ts'
 import type { Page, QueueReader, StateCounts } from '../sqlite/queue-reader.ts'
 import type { StoreConnection } from './connection.ts'
 import { restoreBuffers } from './control-codec.ts'
@@ -61,9 +62,11 @@ export class AccountClient implements AccountStore {
 export class ControlClient implements QueueControl {
   readonly #connection: StoreConnection
   readonly #reader: QueueReader
+  readonly #nowMs: () => number
 
-  constructor(connection: StoreConnection, reader: QueueReader) {
+  constructor(connection: StoreConnection, reader: QueueReader, nowMs: () => number) {
     this.#connection = connection
+    this.#nowMs = nowMs
     this.#reader = reader
   }
 
@@ -79,11 +82,14 @@ export class ControlClient implements QueueControl {
     return this.#reader.messages(filter, cursor, limit)
   }
 
-  async message(id: Buffer): Promise<MessageRow | null> {
+  message(id: Buffer): Promise<MessageRow | null> {
     return this.#reader.message(id)
   }
 
-  /** Walks on over windows without a match, so that `done` 0 means: the end. */
+  /**
+   * Walks on over windows without a match, so that `done` 0 means: the end. The message that a filter names is looked for
+   * here, not in the store thread, which all mail waits for.
+   */
   async act(
     filter: QueueFilter,
     action: QueueAction,
@@ -91,25 +97,30 @@ export class ControlClient implements QueueControl {
     limit: number,
     cursor: string = '',
   ): Promise<ActionStep> {
+    const keyed = await this.#reader.findMessage(filter)
+    if (keyed === null) return { done: 0, cursor: null }
     let at = cursor
     for (;;) {
-      const step = await ask<ActionStep>(this.#connection, 'act', filter, action, nowMs, limit, at)
+      const step = await ask<ActionStep>(this.#connection, 'act', keyed, action, nowMs, limit, at)
       if (step.done > 0 || step.cursor === null) return step
       at = step.cursor
     }
   }
 
   /**
-   * Deletes events from before `beforeMs`, a step at a time with pauses between, never the newest.
+   * Deletes events from before `beforeMs`, never the newest: in steps with a commit each, between which the store serves
+   * what has come meanwhile.
    * @returns how many are gone.
    */
   async pruneEvents(beforeMs: number): Promise<number> {
     const stepRows = 500
-    for (let total = 0; ; ) {
-      const gone = await ask<number>(this.#connection, 'prune', beforeMs, stepRows)
-      total += gone
-      if (gone === 0) return total
+    let total = 0
+    for (let at: number | null = 0; at !== null; ) {
+      const step: PruneStep = await ask(this.#connection, 'prune', beforeMs, this.#nowMs(), at, stepRows)
+      total += step.gone
+      at = step.cursor
     }
+    return total
   }
 
   /** The wall clock jumped: moves the times of waiting mail along, in steps. May be called again after it failed. */

@@ -81,7 +81,7 @@ export function openThreadStore(options: ThreadStoreOptions): ThreadStore {
     events: new SqliteEventReader(db),
     accounts: new SqliteAccountReader(db),
     accountStore: new AccountClient(connection),
-    control: new ControlClient(connection, new QueueReader(db)),
+    control: new ControlClient(connection, new QueueReader(db), nowMs),
     commitFacts: () => connection.call('commitFacts', []) as Promise<CommitFacts>,
     checkpoint: async () => void (await connection.call('checkpoint', [])),
     probe: async () => void (await connection.call('probe', [nowMs()])),

@@ -2,7 +2,8 @@
 //
 // Requests are written straight into a growing buffer that is transferred whole (setImmediate: after all sockets of the
 // turn have been read, so a packet holds many messages). Accepts beyond `inFlightBytesMax` wait here, in order, so that
-// memory stays bounded when the disk is slow; settlements never wait, because they free space.
+// memory stays bounded when the disk is slow; settlements never wait, because they free space. When the line ends, from here
+// or since the store thread is gone, everything without an answer gets one: nobody waits for a dead thread.
 
 import { setImmediate } from 'node:timers'
 import type { MessagePort } from 'node:worker_threads'
@@ -28,8 +29,8 @@ interface Pending {
 }
 
 interface Waiting {
-  readonly sizeBytes: number
   readonly start: () => void
+  readonly onReply: (reply: Reply) => void
 }
 
 /** Writes a request into the packet under its number. */
@@ -57,6 +58,7 @@ export class StoreConnection {
       if (message instanceof ArrayBuffer) this.#onPacket(message)
       else this.#onAnswer(message)
     })
+    port.on('close', () => this.#end('the store thread is gone'))
   }
 
   /** True while accepts have to wait: the door should take no new message. */
@@ -74,10 +76,14 @@ export class StoreConnection {
     write(this.#open(), this.#scratch, id)
   }
 
-  /** Like {@link request}, but waits its turn while too much is under way. */
+  /** Like {@link request}, but waits its turn while too much is under way, and a closed line is an answer, too. */
   requestInTurn(write: WriteRequest, onReply: (reply: Reply) => void, sizeBytes: number): void {
+    if (this.#isClosed) {
+      onReply({ kind: 'broken', id: 0, why: 'the store is closed', isPassing: false })
+      return
+    }
     const start = (): void => this.request(write, onReply, sizeBytes)
-    if (this.isSaturated) this.#waiting.push({ sizeBytes, start })
+    if (this.isSaturated) this.#waiting.push({ start, onReply })
     else start()
   }
 
@@ -115,13 +121,19 @@ export class StoreConnection {
   close(): void {
     if (this.#isClosed) return
     this.flush()
-    this.#isClosed = true
     this.#port.close()
-    const why = 'the store is closed'
-    for (const [id, pending] of this.#pending) pending.onReply({ kind: 'broken', id, why, isPassing: false })
+    this.#end('the store is closed')
+  }
+
+  #end(why: string): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    const pending = [...this.#pending.values(), ...this.#waiting.splice(0)]
     this.#pending.clear()
-    for (const call of this.#calls.values()) call.reject(new StoreError('PR_STORE_CLOSED', why))
+    for (const { onReply } of pending) onReply({ kind: 'broken', id: 0, why, isPassing: false })
+    const calls = [...this.#calls.values()]
     this.#calls.clear()
+    for (const call of calls) call.reject(new StoreError('PR_STORE_CLOSED', why))
   }
 
   #nextId(): number {

@@ -6,6 +6,7 @@ import { type TestContext, test } from 'node:test'
 import type { RawMessage } from '../format/index.ts'
 import { packExtents, stateCodes } from '../format/index.ts'
 import { segmentDir, segmentPath } from '../segments/index.ts'
+import { Database } from '../sqlite/database.ts'
 import { databasePath, StoreWriter, type WriterOptions } from '../sqlite/writer.ts'
 import { GroupCommitter } from './group.ts'
 import type { Reply } from './reply-codec.ts'
@@ -136,6 +137,22 @@ test('refused commits are told with their reason, and the first one that writes 
   writer.db.exec('PRAGMA max_page_count = 100000')
   group.run([accept(3, message(Buffer.alloc(200_000)))])
   assert.equal(told.at(-1), null)
+})
+
+test('while another program holds the database the whole group fails after one wait', t => {
+  const writer = open(t)
+  const group = new GroupCommitter(writer, { onFatal: () => assert.fail('a lock is not the end') })
+  writer.db.exec('PRAGMA busy_timeout = 400')
+  const other = Database.openWriter(writer.db.path)
+  other.exec('BEGIN IMMEDIATE')
+  const startedMs = performance.now()
+  const replies = group.run([1, 2, 3].map(id => accept(id, message(Buffer.from('x')))))
+  const tookMs = performance.now() - startedMs
+  other.close()
+  assert.deepEqual(kinds(replies), ['failed', 'failed', 'failed'])
+  assert.match((replies[0] as { why: string }).why, /locked by another program/)
+  assert.ok(tookMs < 1100, `waited ${tookMs} ms`)
+  assert.deepEqual(kinds(group.run([accept(4, message(Buffer.from('x')))])), ['stored'])
 })
 
 test('after a damaged page the store is not used again: it says so once, and everything fails at once', t => {

@@ -3,7 +3,8 @@
 // 1. Sync the segments that the group's contents lie in; accepts that name one whose sync failed fail.
 // 2. BEGIN; apply every operation in order; COMMIT (fsync).
 // 3. When anything fails, roll back and try each operation once in a transaction of its own, so that one bad message or
-//    a disk that is nearly full does not fail the others.
+//    a disk that is nearly full does not fail the others. Unless another program holds the database: each would wait as
+//    long as the group has, in vain.
 // 4. What follows a COMMIT (segments freed) cannot undo it: a fault there must not fail what is on disk.
 // 5. After a failed fsync or a damaged page the connection is not used again: this group and all later ones fail at
 //    once, `onFatal` is told, and the process is expected to end and start anew from what is on disk.
@@ -60,7 +61,10 @@ export class GroupCommitter {
       replies = this.#commit(requests, distrusted)
     } catch (error) {
       this.#note(error)
-      replies = requests.map(request => this.#alone(request, distrusted, error))
+      const { code, message } = packError(error)
+      replies = requests.map(request =>
+        code === 'PR_STORE_BUSY' ? failure(request, message, true) : this.#alone(request, distrusted, error),
+      )
     }
     for (const request of requests) if (request.kind === 'sealed') this.#writer.segments.seal(request.segment)
     return replies

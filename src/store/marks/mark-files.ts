@@ -23,6 +23,7 @@ const clearsMax = 256
 interface Generation {
   readonly path: string
   readonly descriptor: number
+  /** All marks in it have this token or a later one. */
   readonly firstToken: number
   sizeBytes: number
   open: number
@@ -51,8 +52,8 @@ export class MarkFiles implements EndOfDataMarks, Disposable {
   }
 
   mark(messageId: Buffer, recipientNumbers: readonly number[]): number {
-    const token = ++this.#token
     const current = this.#current()
+    const token = ++this.#token
     if (this.#clears.length > 0) this.#packClears()
     const { headBytes, idBytes, crcBytes } = markFormat
     const start = this.#room(headBytes + idBytes + 4 + recipientNumbers.length * 4 + crcBytes)
@@ -114,7 +115,7 @@ export class MarkFiles implements EndOfDataMarks, Disposable {
     const generation: Generation = {
       path,
       descriptor: openSync(path, 'w', 0o600),
-      firstToken: this.#token,
+      firstToken: this.#token + 1,
       sizeBytes: 0,
       open: 0,
       isTorn: false,

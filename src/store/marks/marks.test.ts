@@ -71,6 +71,20 @@ test('the files stay small while marks come and go, and an old open mark is kept
   assert.ok(readMarks(dir).some(mark => mark.messageId.equals(id(9))))
 })
 
+test('a file that is full is left behind when its last mark is cleared, also when clears began the next one', t => {
+  const dir = folder(t)
+  const marks = new MarkFiles(dir, 0)
+  const numbers = Array.from({ length: 1000 }, (_, i) => i)
+  // 1 MiB of open marks, written, so that the next record begins a new file.
+  const tokens = Array.from({ length: 300 }, () => marks.mark(id(1), numbers))
+  marks.write()
+  const newest = tokens.pop()!
+  for (const token of tokens) marks.clear(token)
+  assert.equal(readdirSync(dir).length, 2)
+  marks.clear(newest)
+  assert.equal(readdirSync(dir).length, 1)
+})
+
 test('without a folder to begin a new file in, marks and clears go on and nothing is thrown', t => {
   const dir = folder(t)
   const marks = new MarkFiles(dir, 0)

@@ -20,6 +20,7 @@ import { giveBacksOf } from './give-back.ts'
 import { dropFailure, type HostFailure } from './host-failure.ts'
 import { HostHealth } from './host-health.ts'
 import { localFailures } from './local-failure.ts'
+import type { LookupAsker } from './lookup-turns.ts'
 import type { NextHop } from './next-hop.ts'
 import { NextHops } from './next-hops.ts'
 import { type ConnectionBegin, ConnectionOpener } from './open-connection.ts'
@@ -84,6 +85,10 @@ function backoffOf({
 }: DeliveryOptions): [firstMs: number, mostMs: number] {
   const shortestMs = Math.min(...retry.intervalsMs) * backoffShare
   return [Math.min(hostBackoffMs, shortestMs), Math.min(hostBackoffMsMax, shortestMs)]
+}
+
+function askerOf({ message, recipients }: DeliveryBatch): LookupAsker {
+  return { accountKey: message.accountKey, isFirst: recipients[0]!.attempts === 0 }
 }
 
 /** One per relay thread. */
@@ -280,6 +285,7 @@ export class DeliveryEngine implements SmtpTicking {
       if (connection.load === 0 && isStale) connection.owner?.lostConnection(connection)
     }
     this.#hops.tick(nowMs)
+    for (const destination of this.#destinations.takeOverdue()) this.#placeOverdue(destination)
     if (nowMs - this.#sweptMs < sweepEveryMs) return
     this.#sweptMs = nowMs
     this.#hops.sweep(nowMs)
@@ -317,10 +323,12 @@ export class DeliveryEngine implements SmtpTicking {
   #place(batch: DeliveryBatch, destination: Destination): void {
     const result = this.#destinations.peek(destination)
     if (result !== null) this.#placeWith(result, batch, destination)
-    else if (destination.waiting !== null) destination.waiting.push(batch)
-    else {
+    else if (destination.waiting !== null) {
+      destination.waiting.push(batch)
+      this.#destinations.join(destination, askerOf(batch))
+    } else {
       destination.waiting = [batch]
-      void this.#resolve(destination)
+      void this.#resolve(destination, askerOf(batch))
     }
   }
 
@@ -339,8 +347,8 @@ export class DeliveryEngine implements SmtpTicking {
     this.#hops.find(destination, result, policy).push(batch)
   }
 
-  async #resolve(destination: Destination): Promise<void> {
-    const result = await this.#destinations.resolve(destination, this.#stopping.signal)
+  async #resolve(destination: Destination, asker: LookupAsker): Promise<void> {
+    const result = await this.#destinations.resolve(destination, asker, this.#stopping.signal)
     const step = () => {
       for (const batch of destination.waiting?.splice(0, placedPerStep) ?? []) {
         this.#placeWith(result, batch, destination)
@@ -349,6 +357,16 @@ export class DeliveryEngine implements SmtpTicking {
       else destination.waiting = null
     }
     step()
+  }
+
+  /** The new plan does not come: what waits for it goes by the old one. It is still asked for. */
+  #placeOverdue(destination: Destination): void {
+    const result = this.#destinations.peek(destination)
+    if (result === null || destination.waiting === null) return
+    for (const batch of destination.waiting.splice(0, placedPerStep)) {
+      this.#placeWith(result, batch, destination)
+    }
+    if (destination.waiting.length > 0) setImmediate(() => this.#placeOverdue(destination))
   }
 
   #run(batch: DeliveryBatch, connection: Connection, hop: NextHop): void {

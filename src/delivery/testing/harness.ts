@@ -53,6 +53,7 @@ export class Harness {
   nowMs = 1_800_000_000_000
   monotonicMs = 1_000
   readonly engine: DeliveryEngine
+  readonly #options: DeliveryOptions
   readonly room: Room
   readonly #members = new Set<{ tick(nowMs: number): void }>()
   #nextKey = 1
@@ -71,7 +72,13 @@ export class Harness {
       contentBytesMax: all.readyContentBytesMax,
       changedBytesMax: all.readyContentBytesMax,
     })
+    this.#options = all
     this.engine = new DeliveryEngine({ ...this.#ports(), ...ports }, all)
+  }
+
+  /** As a reload of the configuration does, with the same options. */
+  reload(): void {
+    this.engine.setOptions(this.#options)
   }
 
   #ports(): DeliveryPorts {

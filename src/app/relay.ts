@@ -304,18 +304,30 @@ export class Relay {
     return this.#metrics.collect()
   }
 
-  /** Doors closed; sessions and attempts in flight get `deadlineMs`; everything else goes back to the queue. */
+  /**
+   * Doors closed; sessions and attempts in flight get `deadlineMs`, both at once: a slow client must not use up the time
+   * of the attempts. What waits goes back to the queue first, and what sessions still commit stays there: the engine keeps
+   * no room any more, and gives back what had room before.
+   */
   async drain(deadlineMs: number): Promise<void> {
-    const startedMs = clock.monotonicMs()
+    const deadline = AbortSignal.timeout(deadlineMs)
     this.#isDraining = true
     for (const listener of this.#listeners) listener.close()
-    await this.#leases.stop()
-    for (const session of this.#sessions) session.drain()
-    while (this.#sessions.size > 0 && clock.monotonicMs() - startedMs < deadlineMs) await sleep(20)
-    for (const session of this.#sessions) session.destroy()
-    const leftMs = Math.max(0, Math.ceil(deadlineMs - (clock.monotonicMs() - startedMs)))
-    this.#settler.giveBack(await this.#engine.drain(AbortSignal.timeout(leftMs)))
+    const leasesStopped = this.#leases.stop()
+    await Promise.all([
+      this.#engine.drain(deadline),
+      this.#endSessions(deadline),
+      // It may wait for the clock to be dealt with, which a full disk holds up; what it leases late is given back too.
+      Promise.race([leasesStopped, aborted(deadline)]),
+    ])
+    // On disk before the main thread hears of the end; what a session that was cut still commits is left to close().
     await this.#settler.flush()
+  }
+
+  async #endSessions(deadline: AbortSignal): Promise<void> {
+    for (const session of this.#sessions) session.drain()
+    while (this.#sessions.size > 0 && !deadline.aborted) await sleep(20)
+    for (const session of this.#sessions) session.destroy()
   }
 
   async close(): Promise<void> {
@@ -325,6 +337,10 @@ export class Relay {
     await this.#settler.close()
     await this.#store[Symbol.asyncDispose]()
   }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise(resolve => signal.addEventListener('abort', () => resolve(), { once: true }))
 }
 
 /** One context for the thread; the shared ticket keys make a TLS session resumable in every thread. */

@@ -105,7 +105,6 @@ export class DeliveryEngine implements SmtpTicking {
   #inFlight = 0
   #isDraining = false
   #onQuiet: (() => void) | null = null
-  #returned: GiveBack[] = []
   #sweptMs = 0
 
   constructor(ports: DeliveryPorts, initial: DeliveryOptions) {
@@ -247,12 +246,13 @@ export class DeliveryEngine implements SmtpTicking {
   }
 
   /**
-   * Lets attempts end and takes no new work. When `deadline` is aborted the connections are cut: what was sent to its
-   * end without a reply is then settled as uncertain. Resolves with what goes back to the scheduled queue.
+   * Lets attempts end and takes no new work: what waits goes back to the scheduled queue at once, and so does what still
+   * comes. When `deadline` is aborted the connections are cut: what was sent to its end without a reply is then settled as
+   * uncertain.
    */
-  async drain(deadline: AbortSignal): Promise<GiveBack[]> {
+  async drain(deadline: AbortSignal): Promise<void> {
     this.#isDraining = true
-    const recalled = await this.recall()
+    this.#ports.sink.giveBack(await this.recall())
     const cut = () => {
       this.#stopping.abort()
       for (const connection of this.#pool.all()) connection.session.destroy()
@@ -264,7 +264,6 @@ export class DeliveryEngine implements SmtpTicking {
     this.#stopping.abort()
     for (const connection of [...this.#pool.all()]) connection.owner?.lostConnection(connection)
     this.#ports.ticker.delete(this)
-    return [...recalled, ...this.#returned.splice(0)]
   }
 
   gauges(): DeliveryGauges {
@@ -449,9 +448,7 @@ export class DeliveryEngine implements SmtpTicking {
   }
 
   #giveBack(batch: DeliveryBatch): void {
-    const giveBacks = giveBacksOf(batch.message, batch.recipients, this.#ports.clock.nowMs())
-    if (this.#isBusy) this.#returned.push(...giveBacks)
-    else this.#ports.sink.giveBack(giveBacks)
+    this.#ports.sink.giveBack(giveBacksOf(batch.message, batch.recipients, this.#ports.clock.nowMs()))
     this.#released(batch, batch.recipients.length)
   }
 

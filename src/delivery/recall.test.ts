@@ -38,13 +38,33 @@ test('draining lets attempts end, gives back the rest, and takes nothing more', 
   harness.plans.set('b.test', planOf('b.test', ['mx.b.test', '127.0.0.1']))
   for (let i = 0; i < 200; i++) harness.send([`to${i}@b.test`])
   await harness.settledCount(1)
-  const back = await harness.engine.drain(AbortSignal.timeout(5_000))
-  assert.equal(back.length + harness.settled.length, 200)
+  await harness.engine.drain(AbortSignal.timeout(5_000))
+  assert.equal(harness.givenBack.length + harness.settled.length, 200)
   assert.equal(harness.engine.roomRecipients(), 0)
   assert.equal(harness.engine.reserve(1, 1, 1), false)
+  const before = harness.givenBack.length
   harness.send(['late@b.test'])
-  assert.equal(harness.givenBack.length, 1)
+  assert.equal(harness.givenBack.length, before + 1)
   assert.equal(harness.engine.gauges().connections, 0)
+})
+
+test('while a drain waits for attempts, what waited and what still comes has gone back already', async () => {
+  const { promise: held, resolve: release } = Promise.withResolvers<string>()
+  await using mx = await startReceiver({ onEnd: () => held })
+  const harness = new Harness(mx.port, { connectionsPerSite: 1, transactionsPerConnection: 1 })
+  harness.plans.set('b.test', planOf('b.test', ['mx.b.test', '127.0.0.1']))
+  for (let i = 0; i < 10; i++) harness.send([`to${i}@b.test`])
+  await harness.until(() => harness.marksWritten > 0 || pollSoon(harness))
+  const drained = harness.engine.drain(AbortSignal.timeout(5_000))
+  await new Promise(resolve => setImmediate(resolve))
+  assert.equal(harness.givenBack.length, 9)
+  harness.send(['late@b.test'])
+  assert.equal(harness.givenBack.length, 10)
+  assert.equal(harness.settled.length, 0)
+  release('250 2.0.0 ok')
+  await drained
+  assert.deepEqual(harness.kinds(), ['to0@b.test delivered'])
+  assert.equal(harness.room.recipients, 0)
 })
 
 test('at the deadline of a drain connections are cut, and what was sent to its end is uncertain', async () => {
@@ -53,8 +73,8 @@ test('at the deadline of a drain connections are cut, and what was sent to its e
   harness.plans.set('b.test', planOf('b.test', ['mx.b.test', '127.0.0.1']))
   harness.send(['to@b.test'])
   await harness.until(() => harness.marksWritten > 0 || pollSoon(harness))
-  const back = await harness.engine.drain(AbortSignal.abort())
-  assert.deepEqual(back, [])
+  await harness.engine.drain(AbortSignal.abort())
+  assert.deepEqual(harness.givenBack, [])
   assert.deepEqual(harness.kinds(), ['to@b.test deferred'])
   assert.equal(harness.settled[0]!.facts.outcome.isUncertain, true)
 })
@@ -103,7 +123,7 @@ test('whatever the peers do and whenever it is recalled or drained: each recipie
         else if (one.kind === 'advance') harness.advance(6_000)
         else await new Promise(resolve => setImmediate(resolve))
       }
-      note(await harness.engine.drain(AbortSignal.timeout(3_000)))
+      await harness.engine.drain(AbortSignal.timeout(3_000))
       note(harness.givenBack)
       const settled = harness.settled.map(
         ({ settlement }) => `${settlement.messageKey}.${settlement.recipientNumber}`,

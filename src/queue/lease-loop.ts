@@ -89,6 +89,8 @@ export class LeaseLoop {
       this.#isAsking = true
       try {
         if (this.#clockWatch.look() !== null) await this.#options.onClockJump?.()
+        // That may have taken long: while the disk refuses, the stored times cannot be moved.
+        if (this.#isStopped) return
         const shares = this.#taker.leaseShares(room)
         const nowMs = this.#clock.nowMs()
         const leased = await this.#store.lease({ recipientsMax: room, nowMs, shares })

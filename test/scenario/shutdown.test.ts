@@ -8,6 +8,7 @@ import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Postrider } from '../support/postrider.ts'
 import { queuedId, SmtpClient } from './support/client.ts'
+import { waitForLog } from './support/faults.ts'
 import { House, message, type ShownEvent, typesOf, waitForAll } from './support/house.ts'
 import { Receiver } from './support/receiver.ts'
 
@@ -91,6 +92,48 @@ test('a client that never ends its content does not hold the shutdown for longer
   client.write('From: ann@acme.example\r\n')
   assert.equal(await house.server.stop(), 0)
   await client.ended()
+})
+
+test('a client that takes its time for the content costs no attempt its time: nothing is cut off, nothing goes twice', async () => {
+  const folder = newFolder()
+  let ends = 0
+  await using receiver = await Receiver.start({
+    endOfData: async () => {
+      ends++
+      await sleep(1000)
+      return '250 2.0.0 taken'
+    },
+  })
+  // The attempts that are in the one connection end well within the drain.
+  const toml = `relay_threads = 1\n${receiver.route}[delivery]\nconnections_per_site = 1\n[limits]\ndrain = "5s"\n`
+  const house = await House.open(toml, { folder })
+  const { server } = house
+  await using slow = await house.client()
+  await slow.command('MAIL FROM:<ann@acme.example>')
+  await slow.command('RCPT TO:<bob@there.example>')
+  await slow.command('DATA')
+  slow.write('From: ann@acme.example\r\n')
+  await using client = await house.client()
+  const ids: string[] = []
+  for (let at = 0; at < 20; at++)
+    ids.push(queuedId(await client.send('ann@acme.example', `to${at}@there.example`, message())))
+  await receiver.waitFor(() => ends > 0)
+  server.signal('SIGTERM')
+  await waitForLog(() => server.output, 'server.draining')
+  // What was ready goes back at once, while client and attempts are waited for.
+  const waiting = await server.json<{ state: string }[] & Record<string, never>>('queue', 'list')
+  assert.ok(waiting.filter(({ state }) => state === 'scheduled').length >= 8, JSON.stringify(waiting))
+  assert.equal(await server.ended(), 0)
+  await slow.ended()
+  const endsBefore = ends
+  assert.ok(endsBefore < 12, `${endsBefore} attempts were begun`)
+  assert.equal(receiver.messages.length, endsBefore, 'each attempt came to its end')
+  const quick = toml.replace('connections_per_site = 1', 'connections_per_site = 10')
+  await using again = await Postrider.start({ toml: quick, folder })
+  const events = await waitForAll(again, ids, 'delivered')
+  assert.equal(events.filter(({ outcome }) => outcome?.isUncertain === true).length, 0)
+  assert.equal(events.filter(({ type }) => type === 'deferred').length, 0)
+  assert.equal(receiver.messages.length, ids.length)
 })
 
 test('a delivery whose last reply has not come when the drain ends is tried again after the restart, and says so', async () => {

@@ -341,7 +341,7 @@ export class RelayProcess {
     for (const { leases } of this.threads) await leases.stop()
     await Promise.all(
       this.threads.map(async ({ engine, settler }) => {
-        settler.giveBack(await engine.drain(deadline.signal))
+        await engine.drain(deadline.signal)
         await settler.flush()
       }),
     )

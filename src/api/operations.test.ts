@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { OperationsServer, type Readiness } from './operations.ts'
 
 class Trial implements AsyncDisposable {
@@ -103,4 +104,29 @@ test('a port that is taken is a sentence and not a throw', async () => {
   const result = await second.open({ host: '127.0.0.1', port: trial.port })
   assert.ok(!result.ok)
   assert.equal(result.what, `127.0.0.1:${trial.port} is already in use`)
+})
+
+test('closing waits for nobody for long: not for who has sent nothing or half a request, not for an answer that never comes', async () => {
+  await using trial = await new Trial().open()
+  trial.metrics = () => new Promise<never>(() => {})
+  const sockets = ['', 'GET /healthz HTTP/1.1\r\nHo', 'GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n'].map(
+    text => {
+      const socket = connect(trial.port, '127.0.0.1')
+      socket.on('error', () => {})
+      socket.write(text)
+      return socket
+    },
+  )
+  const closed = Promise.all(sockets.map(socket => once(socket, 'close')))
+  await Promise.all(sockets.map(socket => once(socket, 'connect')))
+  // An answer to who came after them: they have all been accepted.
+  assert.equal((await trial.ask('/healthz')).status, 200)
+  const end = await Promise.race([trial.server[Symbol.asyncDispose](), sleep(20_000, 'it still waits')])
+  for (const socket of sockets) socket.destroy()
+  assert.equal(end, undefined)
+  await closed
+})
+
+test('closing a server that was never opened ends at once', async () => {
+  await new Trial().server[Symbol.asyncDispose]()
 })

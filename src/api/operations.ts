@@ -28,6 +28,8 @@ const headerTimeoutMs = 10_000
 const requestTimeoutMs = 15_000
 const connectionsMax = 200
 const headerSizeBytesMax = 16_384
+/** How long requests under way are waited for at the end. */
+const closeGraceMs = 1000
 
 export class OperationsServer {
   readonly #parts: OperationsParts
@@ -72,14 +74,15 @@ export class OperationsServer {
     return await promise
   }
 
-  /** Answers what is under way and closes the rest. */
+  /** Answers what is under way, for a second at most, and closes the rest. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#accepting?.[Symbol.dispose]()
-    if (!this.#server.listening) return
     const { promise, resolve } = Promise.withResolvers<void>()
+    // Closes idle connections; one that has sent nothing yet, or half a request, is not idle, and is timed no more.
     this.#server.close(() => resolve())
-    this.#server.closeIdleConnections()
+    const cut = setTimeout(() => this.#server.closeAllConnections(), closeGraceMs)
     await promise
+    clearTimeout(cut)
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {

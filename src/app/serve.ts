@@ -7,7 +7,7 @@
 //   4. relay threads: build, then bind the doors; drop privileges;
 //   5. control socket and HTTP; ready;
 //   6. until SIGTERM, SIGINT or a failure: SIGHUP reloads, ticket keys rotate daily;
-//   7. drain, close everything in the reverse order.
+//   7. drain, close everything in the reverse order; what does not come to its end in time is cut off.
 // Exit code 0 after a graceful end, 1 when something could not be had or broke.
 
 import { randomBytes } from 'node:crypto'
@@ -19,6 +19,7 @@ import { formatProblem, type Problem } from '../config/index.ts'
 import { StoreError, startStoreThread, walPath } from '../store/index.ts'
 import { createLog, type Log, metricsContentType, standardOutput } from '../telemetry/index.ts'
 import { controlPorts } from './control-ports.ts'
+import { limitEnd } from './end-limit.ts'
 import { isFirstRun, sampleCommand, setUpFirstRun } from './first-run.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { startLabFor } from './lab-host.ts'
@@ -29,15 +30,29 @@ import { Reloader } from './reload.ts'
 import { StoreHealth } from './store-health.ts'
 import { WalWatch } from './wal-watch.ts'
 
+/** How long everything may take to close, after the drain and after a failure. */
+const closeMsMax = 15_000
+const failedCloseMsMax = 10_000
+
 /** What the server is started with. */
 export interface ServeOptions {
   /** The value of --config. */
   readonly configPath: string | undefined
 }
 
-type End =
-  | { readonly kind: 'signal'; readonly name: string }
-  | { readonly kind: 'failed'; readonly error: Error }
+interface Output {
+  flushSync(): void
+}
+
+interface Stop {
+  readonly kind: 'signal'
+  readonly name: string
+}
+
+interface Failure {
+  readonly kind: 'failed'
+  readonly error: Error
+}
 
 /** Runs until it is told to stop; gives the exit code. */
 export async function serve(options: ServeOptions): Promise<0 | 1> {
@@ -63,7 +78,7 @@ async function run(
   prepared: Prepared,
   configPath: string | undefined,
   log: Log,
-  output: { flushSync(): void },
+  output: Output,
 ): Promise<0 | 1> {
   const { config } = prepared
   log.event('server.starting', {
@@ -109,23 +124,43 @@ async function run(
     output.flushSync()
     process.stdout.write(firstRun)
   }
-  const end = await Promise.race([stopping.ended, failure(host.failed), failure(parts.relays.failed)])
-  return await finish(parts, end, log)
+  const failed = Promise.race([failure(host.failed), failure(parts.relays.failed)])
+  const end = await Promise.race([stopping.ended, failed])
+  return end.kind === 'failed'
+    ? await giveUp(parts, end, log, output)
+    : await drain(parts, end, failed, log, output)
 }
 
-async function finish(parts: MainParts, end: End, log: Log): Promise<0 | 1> {
-  if (end.kind === 'failed') {
-    log.event('server.failed', { err: end.error })
-    await parts.relays.terminate()
-    return report([
-      { where: 'server', what: end.error.message, hint: 'start it again: nothing accepted is lost' },
-    ])
-  }
-  log.event('server.draining', { signal: end.name })
+/** @param failed what it cannot do without may break on the way, too */
+async function drain(
+  parts: MainParts,
+  { name }: Stop,
+  failed: Promise<Failure>,
+  log: Log,
+  output: Output,
+): Promise<0 | 1> {
+  log.event('server.draining', { signal: name })
   parts.becomeDraining()
-  await parts.relays.close(parts.config.limits.drainMs)
+  const { drainMs } = parts.config.limits
+  const limit = limitEnd(0, drainMs + closeMsMax, log, output)
+  const drained = parts.relays.close(drainMs).then(
+    () => null,
+    (error: Error): Failure => ({ kind: 'failed', error }),
+  )
+  const broken = await Promise.race([drained, failed])
+  if (broken !== null) {
+    limit[Symbol.dispose]()
+    return await giveUp(parts, broken, log, output)
+  }
   log.event('server.stopped', { code: 0 })
   return 0
+}
+
+async function giveUp(parts: MainParts, { error }: Failure, log: Log, output: Output): Promise<1> {
+  limitEnd(1, failedCloseMsMax, log, output)
+  log.event('server.failed', { err: error })
+  await parts.relays.terminate()
+  return report([{ where: 'server', what: error.message, hint: 'start it again: nothing accepted is lost' }])
 }
 
 async function firstRunOf(prepared: Prepared, parts: MainParts): Promise<string | null> {
@@ -153,14 +188,14 @@ async function firstRunOf(prepared: Prepared, parts: MainParts): Promise<string 
 }
 
 /** SIGTERM and SIGINT end gracefully; a second one is left to the system's default. */
-function watchSignals(): { readonly ended: Promise<End>; stop(name: string): void } {
-  const { promise, resolve } = Promise.withResolvers<End>()
+function watchSignals(): { readonly ended: Promise<Stop>; stop(name: string): void } {
+  const { promise, resolve } = Promise.withResolvers<Stop>()
   for (const name of ['SIGTERM', 'SIGINT'] as const)
     process.once(name, () => resolve({ kind: 'signal', name }))
   return { ended: promise, stop: name => resolve({ kind: 'signal', name }) }
 }
 
-async function failure(failed: Promise<Error>): Promise<End> {
+async function failure(failed: Promise<Error>): Promise<Failure> {
   return { kind: 'failed', error: await failed }
 }
 

@@ -24,6 +24,8 @@ export class ThreadLink {
   readonly #waiting = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>()
   readonly #handlers: Handlers
   #nextId = 1
+  /** Why the other side is gone; null while it is there. */
+  #failure: Error | null = null
 
   /** @param handlers what the other side may call; a thrown error travels as its message */
   constructor(port: MessagePort | Worker, handlers: Handlers) {
@@ -35,8 +37,9 @@ export class ThreadLink {
     })
   }
 
-  /** Calls the other side; rejects with what it threw, or when the link is closed. */
+  /** Calls the other side; rejects with what it threw, or with why it is gone. */
   call<T>(name: string, argument: unknown = null): Promise<T> {
+    if (this.#failure !== null) return Promise.reject(this.#failure)
     const id = this.#nextId++
     return new Promise<T>((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject })
@@ -44,8 +47,9 @@ export class ThreadLink {
     })
   }
 
-  /** The other side is gone: everything that waits for it fails. */
+  /** The other side is gone: everything that waits for it fails, and every later call. The first reason counts. */
   fail(error: Error): void {
+    this.#failure ??= error
     for (const { reject } of this.#waiting.values()) reject(error)
     this.#waiting.clear()
   }

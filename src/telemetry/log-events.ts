@@ -19,6 +19,10 @@ export const logEvents = {
   'server.ready': { level: 'info', text: 'All doors are open.' },
   'server.draining': { level: 'info', text: 'Shutdown began: no new sessions, those in flight finish.' },
   'server.stopped': { level: 'info', text: 'Everything is closed; `code` is the exit code.' },
+  'server.cut-off': {
+    level: 'error',
+    text: 'Closing took too long, `afterMs`: the process ends with `code` as it is. Nothing accepted is lost.',
+  },
   'server.failed': { level: 'error', text: 'The process ends because something it cannot do without broke.' },
   'server.root': { level: 'warn', text: 'It runs as root, and no `user` is configured.' },
   'thread.failed': {

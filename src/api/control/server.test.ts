@@ -5,6 +5,7 @@ import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { connectControl, findSocket, startControlServer } from './index.ts'
 import { ControlTestBed } from './test-kit.ts'
 import { LineReader } from './wire.ts'
@@ -89,6 +90,24 @@ test('a client over the number of connections is told so', async () => {
   using _client = first.client
   const answers = await exchange(bed.serverPath, '', 1)
   assert.equal(errorCode(answers[0]), 'too-many-clients')
+})
+
+test('a client over the number of connections that stays does not hold up the end of the server', async () => {
+  await using bed = await ControlTestBed.open({ isServing: false })
+  await bed.serve({ connectionsMax: 1 })
+  const first = await connectControl(bed.serverPath)
+  assert.ok(first.ok)
+  // Keeps its own half open whatever it is told.
+  const second = connect({ path: bed.serverPath, allowHalfOpen: true })
+  second.on('error', () => undefined)
+  try {
+    await once(second.resume(), 'end')
+    first.client[Symbol.dispose]()
+    const end = await Promise.race([bed.stopServing(), sleep(20_000, 'it still waits')])
+    assert.equal(end, undefined)
+  } finally {
+    second.destroy()
+  }
 })
 
 test('a socket that a dead server left behind is replaced, a live one is refused, a file is left alone', async () => {

@@ -119,7 +119,8 @@ export class ControlServer implements AsyncDisposable {
         message,
         'end some of them, for instance `postrider events --follow`',
       )
-      socket.end(line({ id: 0, error }))
+      // Nobody keeps it in mind: half open, it would hold the end of the server for as long as the client likes.
+      socket.end(line({ id: 0, error }), () => socket.destroy())
       return
     }
     const connection = new ControlConnection(socket, this.#commands)

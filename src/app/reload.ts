@@ -7,24 +7,25 @@ import { randomBytes } from 'node:crypto'
 import { type Config, formatProblem } from '../config/index.ts'
 import type { Log } from '../telemetry/index.ts'
 import { fitDescriptors } from './descriptors.ts'
+import type { Hangups } from './hangups.ts'
 import type { MainParts } from './main-parts.ts'
 import { readConfig, readTls } from './prepare.ts'
 
 const ticketKeysMs = 86_400_000
 
-/** Listens for SIGHUP until it is disposed. */
+/** Reloads at each SIGHUP until it is disposed. */
 export class Reloader implements Disposable {
   readonly #parts: MainParts
   readonly #configPath: string | undefined
   readonly #log: Log
   readonly #rotation: NodeJS.Timeout
-  readonly #onSignal = (): void => void this.reload()
+  readonly #takingOver: Disposable
 
-  constructor(parts: MainParts, configPath: string | undefined, log: Log) {
+  constructor(parts: MainParts, hangups: Hangups, configPath: string | undefined, log: Log) {
     this.#parts = parts
     this.#configPath = configPath
     this.#log = log
-    process.on('SIGHUP', this.#onSignal)
+    this.#takingOver = hangups.handTo(() => void this.reload())
     this.#rotation = setInterval(() => void this.#spread(), ticketKeysMs)
     this.#rotation.unref()
   }
@@ -67,7 +68,7 @@ export class Reloader implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    process.off('SIGHUP', this.#onSignal)
+    this.#takingOver[Symbol.dispose]()
     clearInterval(this.#rotation)
   }
 }

@@ -21,6 +21,7 @@ import { createLog, type Log, metricsContentType, standardOutput } from '../tele
 import { controlPorts } from './control-ports.ts'
 import { limitEnd } from './end-limit.ts'
 import { isFirstRun, sampleCommand, setUpFirstRun } from './first-run.ts'
+import { Hangups } from './hangups.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { startLabFor } from './lab-host.ts'
 import { MainParts } from './main-parts.ts'
@@ -58,6 +59,7 @@ interface Failure {
 export async function serve(options: ServeOptions): Promise<0 | 1> {
   // A log file on a full disk is no reason to end.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+  const hangups = new Hangups()
   const prepared = await prepare(options.configPath)
   if (!('config' in prepared)) return report(prepared)
   using _lock = prepared.lock
@@ -65,7 +67,7 @@ export async function serve(options: ServeOptions): Promise<0 | 1> {
   const log = createLog({ level: prepared.config.log.level, output, fields: { thread: 'main' } })
   try {
     for (const warning of prepared.warnings) log.event('config.warning', { ...warning })
-    return await run(prepared, options.configPath, log, output)
+    return await run(prepared, options.configPath, hangups, log, output)
   } catch (error) {
     if (!(error instanceof StoreError)) log.event('server.failed', { err: error })
     return report([{ where: prepared.config.dataDir, what: (error as Error).message, hint: '' }])
@@ -77,6 +79,7 @@ export async function serve(options: ServeOptions): Promise<0 | 1> {
 async function run(
   prepared: Prepared,
   configPath: string | undefined,
+  hangups: Hangups,
   log: Log,
   output: Output,
 ): Promise<0 | 1> {
@@ -117,8 +120,8 @@ async function run(
   }
   using _wal = new WalWatch(walPath(config.dataDir), () => parts.store.checkpoint(), systemClock, log)
   using _housekeeping = new Housekeeping(parts, log)
-  using _reload = new Reloader(parts, configPath, log)
   parts.becomeReady()
+  using _reload = new Reloader(parts, hangups, configPath, log)
   if (firstRun !== null) {
     // The log goes out first: people read the last thing on the screen.
     output.flushSync()

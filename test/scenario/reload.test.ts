@@ -10,7 +10,9 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { makeCertificate } from '../../src/config/index.ts'
+import { Postrider } from '../support/postrider.ts'
 import { queuedId, SmtpClient } from './support/client.ts'
+import { waitForLog } from './support/faults.ts'
 import { House, message, waitForAll } from './support/house.ts'
 import { Receiver } from './support/receiver.ts'
 
@@ -148,4 +150,17 @@ test('what needs a restart is said, not silently ignored', async () => {
   assert.match(house.server.output, /config\.warning.*hostname.*needs a restart/)
   await using client = await SmtpClient.open(house.ports.submission)
   assert.match((await client.reply()).text, /relay\.example/)
+})
+
+test('a SIGHUP before the server is ready ends nothing: it reloads once it is, and one during the drain is let be', async () => {
+  await using server = await Postrider.launch({ toml: '' })
+  const output = (): string => server.output
+  await waitForLog(output, 'server.starting')
+  server.signal('SIGHUP')
+  await server.ready()
+  await waitForLog(output, 'config.reloaded')
+  assert.ok(output().indexOf('"server.ready"') < output().indexOf('"config.reloaded"'))
+  server.signal('SIGTERM')
+  server.signal('SIGHUP')
+  assert.equal(await server.ended(), 0)
 })

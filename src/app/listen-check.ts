@@ -1,17 +1,49 @@
 // Makes sure that nobody else has our addresses before the relay threads share them.
 //
 // The threads listen with port sharing on, so a second process of the same user would bind the same port silently: the
-// main thread first binds each address without sharing, closes, and only then the threads bind (DESIGN section 4).
+// main thread first binds each address without sharing, closes, and only then the threads bind (DESIGN section 4). It looks
+// twice: before anything is touched, so that a mistake costs nothing, and again right before the doors open, since another
+// server may have opened its own meanwhile.
 
 import net from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Problem, SocketAddress } from '../config/index.ts'
 import { formatSocketAddress } from '../config/index.ts'
+
+/** Somebody else who checks holds an address for less than this. */
+const checkedMs = 50
+/**
+ * Held by whoever opens doors: a Unix socket without a file (Linux), which the kernel frees with its process. Elsewhere
+ * ports are not shared between processes.
+ */
+const turnName = '\0postrider.opening-doors'
+const turnRetryMs = 20
+/** Opening takes milliseconds; who holds the name for longer is no server that opens its doors. */
+const turnWaitMsMax = 2000
+
+/** Resolves when no other server of this machine opens its doors; until it is disposed none does. */
+export async function takeTurn(): Promise<AsyncDisposable> {
+  for (let waitedMs = 0; process.platform === 'linux' && waitedMs < turnWaitMsMax; waitedMs += turnRetryMs) {
+    const server = net.createServer(socket => socket.destroy())
+    const code = await listen(server, { path: turnName })
+    if (code === null)
+      return { [Symbol.asyncDispose]: () => new Promise<void>(resolve => server.close(() => resolve())) }
+    if (code !== 'EADDRINUSE') break
+    await sleep(turnRetryMs)
+  }
+  // Without it two servers that start within the same milliseconds may share their ports.
+  return { [Symbol.asyncDispose]: async () => {} }
+}
 
 /** Binds and frees each address; the problems say which could not be had and what to do. */
 export async function checkAddresses(addresses: readonly SocketAddress[]): Promise<Problem[]> {
   const problems: Problem[] = []
   for (const address of addresses) {
-    const code = await tryBind(address)
+    let code = await tryBind(address)
+    if (code === 'EADDRINUSE') {
+      await sleep(checkedMs)
+      code = await tryBind(address)
+    }
     if (code !== null) problems.push(describe(address, code))
   }
   return problems
@@ -31,12 +63,21 @@ export async function settlePort(address: SocketAddress): Promise<SocketAddress>
   })
 }
 
-function tryBind(address: SocketAddress): Promise<string | null> {
+async function tryBind({ host, port }: SocketAddress): Promise<string | null> {
   const server = net.createServer()
+  const code = await listen(server, { host, port, exclusive: true })
+  if (code === null) await new Promise(resolve => server.close(resolve))
+  return code
+}
+
+/** Null when it listens, else the system's code. */
+function listen(server: net.Server, options: net.ListenOptions): Promise<string | null> {
   return new Promise(resolve => {
-    server.once('error', error => resolve((error as NodeJS.ErrnoException).code ?? 'EUNKNOWN'))
-    server.listen({ host: address.host, port: address.port, exclusive: true }, () => {
-      server.close(() => resolve(null))
+    const refused = (error: NodeJS.ErrnoException): void => resolve(error.code ?? 'EUNKNOWN')
+    server.once('error', refused)
+    server.listen(options, () => {
+      server.off('error', refused)
+      resolve(null)
     })
   })
 }

@@ -64,6 +64,11 @@ export class RelayHost implements ControlThreads {
     return this.#failed.promise
   }
 
+  /** Resolves when all threads have built their parts: they can open their doors within milliseconds. */
+  async built(): Promise<void> {
+    await this.#all('built')
+  }
+
   /** Binds the doors in all threads. */
   async listen(): Promise<void> {
     await this.#all('listen')

@@ -18,6 +18,8 @@ async function run(port: MessagePort, data: RelayData): Promise<void> {
     onClockJump: () => link.call('clockJumped'),
   })
   const link = new ThreadLink(port, {
+    // Answered once everything above is built.
+    built: () => undefined,
     listen: () => relay.listen(),
     accountsChanged: () => relay.accountsChanged(),
     recall: () => relay.recall(),

@@ -24,6 +24,7 @@ import { isFirstRun, sampleCommand, setUpFirstRun } from './first-run.ts'
 import { Hangups } from './hangups.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { startLabFor } from './lab-host.ts'
+import { checkAddresses, takeTurn } from './listen-check.ts'
 import { MainParts } from './main-parts.ts'
 import { type Prepared, prepare } from './prepare.ts'
 import { becomeUser } from './privileges.ts'
@@ -97,7 +98,8 @@ async function run(
   await using parts = MainParts.open(prepared, host, health, lab?.addresses ?? null, log)
   const firstRun = await firstRunOf(prepared, parts)
   parts.startThreads()
-  await parts.relays.listen()
+  const taken = await openDoors(parts)
+  if (taken.length > 0) return report(taken)
   if (prepared.user !== null) becomeUser(prepared.user, config.dataDir)
   const control = await startControlServer(
     {
@@ -132,6 +134,15 @@ async function run(
   return end.kind === 'failed'
     ? await giveUp(parts, end, log, output)
     : await drain(parts, end, failed, log, output)
+}
+
+/** No other server opens its doors meanwhile: two that pass the check together would share their ports. */
+async function openDoors(parts: MainParts): Promise<readonly Problem[]> {
+  await parts.relays.built()
+  await using _turn = await takeTurn()
+  const problems = await checkAddresses(parts.config.listeners.map(({ address }) => address))
+  if (problems.length === 0) await parts.relays.listen()
+  return problems
 }
 
 /** @param failed what it cannot do without may break on the way, too */

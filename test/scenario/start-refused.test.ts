@@ -139,6 +139,28 @@ test('a port that another Postrider has is refused as well, and that one goes on
   }
 })
 
+test('of two servers that start on the same ports at the same moment exactly one gets ready', async () => {
+  const port = await freePort()
+  const toml = `[[listener]]\naddress = "127.0.0.1:${port}"\nkind = "relay"\n`
+  const servers = await Promise.all([Postrider.launch({ toml }), Postrider.launch({ toml })])
+  try {
+    const starts = await Promise.all(
+      servers.map(server =>
+        server.ready().then(
+          () => null,
+          (error: Error) => error.message,
+        ),
+      ),
+    )
+    const [refusal, ...more] = starts.filter(start => start !== null)
+    assert.ok(refusal !== undefined, 'both serve')
+    assert.deepEqual(more, [], 'neither serves')
+    assert.match(refusal, new RegExp(`ended with 1: .*postrider: 127.0.0.1:${port}: another program`, 's'))
+  } finally {
+    for (const server of servers) await server[Symbol.asyncDispose]()
+  }
+})
+
 test('a second server on the same data is refused with the number of the first, and nothing is lost', async () => {
   await using receiver = await Receiver.start()
   await using house = await House.open(receiver.route)

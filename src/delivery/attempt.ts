@@ -6,7 +6,7 @@
 // 3. Get the content: from memory when just accepted, else from the store, streamed when large.
 // 4. Run the transaction. Right before the end of data leaves, a mark is written (DESIGN section 3.4).
 // 5. Read the results, recipient by recipient (results.ts): delivered, refused, too many for one transaction, connection
-//    lost before the end of data (again, bounded), or lost after it (uncertain, deferred).
+//    lost or silent before the end of data (again, bounded), or lost after it (uncertain, deferred).
 // Invariant: every recipient of the batch comes back exactly once, in `outcomes` or in `again`. Never rejects.
 
 import type { Clock } from '../base/index.ts'
@@ -197,6 +197,7 @@ class Attempt {
         outcomes: this.#outcomes,
         again: this.#later,
         why: this.#later.length > 0 ? 'split' : null,
+        lost: null,
         markToken,
       }
     }
@@ -207,12 +208,13 @@ class Attempt {
       mayRerun: this.#limits.mayRerun,
     })
     if (this.#outcomes.length === 0 && this.#later.length === 0) {
-      return { outcomes: read.outcomes, again: read.again, why: read.why, markToken }
+      return { outcomes: read.outcomes, again: read.again, why: read.why, lost: read.lost, markToken }
     }
     return {
       outcomes: [...this.#outcomes, ...read.outcomes],
       again: [...read.again, ...this.#later],
       why: read.why ?? (this.#later.length > 0 ? 'split' : null),
+      lost: read.lost,
       markToken,
     }
   }

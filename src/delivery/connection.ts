@@ -65,6 +65,8 @@ export class Connection {
   messages = 0
   /** Transactions that ran to a reply of the peer. */
   answered = 0
+  /** Its host failed before it answered anything here: no further work, and no second failure counted for it. */
+  isBlamed = false
   idleSinceMs: number
   /** How long a transaction takes here, smoothed, milliseconds. */
   #paceMs = Number.POSITIVE_INFINITY
@@ -98,6 +100,6 @@ export class Connection {
 
   /** May it take another batch? */
   get isOpen(): boolean {
-    return this.messages < this.messagesMax && this.session.isUsable
+    return this.messages < this.messagesMax && !this.isBlamed && this.session.isUsable
   }
 }

@@ -393,19 +393,40 @@ export class DeliveryEngine implements SmtpTicking {
       const clear = markToken < 0 ? null : () => marks.clear(markToken)
       this.#settling.settle(batch, outcomes, connection.session.facts.capabilities.hasDsn, clear)
     } else if (markToken >= 0) marks.clear(markToken)
-    if (again.length > 0) this.#again(batch, connection, hop, result)
+    const isLost = result.lost !== null && this.#isLost(connection, result)
+    if (again.length > 0) this.#again(batch, hop, result, isLost)
     this.#inFlight--
     hop.ran(connection)
     this.#quiet()
   }
 
-  #again(batch: DeliveryBatch, connection: Connection, hop: NextHop, result: AttemptResult): void {
-    const isLost = result.why === 'connection-lost'
-    if (isLost && connection.answered === 0) {
-      const why = connection.session.end?.message ?? 'the connection was lost'
-      const failure = dropFailure(connection, connection.tls, why)
-      this.#health.failed(connection.remoteAddress, failure, this.#ports.clock.monotonicMs())
-    }
+  /**
+   * Does this end of a connection count as a try? A host that never answered anything is one that failed, and the next
+   * connection goes to another one.
+   */
+  #isLost(connection: Connection, { lost, outcomes }: AttemptResult): boolean {
+    const { end } = connection.session
+    const isUnanswered = connection.answered === 0 && !outcomes.some(one => one.outcome.source === 'reply')
+    // Who came to a connection just when it ended has not been tried.
+    if (lost === 'not-started' && (end === null || !isUnanswered)) return false
+    if (isUnanswered && !connection.isBlamed) this.#blame(connection)
+    return true
+  }
+
+  #blame(connection: Connection): void {
+    const { session, remoteAddress, tls } = connection
+    const isSilent = session.end?.kind === 'timeout'
+    connection.isBlamed = true
+    // Others at a silent host, opened while we waited, are as silent: what waits must not go through them one by one.
+    if (isSilent)
+      for (const other of this.#pool.all())
+        if (other.remoteAddress === remoteAddress && other.answered === 0) other.isBlamed = true
+    const why = session.end?.message ?? 'the connection was lost'
+    const failure = dropFailure(connection, tls, why, isSilent)
+    this.#health.failed(remoteAddress, failure, this.#ports.clock.monotonicMs())
+  }
+
+  #again(batch: DeliveryBatch, hop: NextHop, result: AttemptResult, isLost: boolean): void {
     if (result.why === 'too-many-recipients') {
       const taken = batch.recipients.length - result.again.length
       if (taken > 0) hop.tookOnly(taken)

@@ -131,10 +131,11 @@ export function tlsRefusal(tried: TriedHost, why: string): HostFailure {
   }
 }
 
-/** A host that drops us before it answered anything is as bad as one that does not answer. */
-export function dropFailure(tried: TriedHost, tls: string, why: string): HostFailure {
+/** A host that drops us, or falls silent, before it answered anything is as bad as one that cannot be reached. */
+export function dropFailure(tried: TriedHost, tls: string, why: string, isTimeout: boolean): HostFailure {
   return {
     ...lost,
+    ...(isTimeout ? { category: 'timeout' } : {}),
     stage: 'mail',
     code: 451,
     text: oneLine(why),

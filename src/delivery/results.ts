@@ -3,11 +3,12 @@
 // What came back                                  what follows
 // 2xx to the end of data                          delivered
 // no reply after the end of data                  deferred, uncertain: the peer may have it
-// 421, or the connection lost, before it          again at once (bounded), then deferred: it belongs to the host
-// no answer in time before the end of data        deferred
+// 421, no answer in time, or the connection lost  again at once (bounded), then deferred: it belongs to the host
+//   before it
+// the transaction as a whole took too long        deferred
 // 452/552 "too many recipients" behind accepted   again in a further transaction
 // any other 4xx or 5xx                            classified, deferred or bounced
-// never begun                                     again
+// never begun                                     again (bounded), then deferred
 // refused by the client                           bounced: nothing was sent
 
 import type { RecipientResult, TransactionFailure, TransactionResult } from '../protocol/smtp/client/index.ts'
@@ -25,6 +26,8 @@ export interface ReadResults {
   /** To be sent again at once; no attempt is counted. */
   readonly again: readonly LeasedRecipient[]
   readonly why: AgainReason | null
+  /** The connection was gone before the peer said a word about some of them, whether they go again or not. */
+  readonly lost: 'connection-lost' | 'not-started' | null
 }
 
 export interface ReadContext {
@@ -43,26 +46,32 @@ export function readResults(
   const outcomes: RecipientOutcome[] = []
   const again: LeasedRecipient[] = []
   let why: AgainReason | null = null
+  let lost: ReadResults['lost'] = null
   let isSomeoneTaken = false
   for (let index = 0; index < recipients.length; index++) {
     const recipient = recipients[index]!
     const one = result.recipients[index]!
-    const reason = againReason(one, result.failure, isSomeoneTaken, context.mayRerun)
+    const reason = againReason(one, result.failure, isSomeoneTaken)
     if (one.stage !== 'rcpt' && one.stage !== 'mail') isSomeoneTaken = true
-    if (reason === null) outcomes.push(outcomeOf(recipient, one, result.failure, context))
-    else {
+    const isLost = reason === 'connection-lost' || reason === 'not-started'
+    if (isLost) lost = reason
+    // Whoever was one too many goes for nothing only while the peer takes the others.
+    const isFree = reason === 'too-many-recipients' && result.failure === null
+    if (reason === null || !(isFree || context.mayRerun)) {
+      outcomes.push(outcomeOf(recipient, one, result.failure, context))
+    } else {
       again.push(recipient)
-      why = reason
+      // What became of the connection says more than that they were too many.
+      if (isLost || why === null) why = reason
     }
   }
-  return { outcomes, again, why }
+  return { outcomes, again, why, lost }
 }
 
 function againReason(
   one: RecipientResult,
   failure: TransactionFailure | null,
   isSomeoneTaken: boolean,
-  mayRerun: boolean,
 ): AgainReason | null {
   if (one.isAccepted || one.isUncertain) return null
   if (one.reply !== null && failure?.kind !== 'said-goodbye') {
@@ -70,10 +79,12 @@ function againReason(
   }
   if (failure === null) return null
   if (failure.kind === 'not-started') return 'not-started'
-  if (failure.kind === 'refused' || failure.kind === 'timeout' || failure.kind === 'content') return null
+  if (failure.kind === 'refused' || failure.kind === 'content') return null
+  // A peer that took its hour and did not come to an end would take the next one, too.
+  if (failure.code === 'TIMEOUT_TRANSACTION') return null
   // 421 to the end of data is the answer to the content; 421 before it is a word of the host.
   const isLostBefore = one.stage !== 'eom' && (one.reply === null || one.reply.code === 421)
-  return isLostBefore && mayRerun ? 'connection-lost' : null
+  return isLostBefore ? 'connection-lost' : null
 }
 
 /** RFC 5321 §4.5.3.1.10: 552 to the n-th RCPT means the same as 452. */

@@ -4,8 +4,8 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { createSecureContext, TLSSocket } from 'node:tls'
 
-/** A reply such as `250 ok`, or `drop` to close the connection instead. */
-export type Answer = string | 'drop'
+/** A reply such as `250 ok`, `drop` to close the connection instead, or `silence` to read and answer nothing from then on. */
+export type Answer = string | 'drop' | 'silence'
 
 export interface ReceiverOptions {
   readonly address?: string
@@ -128,6 +128,7 @@ class Dialogue {
 
   #answer(answer: Answer): void {
     if (answer === 'drop') this.#socket.destroy()
+    else if (answer === 'silence') this.#isWaiting = true
     else {
       this.#socket.write(`${answer}\r\n`)
       if (answer.startsWith('421')) this.#socket.end()

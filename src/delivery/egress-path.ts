@@ -49,9 +49,13 @@ export class EgressPath {
     return this.#taken
   }
 
+  get isFull(): boolean {
+    return this.#taken >= this.#limits.connectionsPerSite
+  }
+
   /** Takes a slot; without one the waiter is called once when one is free, or inherits an idle connection. */
   acquire(waiter: SlotWaiter): boolean {
-    if (this.#taken >= this.#limits.connectionsPerSite) {
+    if (this.isFull) {
       if (!this.#waiters.has(waiter)) {
         this.#await(waiter)
         if (!this.#serveFromIdle(waiter)) this.#closeIdle()
@@ -66,7 +70,7 @@ export class EgressPath {
   release(): void {
     this.#taken--
     for (const waiter of this.#waiters.keys()) {
-      if (this.#taken >= this.#limits.connectionsPerSite) return
+      if (this.isFull) return
       this.forget(waiter)
       waiter.pump()
     }

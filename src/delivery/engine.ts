@@ -97,7 +97,7 @@ export class DeliveryEngine implements SmtpTicking {
   readonly #options: DeliveryOptions
   readonly #destinations: Destinations
   readonly #health: HostHealth
-  readonly #pool: ConnectionPool = new ConnectionPool()
+  readonly #pool: ConnectionPool
   readonly #hops: NextHops
   readonly #settling: Settling
   readonly #stopping = new AbortController()
@@ -113,6 +113,7 @@ export class DeliveryEngine implements SmtpTicking {
     const options: DeliveryOptions = { ...initial }
     this.#options = options
     this.#routes = ports.routes
+    this.#pool = new ConnectionPool(options)
     this.#destinations = new Destinations(ports.planner, ports.clock)
     this.#health = new HostHealth(...backoffOf(options))
     const { memory, marks, ticker, clock, connect, openSession, onConnection } = ports

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { SessionOpener, SessionResult } from './connection.ts'
 import { Harness, planOf } from './testing/harness.ts'
 import { startReceiver } from './testing/receiver.ts'
 
@@ -68,6 +69,54 @@ test('when all connections are taken, the one that has been idle longest makes r
   harness.send(['d@d3.test'])
   await harness.settledCount(4)
   assert.deepEqual([first.connections, second.connections], [1, 1], 'the younger one was kept')
+  await harness.close()
+})
+
+test('connections that are being opened have a place, too, and each place that frees goes to the next in line', async () => {
+  const failure = {
+    stage: 'connect',
+    kind: 'error',
+    code: 'ECONNREFUSED',
+    message: 'refused',
+    reply: null,
+    tls: null,
+  } as const
+  const underWay: (() => void)[] = []
+  let most = 0
+  const openSession: SessionOpener = () => {
+    const { promise, resolve } = Promise.withResolvers<SessionResult>()
+    underWay.push(() => resolve({ ok: false, failure }))
+    most = Math.max(most, underWay.length)
+    return promise
+  }
+  const harness = new Harness(25, { connectionsTotal: 2 }, { openSession })
+  for (let number = 1; number <= 50; number++) {
+    const domain = `d${number}.test`
+    harness.plans.set(domain, planOf(domain, [`mx.${domain}`, `127.0.0.${number}`]))
+    harness.send([`to@${domain}`])
+  }
+  assert.equal(underWay.length, 2)
+  // Time stands still: whoever waits for a tick waits for ever.
+  for (let turn = 0; turn < 100 && harness.settled.length < 50; turn++) {
+    underWay.shift()?.()
+    await new Promise(resolve => setImmediate(resolve))
+  }
+  assert.equal(harness.settled.length, 50)
+  assert.equal(most, 2)
+  await harness.close()
+})
+
+test('when all places are taken, a connection that has done its work makes room for who waits', async () => {
+  await using mx = await startReceiver({ address: '0.0.0.0' })
+  const harness = new Harness(mx.port, { connectionsTotal: 2 })
+  for (let number = 1; number <= 20; number++) {
+    const domain = `d${number}.test`
+    harness.plans.set(domain, planOf(domain, [`mx.${domain}`, `127.0.1.${number}`]))
+    for (let i = 0; i < 3; i++) harness.send([`to${i}@${domain}`])
+  }
+  await harness.settledCount(60)
+  assert.equal(mx.messages.length, 60)
+  assert.equal(mx.connections, 20)
   await harness.close()
 })
 

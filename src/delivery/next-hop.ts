@@ -7,6 +7,7 @@
 // backlog outgrows them     opens more, at most as many at once as have been answered something; one while there is none
 // an opening came to naught grows no further before the next tick (others on the path may)
 // its hosts are full        waits in line for them while it has no connection of its own
+// all places are taken      an idle connection makes room; else it waits in line while it has no connection of its own
 // hosts just failed         ends all that wait with that failure, in steps; after the back-off one opening probes again
 // empty                     nothing; connections go by idle time
 //
@@ -132,10 +133,12 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
     } else if (connection.session.end !== null) this.#forget(connection)
     this.pump()
     if (connection.load > 0) return
-    if (connection.isOpen) this.#ports.pool.hostHasRoom(connection.key)
+    const { pool } = this.#ports
+    const isExpected = connection.isOpen && pool.hostHasRoom(connection.key)
     const { path } = this.target
-    if (!path.isWantedBeside(this)) return
-    if (!connection.isOpen || !path.passOn(connection)) this.lostConnection(connection)
+    if (path.isWantedBeside(this)) {
+      if (!connection.isOpen || !path.passOn(connection)) this.lostConnection(connection)
+    } else if (pool.isWanted && !isExpected) this.lostConnection(connection)
   }
 
   servingKeys(): readonly string[] {
@@ -200,6 +203,7 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
     this.giveAway(connection)
     this.#ports.pool.hostHasRoom(connection.key)
     connection.path.release()
+    this.#ports.pool.placeIsFree()
     return true
   }
 
@@ -245,20 +249,26 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
   }
 
   #open(): boolean {
-    if (!this.#hasRoomInPool()) return false
-    if (!this.target.path.acquire(this)) return false
+    const { path } = this.target
+    // At a full site no place would help.
+    if (!path.isFull && !this.#hasPlace()) return false
+    if (!path.acquire(this)) return false
     this.#openings++
+    this.#ports.pool.reserve()
     void this.#ports.opener.open(this.#openTarget()).then(result => this.#opened(result))
     return true
   }
 
-  /** When all connections are taken, one that nobody uses is closed: else mail to a thousand hosts keeps all others waiting. */
-  #hasRoomInPool(): boolean {
-    const { pool, options } = this.#ports
-    if (pool.size < options.connectionsTotal) return true
-    const idle = pool.longestIdle()
+  /** When all places are taken, a connection that nobody uses is closed: else mail to a thousand hosts keeps all others waiting. */
+  #hasPlace(): boolean {
+    const { pool } = this.#ports
+    if (!pool.isFull) return true
+    const idle = pool.spare()
+    // Its place goes to who waits longest.
     idle?.owner?.lostConnection(idle)
-    return pool.size < options.connectionsTotal
+    if (!pool.isFull) return true
+    if (this.connections.length + this.#openings === 0) pool.awaitPlace(this)
+    return false
   }
 
   #openTarget(): OpenTarget {
@@ -267,14 +277,17 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
   }
 
   #opened(result: OpenResult): void {
+    const { pool } = this.#ports
     this.#openings--
+    pool.letGo()
     if (result.kind !== 'open') {
       // With connections at work this hop can wait for its next tick; the slot goes to another one.
       this.#isGrowthPaused = result.kind === 'busy' || this.connections.length > 0
       if (this.#isGrowthPaused) this.target.path.forget(this)
       this.target.path.release()
+      pool.placeIsFree()
       if (result.kind === 'failed') this.#refused(result)
-      else if (this.connections.length === 0) this.#ports.pool.awaitHost(result.keys, this)
+      else if (this.connections.length === 0) pool.awaitHost(result.keys, this)
       return
     }
     const { connection, isTakenOver } = result
@@ -286,10 +299,11 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
     this.#failures = null
     if (isTakenOver && !this.#takeOver(connection)) this.target.path.release()
     if (!isTakenOver) {
-      this.#ports.pool.add(connection)
+      pool.add(connection)
       this.adopt(connection)
     }
     this.pump()
+    if (isTakenOver) pool.placeIsFree()
   }
 
   /** Makes an idle connection of another next hop ours; false when it found work or its end meanwhile. */

@@ -142,6 +142,7 @@ export class DeliveryEngine implements SmtpTicking {
       run: (batch, connection, hop) => this.#run(batch, connection, hop),
       expire: batch => this.#expire(batch),
       failed: (batch, failures) => this.#noHost(batch, failures),
+      placeAgain: batch => this.#placeAgain(batch),
     })
     const { content, makeReport: make, reportIdentity: identity, sink, random } = ports
     this.#settling = new Settling(
@@ -190,6 +191,7 @@ export class DeliveryEngine implements SmtpTicking {
     Object.assign(this.#options, options, fixed, { source: { ...options.source, name: source.name } })
     this.#health.setBackoff(...backoffOf(this.#options))
     this.#destinations.forgetPlans()
+    this.#hops.forgetHosts()
   }
 
   /** Routes as reloaded: for recipients that come from now on. */
@@ -330,6 +332,13 @@ export class DeliveryEngine implements SmtpTicking {
       destination.waiting = [batch]
       void this.#resolve(destination, askerOf(batch))
     }
+  }
+
+  #placeAgain(batch: DeliveryBatch): void {
+    if (this.#isDraining) this.#giveBack(batch)
+    else
+      for (const [destination, recipients] of this.#grouped(batch.recipients))
+        this.#place({ ...batch, recipients }, destination)
   }
 
   #placeWith(result: PlanResult, batch: DeliveryBatch, destination: Destination): void {

@@ -8,6 +8,7 @@
 // an opening came to naught grows no further before the next tick (others on the path may)
 // its hosts are full        waits in line for them while it has no connection of its own
 // all places are taken      an idle connection makes room; else it waits in line while it has no connection of its own
+// its hosts were forgotten  has what waits placed again, in steps
 // hosts just failed         ends all that wait with that failure, in steps; after the back-off one opening probes again
 // empty                     nothing; connections go by idle time
 //
@@ -19,10 +20,10 @@ import type { Connection, ConnectionOwner } from './connection.ts'
 import type { DeliveryBatch } from './delivery-batch.ts'
 import type { EgressPath, SlotWaiter } from './egress-path.ts'
 import { type HostFailure, mostTelling } from './host-failure.ts'
+import type { HopHosts } from './hop-hosts.ts'
 import type { ConnectionOpener, OpenResult, OpenTarget } from './open-connection.ts'
 import type { DeliveryOptions } from './options.ts'
 import type { ConnectionPool, HostWaiter } from './pool.ts'
-import type { PlanHost } from './resolve/index.ts'
 import type { Smarthost } from './route.ts'
 import type { TlsPolicy } from './tls-policy.ts'
 
@@ -36,8 +37,7 @@ export interface HopTarget {
   readonly smarthost: Smarthost | null
   readonly site: string
   readonly path: EgressPath
-  /** Hosts in a fresh order for each opening. */
-  hosts(): readonly PlanHost[]
+  readonly hosts: HopHosts
 }
 
 /** What a next hop asks of the engine. */
@@ -54,6 +54,8 @@ export interface HopPorts {
   expire(batch: DeliveryBatch): boolean
   /** No host could be reached for this batch. */
   failed(batch: DeliveryBatch, failures: readonly HostFailure[]): void
+  /** Where this batch goes has to be asked again. */
+  placeAgain(batch: DeliveryBatch): void
 }
 
 /** See the head of the file. */
@@ -249,7 +251,11 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
   }
 
   #open(): boolean {
-    const { path } = this.target
+    const { path, hosts } = this.target
+    if (!hosts.areKnown) {
+      this.#planStep()
+      return false
+    }
     // At a full site no place would help.
     if (!path.isFull && !this.#hasPlace()) return false
     if (!path.acquire(this)) return false
@@ -273,7 +279,7 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
 
   #openTarget(): OpenTarget {
     const { port, policy, smarthost, site, path } = this.target
-    return { hosts: this.target.hosts(), port, policy, smarthost, site, path }
+    return { hosts: this.target.hosts.fresh(), port, policy, smarthost, site, path }
   }
 
   #opened(result: OpenResult): void {
@@ -344,17 +350,19 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
     })
   }
 
-  /** Ends a bounded number of batches with the failure that keeps this next hop closed. */
+  /** Ends a bounded number of batches with the failure that keeps this next hop closed, or has them placed again. */
   #step(): void {
     const failures = this.#failures
-    if (failures === null) {
+    const isKnown = this.target.hosts.areKnown
+    if (failures === null && isKnown) {
       this.pump()
       return
     }
     for (let i = 0; i < failedPerStep; i++) {
       const batch = this.queue.shift()
       if (batch === undefined) return
-      this.#ports.failed(batch, failures)
+      if (failures === null || !isKnown) this.#ports.placeAgain(batch)
+      else this.#ports.failed(batch, failures)
     }
     if (this.queue.size > 0) this.#planStep()
   }

@@ -6,8 +6,9 @@
 import type { DeliveryBatch } from './delivery-batch.ts'
 import type { Destination, PlanSource } from './destinations.ts'
 import { EgressPath } from './egress-path.ts'
+import { HopHosts } from './hop-hosts.ts'
 import { type HopPorts, NextHop } from './next-hop.ts'
-import type { DeliveryPlan, PlanHost, PlanResult } from './resolve/index.ts'
+import type { DeliveryPlan, PlanResult } from './resolve/index.ts'
 import { type Smarthost, smarthostKey, smarthostVariant } from './route.ts'
 import type { TlsPolicy } from './tls-policy.ts'
 
@@ -38,6 +39,8 @@ export class NextHops {
       hop = this.#make(key, destination, plan, policy)
       this.#hops.set(key, hop)
     }
+    // Comes here once for each new plan.
+    hop.target.hosts.learn(destination.domain, plan.hosts)
     destination.hops = [...destination.hops.filter(({ target }) => target.policy !== policy), hop]
     return hop
   }
@@ -49,6 +52,11 @@ export class NextHops {
 
   forgetFailures(): void {
     for (const hop of this.#hops.values()) hop.forgetFailures()
+  }
+
+  /** What plans may hold has changed: what waits for a connection is to be placed again. */
+  forgetHosts(): void {
+    for (const hop of this.#hops.values()) hop.target.hosts.forget()
   }
 
   tick(nowMs: number): void {
@@ -72,25 +80,16 @@ export class NextHops {
     }
   }
 
-  #make(key: string, { domain, smarthost }: Destination, plan: DeliveryPlan, policy: TlsPolicy): NextHop {
+  #make(key: string, { smarthost }: Destination, plan: DeliveryPlan, policy: TlsPolicy): NextHop {
     const { options } = this.#ports
     const site = smarthost === null ? plan.site : smarthostKey(smarthost)
     const path = this.#path(`${options.source.name}|${site}`)
     path.hops++
-    let hosts: readonly PlanHost[] = plan.hosts
-    const fresh = () => {
-      const found =
-        smarthost === null
-          ? this.#planner.cached(domain)
-          : this.#planner.cachedSmarthost(smarthost.host, smarthost.port)
-      // The domain may have moved to other hosts meanwhile; this next hop stays what it is.
-      const isSame = found?.kind === 'plan' && `${policy} ${hostsKey(found, smarthost)}` === key
-      if (isSame) hosts = found.hosts
-      return hosts
-    }
+    const isSame = (found: DeliveryPlan) => `${policy} ${hostsKey(found, smarthost)}` === key
+    const hosts = new HopHosts(this.#planner, smarthost, isSame)
     const port = smarthost?.port ?? options.mxPort
     const operator = smarthost === null ? (plan.provider ?? '') : ''
-    return new NextHop({ key, port, policy, smarthost, site: operator, path, hosts: fresh }, this.#ports)
+    return new NextHop({ key, port, policy, smarthost, site: operator, path, hosts }, this.#ports)
   }
 
   #path(key: string): EgressPath {

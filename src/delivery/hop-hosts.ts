@@ -1,0 +1,48 @@
+// The hosts of a next hop: those of the latest plan of any domain that leads to it, in a fresh order for each opening.
+//
+// Many domains may share a next hop, and the DNS of each may be asked at another time: the latest answer counts for all.
+
+import type { PlanSource } from './destinations.ts'
+import type { DeliveryPlan, PlanHost } from './resolve/index.ts'
+import type { Smarthost } from './route.ts'
+
+/** See the head of the file. */
+export class HopHosts {
+  readonly #planner: PlanSource
+  readonly #smarthost: Smarthost | null
+  /** The domain may have moved to other hosts meanwhile; the next hop stays what it is. */
+  readonly #isSame: (plan: DeliveryPlan) => boolean
+  #domain = ''
+  #hosts: readonly PlanHost[] = []
+
+  constructor(planner: PlanSource, smarthost: Smarthost | null, isSame: (plan: DeliveryPlan) => boolean) {
+    this.#planner = planner
+    this.#smarthost = smarthost
+    this.#isSame = isSame
+  }
+
+  /** False once they were forgotten, until the next plan. */
+  get areKnown(): boolean {
+    return this.#hosts.length > 0
+  }
+
+  learn(domain: string, hosts: readonly PlanHost[]): void {
+    this.#domain = domain
+    this.#hosts = hosts
+  }
+
+  /** What plans may hold has changed: they may not be used any more. */
+  forget(): void {
+    this.#hosts = []
+  }
+
+  fresh(): readonly PlanHost[] {
+    const smarthost = this.#smarthost
+    const found =
+      smarthost === null
+        ? this.#planner.cached(this.#domain)
+        : this.#planner.cachedSmarthost(smarthost.host, smarthost.port)
+    if (found?.kind === 'plan' && this.#isSame(found)) this.#hosts = found.hosts
+    return this.#hosts
+  }
+}

@@ -1,7 +1,8 @@
 // Why a host could not be used: connect, greeting, EHLO, TLS or AUTH failed. It belongs to the host, not to a recipient.
 //
 // Place on the path: connecting ▶ HOST FAILURE ▶ next MX host, or an outcome for all that wait when no host is left.
-// Permanent is only a 5xx of the host itself in greeting or EHLO (RFC 7504): everything else may mend.
+// Permanent is only a 5xx of the host itself in greeting or EHLO (RFC 7504), unless the rules know that it means later:
+// everything else may mend.
 
 import type { OutcomeScope, OutcomeStage } from '../events/index.ts'
 import type { ConnectFailure, ConnectStage } from '../protocol/smtp/client/index.ts'
@@ -92,8 +93,8 @@ export function hostFailure(failure: ConnectFailure, tried: TriedHost): HostFail
   if (reply !== null && reply.code >= 400) {
     const text = oneLine(reply.lines.join(' '))
     const { code, enhanced } = reply
-    const { category, scope } = classifyReply({ code, enhanced, text, site: tried.site, stage })
-    const isPermanent = code >= 500 && (stage === 'greeting' || stage === 'ehlo')
+    const { category, scope, isTemporary } = classifyReply({ code, enhanced, text, site: tried.site, stage })
+    const isPermanent = code >= 500 && !isTemporary && (stage === 'greeting' || stage === 'ehlo')
     return { ...common, code, enhanced, text, isPermanent, category, scope, source: 'reply' }
   }
   const isTimeout = failure.kind === 'timeout' && failure.stage !== 'connect'
@@ -135,7 +136,7 @@ export function tlsRefusal(tried: TriedHost, why: string): HostFailure {
 export function dropFailure(tried: TriedHost, tls: string, why: string, isTimeout: boolean): HostFailure {
   return {
     ...lost,
-    ...(isTimeout ? { category: 'timeout' } : {}),
+    category: isTimeout ? 'timeout' : lost.category,
     stage: 'mail',
     code: 451,
     text: oneLine(why),

@@ -59,6 +59,20 @@ test('521 and 554 as greeting of all hosts are permanent, one 4xx among them is 
   }
 })
 
+test('a 5xx greeting that means "later" is a deferral', async () => {
+  await using mx = await startReceiver({
+    address: '127.0.0.2',
+    greeting: '550 Ip frequency limited [AAaBBb IP: 192.0.2.1]',
+  })
+  const harness = new Harness(mx.port)
+  harness.plans.set('b.test', only)
+  harness.send(['to@b.test'])
+  await harness.settledCount(1)
+  assert.deepEqual(harness.kinds(), ['to@b.test deferred'])
+  assert.equal(harness.settled[0]!.facts.outcome.category, 'rate-limited')
+  await harness.close()
+})
+
 test('one permanent greeting bounces the message that met it, and each other asks for itself', async () => {
   let isShut = true
   await using mx = await startReceiver({

@@ -226,6 +226,57 @@ test('where TLS fails the other MX with TLS is tried before anything goes in cle
   await harness.close()
 })
 
+test('while the MX with TLS is only full, old mail waits for it instead of going in clear text to the other', async () => {
+  const { promise: held, resolve: release } = Promise.withResolvers<string>()
+  const { one, two, port } = await pair({ tls: 'broken' }, { tls: certificate, onEnd: () => held })
+  await using _one = one
+  await using _two = two
+  const harness = new Harness(port, { connectionsPerHost: 1, transactionsPerConnection: 1 })
+  harness.plans.set('b.test', both)
+  harness.plans.set('c.test', planOf('c.test', ['mx2.b.test', '127.0.0.3']))
+  harness.send(['first@c.test'])
+  while (harness.marksWritten === 0) await new Promise(resolve => setImmediate(resolve))
+  harness.send(['old@b.test'], { acceptedAtMs: harness.nowMs - 7_200_000 })
+  while (one.connections === 0 || one.open > 0) await new Promise(resolve => setTimeout(resolve, 5))
+  release('250 ok')
+  await harness.settledCount(2)
+  assert.deepEqual([one.messages.length, two.messages.length], [0, 2])
+  await harness.close()
+})
+
+test('nothing goes in clear text while a host was not asked whether it has TLS', async () => {
+  const { one, two, port } = await pair({ tls: 'broken' }, { tls: certificate })
+  await using _one = one
+  await using _two = two
+  const dead = ['mx.dead.test', '127.0.0.9'] as const
+  const harness = new Harness(port, { addressesPerAttempt: 1 })
+  harness.plans.set('b.test', planOf('b.test', ['mx1.b.test', '127.0.0.2'], dead, ['mx2.b.test', '127.0.0.3']))
+  harness.send(['to@b.test'], { acceptedAtMs: harness.nowMs - 7_200_000 })
+  await harness.settledCount(1)
+  assert.deepEqual(harness.kinds(), ['to@b.test deferred'])
+  assert.equal(one.messages.length, 0)
+  await harness.close()
+})
+
+test('connections in clear text count against the bound of their host', async () => {
+  await using mx = await startReceiver({
+    address: '127.0.0.2',
+    tls: 'broken',
+    onEnd: async () => {
+      await new Promise(resolve => setTimeout(resolve, 5))
+      return '250 ok'
+    },
+  })
+  const harness = new Harness(mx.port, { connectionsPerHost: 2, backlogPerConnection: 1 })
+  harness.plans.set('b.test', only)
+  const acceptedAtMs = harness.nowMs - 7_200_000
+  for (let i = 0; i < 60; i++) harness.send([`to${i}@b.test`], { acceptedAtMs })
+  await harness.settledCount(60)
+  assert.equal(mx.messages.length, 60)
+  assert.equal(new Set(mx.messages.map(one => one.connection)).size, 2)
+  await harness.close()
+})
+
 test('where TLS fails everywhere a young message is deferred and an old one goes in clear text', async () => {
   await using mx = await startReceiver({ address: '127.0.0.2', tls: 'broken' })
   const harness = new Harness(mx.port)

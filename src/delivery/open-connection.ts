@@ -7,7 +7,8 @@
 // 3. An address that failed lately is not dialled: its last failure stands for it (host-health.ts). A failure of TLS or
 //    of the login stands only for the same demands: others may well succeed there.
 // 4. Dial with the TLS mode of the policy; judge what TLS turned out to be (tls-policy.ts).
-// 5. Only after all hosts: those whose TLS failed may be dialled in clear text, when the table says `clear-last`.
+// 5. Only after all hosts: those whose TLS failed may be dialled in clear text, when the table says `clear-last`. A host
+//    that is full, or was not asked any more, might still have TLS.
 // 6. Nobody: all failures go back, for the caller to make an outcome of the most telling one. "Never" of a host is quick
 //    and final, so it uses up no trial: mail bounces only when every host was asked.
 
@@ -98,13 +99,15 @@ export class ConnectionOpener {
     const withoutTls: Candidate[] = []
     let untilMs = Number.POSITIVE_INFINITY
     let dialled = 0
+    let isCutShort = false
     const full: string[] = []
     for (const candidate of candidatesOf(target)) {
       const key = this.#key(candidate, target)
       const idle = this.#ports.pool.idle(key)
       if (idle !== null && this.#mayUse(idle, candidate, target))
         return { kind: 'open', connection: idle, isTakenOver: true }
-      if (dialled >= this.#options.addressesPerAttempt || failures.length >= failuresMax) break
+      isCutShort = dialled >= this.#options.addressesPerAttempt || failures.length >= failuresMax
+      if (isCutShort) break
       const failure = this.#remembered(candidate, key)
       if (failure === null && this.#ports.pool.countOf(key) >= this.#options.connectionsPerHost) {
         full.push(key)
@@ -112,15 +115,25 @@ export class ConnectionOpener {
       }
       const result = failure ?? (await this.#dial(candidate, target, key, false))
       if (result instanceof Connection) return { kind: 'open', connection: result, isTakenOver: false }
-      if (failure === null && !result.isPermanent) dialled++
+      const mayGoClear = result.isTls && this.#mayGoClear(candidate, target)
+      if (mayGoClear) withoutTls.push(candidate)
+      // Whose TLS fails has answered, and before one of them is spoken to in clear text all of them are to be asked.
+      const isQuick = result.isPermanent || (mayGoClear && result.category !== 'timeout')
+      if (failure === null && !isQuick) dialled++
       failures.push(failure === null ? result : { ...failure, isRemembered: true })
       untilMs = Math.min(untilMs, this.#blockedUntilMs(candidate, key))
-      if (result.isTls && this.#mayGoClear(candidate, target)) withoutTls.push(candidate)
     }
+    if (isCutShort || full.length > 0) withoutTls.length = 0
     for (const candidate of withoutTls) {
-      const key = `${this.#key(candidate, target)}|clear`
-      const idle = this.#ports.pool.idle(key)
+      const withTls = this.#key(candidate, target)
+      const key = `${withTls}|clear`
+      const { pool } = this.#ports
+      const idle = pool.idle(key)
       if (idle !== null) return { kind: 'open', connection: idle, isTakenOver: true }
+      if (pool.countOf(withTls) + pool.countOf(key) >= this.#options.connectionsPerHost) {
+        full.push(key)
+        continue
+      }
       const result = await this.#dial(candidate, target, key, true)
       if (result instanceof Connection) return { kind: 'open', connection: result, isTakenOver: false }
       failures.push(result)

@@ -121,6 +121,20 @@ test('no connection carries more messages than the peer announces', async () => 
   await harness.close()
 })
 
+test('so it is when the contents have to be read first', async () => {
+  await using mx = await startReceiver({ keywords: ['PIPELINING', 'LIMITS MAILMAX=2'] })
+  const harness = new Harness(mx.port, { connectionsPerSite: 1 })
+  harness.plans.set('b.test', plan)
+  for (let i = 0; i < 12; i++) harness.send([`to${i}@b.test`], { isStored: true })
+  await harness.settledCount(12)
+  const carried = Map.groupBy(mx.messages, one => one.connection)
+  assert.deepEqual(
+    [...carried.values()].map(messages => messages.length),
+    [2, 2, 2, 2, 2, 2],
+  )
+  await harness.close()
+})
+
 test('a connection lost before the end of data costs no attempt: the message goes again at once', async () => {
   let drops = 0
   await using mx = await startReceiver({

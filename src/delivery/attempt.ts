@@ -157,7 +157,6 @@ class Attempt {
       content,
       beforeEnd: () => this.#mark(),
     }
-    this.#connection.messages++
     return session.transact(transaction).then(
       result => this.#end(result),
       error => this.#endAll(localFailures.fault(error)),

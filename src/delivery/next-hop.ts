@@ -118,6 +118,8 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
         this.#planStep()
         return
       }
+      // Here and not when its content is at hand: others are handed out meanwhile.
+      connection.messages++
       connection.load++
       this.#inFlight++
       this.#ports.run(batch, connection, this)

@@ -228,3 +228,19 @@ test('a message above the announced SIZE bounces with 5.3.4 and is not sent', as
   assert.equal(mx.commands.filter(line => line.startsWith('MAIL')).length, 1)
   await harness.close()
 })
+
+test('a message that is too large only once it is re-encoded bounces with 5.3.4, too', async () => {
+  await using mx = await startReceiver({ keywords: ['PIPELINING', 'SIZE 3000'] })
+  const harness = new Harness(mx.port, {}, { resigner })
+  harness.plans.set('b.test', plan)
+  const text = eightBit.replace('Grüße aus Köln', 'ü'.repeat(600).replace(/.{30}/g, '$&\r\n'))
+  harness.send(['to@b.test'], { isEightBit: true, text })
+  await harness.settledCount(1)
+  const { outcome } = harness.settled[0]!.facts
+  assert.deepEqual(
+    [outcome.kind, outcome.code, outcome.enhancedCode, outcome.category],
+    ['bounced', 552, '5.3.4', 'message-too-large'],
+  )
+  assert.equal(mx.messages.length, 0)
+  await harness.close()
+})

@@ -91,10 +91,14 @@ export const localFailures = {
       'configuration',
       `a fault here, not at the recipient's server: ${error instanceof Error ? error.message : String(error)}`,
     ),
-  refused: (code: string, message: string): LocalFailure =>
-    code === 'UNSAFE_CONTENT' || code === 'CONTENT_LENGTH'
-      ? failure(554, '5.6.0', 'data', 'malformed-message', 'content', message)
-      : failure(553, '5.1.3', 'mail', 'malformed-message', 'configuration', message),
+  refused: (code: string, message: string): LocalFailure => {
+    if (code === 'UNSAFE_CONTENT' || code === 'CONTENT_LENGTH')
+      return failure(554, '5.6.0', 'data', 'malformed-message', 'content', message)
+    // What was re-encoded has grown: its size is known only when it is to be sent.
+    if (code === 'SIZE_EXCEEDED')
+      return failure(552, '5.3.4', 'mail', 'message-too-large', 'content', message)
+    return failure(553, '5.1.3', 'mail', 'malformed-message', 'configuration', message)
+  },
   connectionLost: (message: string, isTimeout: boolean, stage: OutcomeStage): LocalFailure =>
     failure(451, '4.4.2', stage, isTimeout ? 'timeout' : 'connection-lost', 'domain', message),
   expiredUnsent: (): LocalFailure =>

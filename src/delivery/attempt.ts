@@ -3,7 +3,8 @@
 // Plan:
 // 1. Take as many recipients as the peer takes in one transaction; the others are sent in a further one (`again`).
 // 2. Fit the message to the peer (adapt.ts): SIZE, SMTPUTF8, 8BITMIME. What cannot go gets its outcome here.
-// 3. Get the content: from memory when just accepted, else from the store, streamed when large.
+// 3. Get the content: from memory when just accepted, else from the store, streamed when large or when too much of the
+//    store is in memory already.
 // 4. Run the transaction. Right before the end of data leaves, a mark is written (DESIGN section 3.4).
 // 5. Read the results, recipient by recipient (results.ts): delivered, refused, too many for one transaction, connection
 //    lost or silent before the end of data (again, bounded), or lost after it (uncertain, deferred).
@@ -20,6 +21,7 @@ import { transactionParameters, transactionRecipients } from './envelope.ts'
 import { localFailures } from './local-failure.ts'
 import { decidedHere, type RecipientOutcome } from './outcome.ts'
 import type { EndOfDataMarks, Resigner } from './port.ts'
+import type { ReadRoom } from './read-room.ts'
 import { type ReadResults, readResults } from './results.ts'
 
 /** What came of an attempt. */
@@ -32,6 +34,7 @@ export interface AttemptPorts {
   readonly content: ContentReader
   readonly resigner: Resigner
   readonly room: ChangedRoom
+  readonly reads: ReadRoom
   readonly marks: EndOfDataMarks
   readonly clock: Clock
   /** A mark that could not be written. */
@@ -104,6 +107,7 @@ class Attempt {
   readonly #limits: AttemptLimits
   readonly #outcomes: RecipientOutcome[] = []
   #markToken = -1
+  #readBytes = 0
 
   constructor(
     batch: DeliveryBatch,
@@ -123,6 +127,12 @@ class Attempt {
 
   /** Steps 2 and 3 when they need more than memory, then 4 and 5. */
   async prepareAndRun(): Promise<AttemptResult> {
+    const result = await this.#prepareAndRun()
+    this.#ports.reads.release(this.#readBytes)
+    return result
+  }
+
+  async #prepareAndRun(): Promise<AttemptResult> {
     const { message } = this.#batch
     let adapted: Adapted | null = null
     let content: TransactionContent | null
@@ -167,7 +177,10 @@ class Attempt {
     if (adapted?.parts) return { parts: adapted.parts }
     const { message, content } = this.#batch
     if (content !== null) return contentInMemory(message, content)
-    return contentFromStore(message, this.#ports.content, this.#limits.wholeContentBytesMax)
+    const { sizeBytes } = message.content
+    const isWhole = sizeBytes <= this.#limits.wholeContentBytesMax && this.#ports.reads.take(sizeBytes)
+    if (isWhole) this.#readBytes = sizeBytes
+    return contentFromStore(message, this.#ports.content, isWhole)
   }
 
   #mark(): void {

@@ -21,9 +21,9 @@ export function contentInMemory(
 export async function contentFromStore(
   message: LeasedMessage,
   reader: ContentReader,
-  wholeBytesMax: number,
+  isWhole: boolean,
 ): Promise<TransactionContent | null> {
-  if (message.content.sizeBytes > wholeBytesMax) {
+  if (!isWhole) {
     return { stream: prefixed(message, reader), sizeBytes: message.prefix.length + message.content.sizeBytes }
   }
   const content = await reader.readContent(message.key, message.content)

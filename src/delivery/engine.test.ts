@@ -255,6 +255,38 @@ test('a stored content is read, and a large one streamed', async () => {
   await harness.close()
 })
 
+test('stored contents are read whole only while they fit, and streamed beyond that', async () => {
+  const { promise: held, resolve: release } = Promise.withResolvers<string>()
+  await using mx = await startReceiver({ onEnd: () => held })
+  const text = `Subject: x\r\n\r\n${'0123456789\r\n'.repeat(3_000)}`
+  const seen = { whole: 0, streams: 0 }
+  const content = {
+    readContent: async () => {
+      seen.whole++
+      return Buffer.from(text)
+    },
+    openContent: async function* () {
+      seen.streams++
+      yield Buffer.from(text)
+    },
+  }
+  const limits = { readContentBytesMax: 80_000, transactionsPerConnection: 1, backlogPerConnection: 1 }
+  const harness = new Harness(mx.port, limits, { content })
+  for (let domain = 0; domain < 5; domain++) {
+    harness.plans.set(`d${domain}.test`, planOf(`d${domain}.test`, [`mx${domain}.test`, '127.0.0.1']))
+    harness.send([`to@d${domain}.test`], { isStored: true, text })
+  }
+  while (harness.marksWritten < 5) await new Promise(resolve => setImmediate(resolve))
+  assert.deepEqual(seen, { whole: 2, streams: 3 })
+  release('250 ok')
+  await harness.settledCount(5)
+  assert.ok(mx.messages.every(one => one.content.endsWith(text)))
+  harness.send(['to@d0.test'], { isStored: true, text })
+  await harness.settledCount(6)
+  assert.deepEqual(seen, { whole: 3, streams: 3 })
+  await harness.close()
+})
+
 test('options as reloaded count for what is sent from then on, in all parts', async () => {
   await using mx = await startReceiver({
     onRcpt: path => (path.includes('later') ? '450 4.2.1 later' : '250 ok'),

@@ -11,7 +11,7 @@ import type { Clock } from '../base/index.ts'
 import { Outbox, type SmtpDial, type SmtpTicker, type SmtpTicking } from '../protocol/smtp/client/index.ts'
 import type { GiveBack, LeasedMessage, LeasedRecipient, LeaseShares } from '../queue/index.ts'
 import type { Room } from '../queue/ready/index.ts'
-import { type AttemptResult, runAttempt } from './attempt.ts'
+import { type AttemptPorts, type AttemptResult, runAttempt } from './attempt.ts'
 import type { Connection, SessionOpener } from './connection.ts'
 import type { ContentReader } from './content.ts'
 import type { DeliveryBatch, InHand } from './delivery-batch.ts'
@@ -28,6 +28,7 @@ import type { DeliveryOptions } from './options.ts'
 import { decidedHere, noHost, noPlan, type RecipientOutcome } from './outcome.ts'
 import { ConnectionPool } from './pool.ts'
 import type { EndOfDataMarks, HostMemory, Resigner } from './port.ts'
+import { ReadRoom } from './read-room.ts'
 import type { ReportFactory, ReportIdentity } from './report.ts'
 import type { PlanResult } from './resolve/index.ts'
 import { parseSmarthost, type RouteTable, type Smarthost } from './route.ts'
@@ -94,6 +95,7 @@ function askerOf({ message, recipients }: DeliveryBatch): LookupAsker {
 /** One per relay thread. */
 export class DeliveryEngine implements SmtpTicking {
   readonly #ports: DeliveryPorts
+  readonly #attemptPorts: AttemptPorts
   readonly #options: DeliveryOptions
   readonly #destinations: Destinations
   readonly #health: HostHealth
@@ -116,7 +118,7 @@ export class DeliveryEngine implements SmtpTicking {
     this.#pool = new ConnectionPool(options)
     this.#destinations = new Destinations(ports.planner, ports.clock)
     this.#health = new HostHealth(...backoffOf(options))
-    const { memory, marks, ticker, clock, connect, openSession, onConnection } = ports
+    const { memory, marks, ticker, clock, connect, openSession, onConnection, resigner, room } = ports
     const opener = new ConnectionOpener(
       {
         pool: this.#pool,
@@ -145,13 +147,15 @@ export class DeliveryEngine implements SmtpTicking {
       placeAgain: batch => this.#placeAgain(batch),
     })
     const { content, makeReport: make, reportIdentity: identity, sink, random } = ports
+    const onFault = (error: unknown) => ports.onFault(error)
+    this.#attemptPorts = { content, resigner, room, reads: new ReadRoom(options), marks, clock, onFault }
     this.#settling = new Settling(
       {
         sink,
         clock,
         random,
         reports: { content, identity, make },
-        onFault: error => ports.onFault(error),
+        onFault,
         released: (batch, count) => this.#released(batch, count),
       },
       options,
@@ -386,7 +390,7 @@ export class DeliveryEngine implements SmtpTicking {
       mayRerun: batch.reruns < this.#options.rerunsMax,
     }
     const startedMs = this.#ports.clock.monotonicMs()
-    void runAttempt(batch, connection, this.#ports, limits).then(result => {
+    void runAttempt(batch, connection, this.#attemptPorts, limits).then(result => {
       if (result.outcomes.length > 0) connection.tookMs(this.#ports.clock.monotonicMs() - startedMs)
       this.#ran(batch, connection, hop, result)
     })

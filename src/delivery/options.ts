@@ -66,6 +66,8 @@ export interface DeliveryOptions {
   readonly readyContentBytesMax: number
   /** Content above this is streamed from the store, not read whole. Default 1 MiB. */
   readonly wholeContentBytesMax: number
+  /** Bytes of content read whole from the store for attempts; what does not fit is streamed, too. Default 64 MiB. */
+  readonly readContentBytesMax: number
   /** A message that is so long past its expiry is expired without an attempt, milliseconds. Default one minute. */
   readonly expiryGraceMs: number
   /** A deferred message this old makes a delay notice (once a recipient), milliseconds; null (default): never. */
@@ -97,6 +99,7 @@ export const defaultDeliveryOptions: Omit<DeliveryOptions, 'source' | 'mxPort' |
   readyRecipientsMax: 20_000,
   readyContentBytesMax: 128 * 1024 * 1024,
   wholeContentBytesMax: 1024 * 1024,
+  readContentBytesMax: 64 * 1024 * 1024,
   expiryGraceMs: 60_000,
   delayNoticeAfterMs: null,
   timeouts: {},

@@ -166,3 +166,25 @@ test('a report that cannot be made costs no outcome', async () => {
   await harness.close()
   assert.equal(harness.settled.length, 1)
 })
+
+test('only so many reports are made at once, and those that wait are made, too', async () => {
+  const underWay: (() => void)[] = []
+  let most = 0
+  const makeReport = () => {
+    const { promise, resolve } = Promise.withResolvers<null>()
+    underWay.push(() => resolve(null))
+    most = Math.max(most, underWay.length)
+    return promise
+  }
+  const harness = new Harness(1, {}, { makeReport })
+  for (let i = 0; i < 200; i++)
+    harness.send([`to${i}@b.test`], { sendsDsn: true, expiresAtMs: harness.nowMs - 61_000 })
+  for (let turn = 0; turn < 1_000 && harness.settled.length < 200; turn++) {
+    await new Promise(resolve => setImmediate(resolve))
+    underWay.shift()?.()
+  }
+  assert.equal(harness.settled.length, 200)
+  assert.equal(most, 32)
+  await harness.close()
+  assert.equal(harness.room.recipients, 0)
+})

@@ -8,7 +8,7 @@ import type { Clock } from '../base/index.ts'
 import { type Outcome, packOutcome, packOutcomeFacts } from '../events/index.ts'
 import type { DsnAction } from '../protocol/mail/index.ts'
 import type { GiveBack, NewMessage, Settlement, WaitReason } from '../queue/index.ts'
-import { nextAttempt } from '../queue/ready/index.ts'
+import { Fifo, nextAttempt } from '../queue/ready/index.ts'
 import type { DeliveryBatch } from './delivery-batch.ts'
 import type { DeliveryOptions } from './options.ts'
 import { asKind, type RecipientOutcome } from './outcome.ts'
@@ -33,6 +33,9 @@ export interface SettlingPorts {
   released(batch: DeliveryBatch, count: number): void
 }
 
+/** Reports made at once: each reads up to 256 KiB of its message. The others wait as decided. */
+const reportsMax = 32
+
 const none: readonly NewMessage[] = []
 const noBytes = Buffer.alloc(0)
 
@@ -46,6 +49,8 @@ interface Decided extends RecipientOutcome {
 export class Settling {
   readonly #ports: SettlingPorts
   readonly #options: DeliveryOptions
+  readonly #reportsInLine = new Fifo<() => Promise<void>>()
+  #reporting = 0
   #pending = 0
 
   constructor(ports: SettlingPorts, options: DeliveryOptions) {
@@ -74,7 +79,19 @@ export class Settling {
       else if (reported === null) reported = [decided]
       else reported.push(decided)
     }
-    if (reported !== null) void this.#settleWithReport(batch, reported, done)
+    if (reported === null) return
+    const decided = reported
+    this.#pending += decided.length
+    this.#reportsInLine.push(() => this.#settleWithReport(batch, decided, done))
+    if (this.#reporting < reportsMax) void this.#report()
+  }
+
+  /** Makes the reports that wait, one after another. */
+  async #report(): Promise<void> {
+    this.#reporting++
+    for (let next = this.#reportsInLine.shift(); next !== undefined; next = this.#reportsInLine.shift())
+      await next()
+    this.#reporting--
   }
 
   #decide(batch: DeliveryBatch, one: RecipientOutcome, peerHasDsn: boolean): Decided {
@@ -107,7 +124,6 @@ export class Settling {
     decided: readonly Decided[],
     done: (() => void) | null,
   ): Promise<void> {
-    this.#pending += decided.length
     const { reports } = this.#ports
     const onFault = (error: unknown): void => this.#ports.onFault(error)
     const messages: NewMessage[] = []

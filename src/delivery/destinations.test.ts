@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { DeliveryBatch } from './delivery-batch.ts'
 import { Destinations } from './destinations.ts'
+import type { NextHop } from './next-hop.ts'
 import { planOf } from './testing/harness.ts'
 
 const count = 20_000
@@ -32,4 +33,14 @@ test('however many are waited for, none of them is forgotten', () => {
   const destinations = parts()
   for (let i = 0; i < count * 2; i++) destinations.of(`d${i}.test`, null).waiting = [batch]
   assert.equal(destinations.takeWaiting().length, count * 2)
+})
+
+test('a sweep lets go of next hops that are out of use', () => {
+  const destinations = parts()
+  const one = destinations.of('a.test', null)
+  destinations.peek(one)
+  const [closed, open] = [{ isClosed: true }, { isClosed: false }] as NextHop[]
+  one.hops = [closed!, open!]
+  destinations.sweep()
+  assert.deepEqual(one.hops, [open])
 })

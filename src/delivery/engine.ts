@@ -216,9 +216,8 @@ export class DeliveryEngine implements SmtpTicking {
     let contentBytes = 0
     if (content !== null) for (const part of content) contentBytes += part.length
     this.#ports.room.take(message.accountKey, recipients.length, contentBytes)
-    const readyAtMs = this.#ports.clock.monotonicMs()
     const lifeMs = message.expiresAtMs - this.#ports.clock.nowMs()
-    const expiresAtMonotonicMs = readyAtMs + lifeMs
+    const expiresAtMonotonicMs = this.#ports.clock.monotonicMs() + lifeMs
     const inHand: InHand = {
       open: recipients.length,
       expiresAtMonotonicMs,
@@ -226,7 +225,7 @@ export class DeliveryEngine implements SmtpTicking {
       sevenBit: null,
       changedBytes: 0,
     }
-    const common = { message, content, inHand, reruns: 0, readyAtMs }
+    const common = { message, content, inHand, reruns: 0 }
     if (this.#isDraining) {
       this.#giveBack({ ...common, recipients })
     } else if (lifeMs < -this.#options.expiryGraceMs) {

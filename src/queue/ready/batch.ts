@@ -13,6 +13,4 @@ export interface ReadyBatch {
   readonly content: readonly Buffer[] | null
   /** Times it was put back without an attempt being counted; bounded by its user. */
   readonly reruns: number
-  /** Monotonic time of entry, milliseconds. */
-  readonly readyAtMs: number
 }

@@ -31,7 +31,7 @@ function batch(options: { account?: number; stream?: number; priority?: number }
     recipients: [],
     recipientCount: 1,
   }
-  return { message, recipients: [], content: null, reruns: 0, readyAtMs: 0 }
+  return { message, recipients: [], content: null, reruns: 0 }
 }
 
 function taken(queue: ReadyQueue): ReadyBatch[] {

@@ -133,6 +133,8 @@ const witnessOptions = {
   failureTtlMs: 1000,
   cacheEntriesMax: 1000,
 }
+/** Whole plans are remembered: beside them few answers are asked for twice, such as the addresses of a shared MX host. */
+const resolverCacheEntriesMax = 2_000
 /** Servers that are not believed are told of once in a while, not for each domain. */
 const unbelievableEveryMs = 60_000
 
@@ -149,7 +151,7 @@ export function makePlanner({ config, dnsServers, lab, clock, random, log }: Pla
   }
   const listeners = config.listeners.map(({ address }) => ({ address: address.host, port: address.port }))
   return new Planner({
-    resolver: makeResolver(config, dnsServers, lab, { onServer }),
+    resolver: makeResolver(config, dnsServers, lab, { onServer, cacheEntriesMax: resolverCacheEntriesMax }),
     witness: makeResolver(config, dnsServers, lab, witnessOptions),
     onUnbelievable,
     monotonicMs: () => clock.monotonicMs(),

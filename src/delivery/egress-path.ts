@@ -25,15 +25,23 @@ export interface SiteLimits {
   readonly connectionsPerSite: number
 }
 
+/** Who waits. */
+interface Line {
+  /** In the order in which they came, with the keys under which they stand in `byKey`. */
+  readonly waiters: Map<SlotWaiter, readonly string[]>
+  readonly byKey: Map<string, Set<SlotWaiter>>
+}
+
+const none: readonly never[] = []
+
 /** The connection slots of one site. */
 export class EgressPath {
   /** `source|site`. */
   readonly key: string
   readonly #limits: SiteLimits
-  /** In the order in which they came, with the keys under which they stand in `#byKey`. */
-  readonly #waiters = new Map<SlotWaiter, readonly string[]>()
-  readonly #byKey = new Map<string, Set<SlotWaiter>>()
-  readonly connections: Set<Connection> = new Set()
+  /** Null while nobody waits: there may be tens of thousands of paths, most with one connection or none. */
+  #line: Line | null = null
+  #connections: readonly Connection[] = none
   /** Next hops that refer to this path. */
   hops = 0
   #taken = 0
@@ -56,7 +64,7 @@ export class EgressPath {
   /** Takes a slot; without one the waiter is called once when one is free, or inherits an idle connection. */
   acquire(waiter: SlotWaiter): boolean {
     if (this.isFull) {
-      if (!this.#waiters.has(waiter)) {
+      if (this.#line?.waiters.has(waiter) !== true) {
         this.#await(waiter)
         if (!this.#serveFromIdle(waiter)) this.#closeIdle()
       }
@@ -69,7 +77,7 @@ export class EgressPath {
   /** Gives a slot back and calls who waits, until the slots are taken or nobody is left. */
   release(): void {
     this.#taken--
-    for (const waiter of this.#waiters.keys()) {
+    for (const waiter of this.#line?.waiters.keys() ?? none) {
       if (this.isFull) return
       this.forget(waiter)
       waiter.pump()
@@ -78,12 +86,14 @@ export class EgressPath {
 
   /** Does somebody else wait for a slot? */
   isWantedBeside(waiter: SlotWaiter): boolean {
-    return this.#waiters.size > (this.#waiters.has(waiter) ? 1 : 0)
+    if (this.#line === null) return false
+    const { waiters } = this.#line
+    return waiters.size > (waiters.has(waiter) ? 1 : 0)
   }
 
   /** Gives an idle connection to the first in line whom it serves; false when there is none. */
   passOn(connection: Connection): boolean {
-    const inLine = this.#byKey.get(connection.key)
+    const inLine = this.#line?.byKey.get(connection.key)
     if (inLine === undefined) return false
     for (const waiter of firstOf(inLine, heirsAskedMax)) {
       this.forget(waiter)
@@ -94,29 +104,43 @@ export class EgressPath {
 
   /** A waiter that is going out of use, or waits no longer. */
   forget(waiter: SlotWaiter): void {
-    const keys = this.#waiters.get(waiter)
+    if (this.#line === null) return
+    const { waiters, byKey } = this.#line
+    const keys = waiters.get(waiter)
     if (keys === undefined) return
-    this.#waiters.delete(waiter)
+    waiters.delete(waiter)
     for (const key of keys) {
-      const inLine = this.#byKey.get(key)
+      const inLine = byKey.get(key)
       inLine?.delete(waiter)
-      if (inLine?.size === 0) this.#byKey.delete(key)
+      if (inLine?.size === 0) byKey.delete(key)
     }
+    if (waiters.size === 0) this.#line = null
+  }
+
+  /** A connection that has its slot here. */
+  add(connection: Connection): void {
+    this.#connections = [...this.#connections, connection]
+  }
+
+  remove(connection: Connection): void {
+    this.#connections = this.#connections.length === 1 ? none : this.#connections.filter(one => one !== connection)
   }
 
   #await(waiter: SlotWaiter): void {
+    this.#line ??= { waiters: new Map(), byKey: new Map() }
+    const { waiters, byKey } = this.#line
     const keys = waiter.servingKeys()
-    this.#waiters.set(waiter, keys)
+    waiters.set(waiter, keys)
     for (const key of keys) {
-      const inLine = this.#byKey.get(key)
-      if (inLine === undefined) this.#byKey.set(key, new Set([waiter]))
+      const inLine = byKey.get(key)
+      if (inLine === undefined) byKey.set(key, new Set([waiter]))
       else inLine.add(waiter)
     }
   }
 
   #serveFromIdle(waiter: SlotWaiter): boolean {
-    const keys = this.#waiters.get(waiter)
-    for (const one of this.connections) {
+    const keys = this.#line?.waiters.get(waiter)
+    for (const one of this.#connections) {
       if (one.load > 0 || !one.isOpen || keys?.includes(one.key) !== true) continue
       this.forget(waiter)
       if (waiter.inherit(one)) return true
@@ -128,7 +152,7 @@ export class EgressPath {
   /** Closes the connection that has been idle longest. Its end gives the slot to who waits first. */
   #closeIdle(): void {
     let oldest: Connection | null = null
-    for (const one of this.connections) {
+    for (const one of this.#connections) {
       if (one.load === 0 && (oldest === null || one.idleSinceMs < oldest.idleSinceMs)) oldest = one
     }
     oldest?.owner?.lostConnection(oldest)

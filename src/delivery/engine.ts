@@ -74,7 +74,7 @@ export interface DeliveryGauges {
 
 /** Batches that waited for a plan are placed so many at a time. */
 const placedPerStep = 100
-const sweepEveryMs = 60_000
+const sweepEveryMs = 5_000
 /** Below the retry interval with its jitter. */
 const backoffShare = 0.8
 

@@ -14,6 +14,7 @@ export class HopHosts {
   readonly #isSame: (plan: DeliveryPlan) => boolean
   #domain = ''
   #hosts: readonly PlanHost[] = []
+  #plans = 0
 
   constructor(planner: PlanSource, smarthost: Smarthost | null, isSame: (plan: DeliveryPlan) => boolean) {
     this.#planner = planner
@@ -26,14 +27,21 @@ export class HopHosts {
     return this.#hosts.length > 0
   }
 
+  /** Changes whenever they may have changed. */
+  get plans(): number {
+    return this.#plans
+  }
+
   learn(domain: string, hosts: readonly PlanHost[]): void {
     this.#domain = domain
     this.#hosts = hosts
+    this.#plans++
   }
 
   /** What plans may hold has changed: they may not be used any more. */
   forget(): void {
     this.#hosts = []
+    this.#plans++
   }
 
   fresh(): readonly PlanHost[] {

@@ -27,6 +27,7 @@ import type { ConnectionPool, HostWaiter } from './pool.ts'
 import type { Smarthost } from './route.ts'
 import type { TlsPolicy } from './tls-policy.ts'
 
+const noKeys: readonly string[] = []
 /** Failing batches are settled so many at a time, to leave the event loop free. */
 const failedPerStep = 100
 
@@ -74,6 +75,9 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
   #isStepPlanned = false
   /** An opening came to naught at once: trying again in the same breath would never end. */
   #isGrowthPaused = false
+  /** What `servingKeys` answers, for the hosts of this plan. */
+  #servingKeys: readonly string[] = noKeys
+  #servingPlan = -1
   lastUsedMs: number
 
   constructor(target: HopTarget, ports: HopPorts) {
@@ -89,6 +93,11 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
   /** Recipients of a transaction: as many as are allowed, and as this next hop is known to take. */
   get recipientsMax(): number {
     return Math.min(this.#recipientsTaken, this.#ports.options.recipientsPerTransaction)
+  }
+
+  /** It is to be kept for a while after its last use: what it has learnt of its hosts would have to be learnt again. */
+  get hasLearnt(): boolean {
+    return this.#recipientsTaken < Number.POSITIVE_INFINITY
   }
 
   /** "Too many recipients": it took only so many. */
@@ -146,7 +155,12 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
   }
 
   servingKeys(): readonly string[] {
-    return this.#ports.opener.servingKeys(this.#openTarget())
+    const { plans } = this.target.hosts
+    if (plans !== this.#servingPlan) {
+      this.#servingPlan = plans
+      this.#servingKeys = this.#ports.opener.servingKeys(this.#openTarget())
+    }
+    return this.#servingKeys
   }
 
   inherit(connection: Connection): boolean {

@@ -12,7 +12,9 @@ import type { DeliveryPlan, PlanResult } from './resolve/index.ts'
 import { type Smarthost, smarthostKey, smarthostVariant } from './route.ts'
 import type { TlsPolicy } from './tls-policy.ts'
 
-const unusedMs = 60_000
+/** A drain of many domains uses each once: ten thousand of them are not kept for the next one. */
+const unusedMs = 5_000
+const unusedLearntMs = 60_000
 
 /** See the head of the file. */
 export class NextHops {
@@ -70,7 +72,8 @@ export class NextHops {
 
   sweep(nowMs: number): void {
     for (const [key, hop] of this.#hops) {
-      if (!hop.isEmpty || nowMs - hop.lastUsedMs < unusedMs) continue
+      const keptMs = hop.hasLearnt ? unusedLearntMs : unusedMs
+      if (!hop.isEmpty || nowMs - hop.lastUsedMs < keptMs) continue
       hop.isClosed = true
       this.#hops.delete(key)
       const { path } = hop.target

@@ -84,7 +84,7 @@ export class ConnectionPool {
     const same = this.#byKey.get(connection.key)
     if (same === undefined) this.#byKey.set(connection.key, new Set([connection]))
     else same.add(connection)
-    connection.path.connections.add(connection)
+    connection.path.add(connection)
     this.#round.add(connection)
     this.#size++
   }
@@ -94,7 +94,7 @@ export class ConnectionPool {
     const same = this.#byKey.get(connection.key)
     if (same === undefined || !same.delete(connection)) return false
     if (same.size === 0) this.#byKey.delete(connection.key)
-    connection.path.connections.delete(connection)
+    connection.path.remove(connection)
     this.#round.delete(connection)
     this.#size--
     return true

@@ -46,6 +46,23 @@ test('one sender gets its batches out in the order of their arrival', () => {
   assert.equal(queue.size, 0)
 })
 
+test('the batches of a sender keep their order when others come among them', () => {
+  for (let count = 1; count < 40; count++) {
+    const queue = new ReadyQueue()
+    const own = Array.from({ length: count }, () => batch())
+    for (const one of own) queue.push(one)
+    queue.putBack(queue.shift()!)
+    const others = [batch({ account: 2 }), batch({ priority: 9 })]
+    for (const one of others) queue.push(one)
+    const order = taken(queue)
+    assert.equal(order.length, count + 2)
+    assert.deepEqual(
+      order.filter(one => !others.includes(one)),
+      own,
+    )
+  }
+})
+
 test('a sender with one batch waits for at most one batch of each other sender', () => {
   const queue = new ReadyQueue()
   for (let i = 0; i < 500; i++) queue.push(batch({ account: 1 }))

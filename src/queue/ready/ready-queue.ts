@@ -3,7 +3,7 @@
 // Place on the path: between the lease (or a just-committed submission) and the attempt. Ten lanes, 0 the most urgent.
 // Seven of eight turns go to the most urgent lane that has something; every eighth goes round the others, so that
 // urgent mail overtakes and nothing starves. It is bounded from outside (room.ts): the whole engine shares one bound.
-// There may be tens of thousands of queues, nearly all empty or with one batch: such a one has no lanes.
+// There may be tens of thousands of queues, nearly all with a few batches of one sender: such a one has no lanes.
 
 import type { ReadyBatch } from './batch.ts'
 import { Lane } from './lane.ts'
@@ -12,13 +12,15 @@ import { Lane } from './lane.ts'
 export const laneCount = 10
 /** Every so many turns another lane than the most urgent is served. */
 const turnsForOthers = 8
-const noLanes: never[] = []
+/** So many of one sender need no lanes. */
+const fewMax = 16
+const none: never[] = []
 
 /** Due batches of one egress path. */
 export class ReadyQueue<B extends ReadyBatch = ReadyBatch> {
-  /** The batch when it is alone: then there are no lanes. */
-  #alone: B | undefined = undefined
-  #lanes: (Lane<B> | undefined)[] = noLanes
+  /** While there are few, all of one sender and lane, they stand here in order, and there are no lanes. */
+  #few: B[] = none
+  #lanes: (Lane<B> | undefined)[] = none
   #size = 0
   #turn = 0
   #nextOther = 0
@@ -29,13 +31,15 @@ export class ReadyQueue<B extends ReadyBatch = ReadyBatch> {
   }
 
   push(batch: B): void {
-    if (this.#size++ === 0) this.#alone = batch
+    if (this.#size++ === 0) this.#few = [batch]
+    else if (this.#isAnotherFew(batch)) this.#few.push(batch)
     else this.#lane(batch).push(batch)
   }
 
   /** Puts a batch back before the others of its sender: it was taken and must be sent again. */
   putBack(batch: B): void {
-    if (this.#size++ === 0) this.#alone = batch
+    if (this.#size++ === 0) this.#few = [batch]
+    else if (this.#isAnotherFew(batch)) this.#few.unshift(batch)
     else this.#lane(batch).putBack(batch)
   }
 
@@ -43,16 +47,16 @@ export class ReadyQueue<B extends ReadyBatch = ReadyBatch> {
   shift(): B | undefined {
     if (this.#size === 0) return undefined
     this.#size--
-    const alone = this.#alone
-    if (alone !== undefined) {
-      this.#alone = undefined
-      return alone
+    if (this.#few.length > 0) {
+      const batch = this.#few.shift()
+      if (this.#size === 0) this.#few = none
+      return batch
     }
     const first = this.#firstFrom(0)
     const isOthersTurn = ++this.#turn % turnsForOthers === 0
     const chosen = isOthersTurn ? this.#other(first) : first
     const batch = this.#lanes[chosen]!.shift()
-    if (this.#size === 0) this.#lanes = noLanes
+    if (this.#size === 0) this.#lanes = none
     return batch
   }
 
@@ -63,13 +67,21 @@ export class ReadyQueue<B extends ReadyBatch = ReadyBatch> {
     return taken
   }
 
-  /** The lane of a batch that is not alone any more. */
+  #isAnotherFew({ message }: B): boolean {
+    const [first] = this.#few
+    if (first === undefined || this.#few.length >= fewMax) return false
+    const { accountKey, streamKey, priority } = first.message
+    return (
+      message.accountKey === accountKey && message.streamKey === streamKey && message.priority === priority
+    )
+  }
+
+  /** The lane of a batch that is not one of a few any more. */
   #lane(batch: B): Lane<B> {
-    const alone = this.#alone
-    if (alone !== undefined) {
-      this.#alone = undefined
+    if (this.#few.length > 0) {
       this.#lanes = new Array<Lane<B> | undefined>(laneCount).fill(undefined)
-      this.#laneAt(alone).push(alone)
+      for (const one of this.#few) this.#laneAt(one).push(one)
+      this.#few = none
     }
     return this.#laneAt(batch)
   }

@@ -399,6 +399,7 @@ export class DeliveryEngine implements SmtpTicking {
     const { outcomes, again, markToken } = result
     const { marks } = this.#ports
     if (outcomes[0]?.outcome.source === 'reply' && connection.answered++ === 0) {
+      connection.isBlamed = false
       this.#health.succeeded(connection.remoteAddress)
       this.#health.succeeded(connection.key)
     }

@@ -178,7 +178,10 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
     this.#isGrowthPaused = false
     if (this.queue.size === 0) return
     this.pump()
-    if (this.queue.size > 0 && this.#openings === 0 && this.#failures === null) this.#open()
+    const { live, proven } = this.#count()
+    // Two that wait for their first answer are enough: the host may be silent to all.
+    const isTold = proven > 0 || live < 2
+    if (this.queue.size > 0 && this.#openings === 0 && this.#failures === null && isTold) this.#open()
     this.lastUsedMs = nowMs
   }
 
@@ -195,7 +198,7 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
   }
 
   get needsHost(): boolean {
-    return this.queue.size > 0 && this.connections.length === 0 && !this.isClosed
+    return this.queue.size > 0 && this.#count().live === 0 && !this.isClosed
   }
 
   hostHasRoom(): void {
@@ -245,9 +248,21 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
     return idle ?? best
   }
 
+  /** Connections of use, and those of them that have been answered something. */
+  #count(): { readonly live: number; readonly proven: number } {
+    let live = 0
+    let proven = 0
+    for (const one of this.connections) {
+      if (!one.isBlamed) live++
+      if (one.answered > 0) proven++
+    }
+    return { live, proven }
+  }
+
   #grow(): void {
+    const { live: open, proven } = this.#count()
     if (this.#failures !== null) {
-      if (this.connections.length > 0 || this.#ports.clock.monotonicMs() >= this.#failedUntilMs)
+      if (open > 0 || this.#ports.clock.monotonicMs() >= this.#failedUntilMs)
         this.#failures = null
       else {
         this.#planStep()
@@ -255,8 +270,6 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
       }
     }
     if (this.#isGrowthPaused) return
-    const open = this.connections.length
-    const proven = this.connections.reduce((count, one) => count + (one.answered > 0 ? 1 : 0), 0)
     // Until a first connection has been answered something, more of them tell us nothing.
     if (open > 0 && proven === 0) return
     const surplus = Math.ceil(this.queue.size / this.#ports.options.backlogPerConnection) - 1
@@ -289,7 +302,7 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
     // Its place goes to who waits longest.
     idle?.owner?.lostConnection(idle)
     if (!pool.isFull) return true
-    if (this.connections.length + this.#openings === 0) pool.awaitPlace(this)
+    if (this.#count().live + this.#openings === 0) pool.awaitPlace(this)
     return false
   }
 
@@ -304,12 +317,13 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
     pool.letGo()
     if (result.kind !== 'open') {
       // With connections at work this hop can wait for its next tick; the slot goes to another one.
-      this.#isGrowthPaused = result.kind === 'busy' || this.connections.length > 0
+      const { live } = this.#count()
+      this.#isGrowthPaused = result.kind === 'busy' || live > 0
       if (this.#isGrowthPaused) this.target.path.forget(this)
       this.target.path.release()
       pool.placeIsFree()
       if (result.kind === 'failed') this.#refused(result)
-      else if (this.connections.length === 0) pool.awaitHost(result.keys, this)
+      else if (live === 0) pool.awaitHost(result.keys, this)
       return
     }
     const { connection, isTakenOver } = result
@@ -342,7 +356,7 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
 
   /** No host took us. With other connections alive this only stops growth. */
   #refused({ failures, untilMs }: Extract<OpenResult, { kind: 'failed' }>): void {
-    if (this.connections.length > 0) return
+    if (this.#count().live > 0) return
     const isPermanent = mostTelling(failures)?.isPermanent === true
     if (isPermanent) {
       // One word of a host must not bounce a whole queue: the next batch asks again.

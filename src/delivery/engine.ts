@@ -31,6 +31,7 @@ import type { EndOfDataMarks, HostMemory, Resigner } from './port.ts'
 import { ReadRoom } from './read-room.ts'
 import type { ReportFactory, ReportIdentity } from './report.ts'
 import type { PlanResult } from './resolve/index.ts'
+import type { Loss } from './results.ts'
 import { parseSmarthost, type RouteTable, type Smarthost } from './route.ts'
 import { expired, type OutcomeSink, Settling } from './settling.ts'
 import { tlsPolicyFor } from './tls-policy.ts'
@@ -407,7 +408,7 @@ export class DeliveryEngine implements SmtpTicking {
       const clear = markToken < 0 ? null : () => marks.clear(markToken)
       this.#settling.settle(batch, outcomes, connection.session.facts.capabilities.hasDsn, clear)
     } else if (markToken >= 0) marks.clear(markToken)
-    const isLost = result.lost !== null && this.#isLost(connection, result)
+    const isLost = result.lost !== null && this.#isLost(connection, result.lost, outcomes)
     if (again.length > 0) this.#again(batch, hop, result, isLost)
     this.#inFlight--
     hop.ran(connection)
@@ -418,16 +419,16 @@ export class DeliveryEngine implements SmtpTicking {
    * Does this end of a connection count as a try? A host that never answered anything is one that failed, and the next
    * connection goes to another one.
    */
-  #isLost(connection: Connection, { lost, outcomes }: AttemptResult): boolean {
+  #isLost(connection: Connection, loss: Loss, outcomes: readonly RecipientOutcome[]): boolean {
     const { end } = connection.session
     const isUnanswered = connection.answered === 0 && !outcomes.some(one => one.outcome.source === 'reply')
     // Who came to a connection just when it ended has not been tried.
-    if (lost === 'not-started' && (end === null || !isUnanswered)) return false
-    if (isUnanswered && !connection.isBlamed) this.#blame(connection)
+    if (loss.how === 'not-started' && (end === null || !isUnanswered)) return false
+    if (isUnanswered && !connection.isBlamed) this.#blame(connection, loss)
     return true
   }
 
-  #blame(connection: Connection): void {
+  #blame(connection: Connection, { isInData }: Loss): void {
     const { session, remoteAddress, tls } = connection
     const isSilent = session.end?.kind === 'timeout'
     connection.isBlamed = true
@@ -436,7 +437,7 @@ export class DeliveryEngine implements SmtpTicking {
       for (const other of this.#pool.all())
         if (other.remoteAddress === remoteAddress && other.answered === 0) other.isBlamed = true
     const why = session.end?.message ?? 'the connection was lost'
-    const failure = dropFailure(connection, tls, why, isSilent)
+    const failure = dropFailure(connection, tls, why, { isTimeout: isSilent, isInData })
     this.#health.failed(remoteAddress, failure, this.#ports.clock.monotonicMs())
   }
 

@@ -133,11 +133,16 @@ export function tlsRefusal(tried: TriedHost, why: string): HostFailure {
 }
 
 /** A host that drops us, or falls silent, before it answered anything is as bad as one that cannot be reached. */
-export function dropFailure(tried: TriedHost, tls: string, why: string, isTimeout: boolean): HostFailure {
+export function dropFailure(
+  tried: TriedHost,
+  tls: string,
+  why: string,
+  { isTimeout, isInData }: { readonly isTimeout: boolean; readonly isInData: boolean },
+): HostFailure {
   return {
     ...lost,
     category: isTimeout ? 'timeout' : lost.category,
-    stage: 'mail',
+    stage: isInData ? 'data' : 'mail',
     code: 451,
     text: oneLine(why),
     isPermanent: false,

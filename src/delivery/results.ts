@@ -27,7 +27,13 @@ export interface ReadResults {
   readonly again: readonly LeasedRecipient[]
   readonly why: AgainReason | null
   /** The connection was gone before the peer said a word about some of them, whether they go again or not. */
-  readonly lost: 'connection-lost' | 'not-started' | null
+  readonly lost: Loss | null
+}
+
+export interface Loss {
+  readonly how: 'connection-lost' | 'not-started'
+  /** DATA was answered or is what was waited for. */
+  readonly isInData: boolean
 }
 
 export interface ReadContext {
@@ -54,7 +60,7 @@ export function readResults(
     const reason = againReason(one, result.failure, isSomeoneTaken)
     if (one.stage !== 'rcpt' && one.stage !== 'mail') isSomeoneTaken = true
     const isLost = reason === 'connection-lost' || reason === 'not-started'
-    if (isLost) lost = reason
+    if (isLost) lost = { how: reason, isInData: isInData(one) }
     // Whoever was one too many goes for nothing only while the peer takes the others.
     const isFree = reason === 'too-many-recipients' && result.failure === null
     if (reason === null || !(isFree || context.mayRerun)) {
@@ -87,6 +93,10 @@ function againReason(
   return isLostBefore ? 'connection-lost' : null
 }
 
+function isInData({ stage }: RecipientResult): boolean {
+  return stage === 'data' || stage === 'content' || stage === 'eom'
+}
+
 /** RFC 5321 §4.5.3.1.10: 552 to the n-th RCPT means the same as 452. */
 function isTooMany({ stage }: RecipientResult, reply: SmtpReply): boolean {
   if (stage !== 'rcpt' || (reply.code !== 452 && reply.code !== 552)) return false
@@ -113,7 +123,6 @@ function localFailureOf(one: RecipientResult, failure: TransactionFailure | null
       ? localFailures.fault(failure.message)
       : localFailures.refused(failure.code, failure.message)
   }
-  const isInData = one.stage === 'data' || one.stage === 'content' || one.stage === 'eom'
-  const stage = isInData ? 'data' : one.stage === 'mail' ? 'mail' : 'rcpt'
+  const stage = isInData(one) ? 'data' : one.stage === 'mail' ? 'mail' : 'rcpt'
   return localFailures.connectionLost(failure.message, failure.kind === 'timeout', stage)
 }

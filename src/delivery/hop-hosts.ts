@@ -2,13 +2,14 @@
 //
 // Many domains may share a next hop, and the DNS of each may be asked at another time: the latest answer counts for all.
 
-import type { PlanSource } from './destinations.ts'
-import type { DeliveryPlan, PlanHost } from './resolve/index.ts'
+import type { DeliveryPlan, PlanHost, Planner } from './resolve/index.ts'
 import type { Smarthost } from './route.ts'
+
+type KnownPlans = Pick<Planner, 'cached' | 'cachedSmarthost'>
 
 /** See the head of the file. */
 export class HopHosts {
-  readonly #planner: PlanSource
+  readonly #planner: KnownPlans
   readonly #smarthost: Smarthost | null
   /** The domain may have moved to other hosts meanwhile; the next hop stays what it is. */
   readonly #isSame: (plan: DeliveryPlan) => boolean
@@ -16,7 +17,7 @@ export class HopHosts {
   #hosts: readonly PlanHost[] = []
   #plans = 0
 
-  constructor(planner: PlanSource, smarthost: Smarthost | null, isSame: (plan: DeliveryPlan) => boolean) {
+  constructor(planner: KnownPlans, smarthost: Smarthost | null, isSame: (plan: DeliveryPlan) => boolean) {
     this.#planner = planner
     this.#smarthost = smarthost
     this.#isSame = isSame

@@ -76,6 +76,8 @@ export interface DeliveryGauges {
 /** Batches that waited for a plan are placed so many at a time. */
 const placedPerStep = 100
 const sweepEveryMs = 5_000
+/** What a host lets wait too long comes again after this time or up to twice as much, so that it does not come at once. */
+const postponedMs = 300_000
 /** Below the retry interval with its jitter. */
 const backoffShare = 0.8
 
@@ -145,6 +147,7 @@ export class DeliveryEngine implements SmtpTicking {
       run: (batch, connection, hop) => this.#run(batch, connection, hop),
       expire: batch => this.#expire(batch),
       failed: (batch, failures) => this.#noHost(batch, failures),
+      postpone: batch => this.#postpone(batch),
       placeAgain: batch => this.#placeAgain(batch),
     })
     const { content, makeReport: make, reportIdentity: identity, sink, random } = ports
@@ -481,6 +484,15 @@ export class DeliveryEngine implements SmtpTicking {
 
   #settle(batch: DeliveryBatch, outcomes: readonly RecipientOutcome[]): void {
     this.#settling.settle(batch, outcomes, false, null)
+  }
+
+  #postpone(batch: DeliveryBatch): void {
+    const nowMs = this.#ports.clock.nowMs()
+    const dueAtMs = nowMs + Math.round(postponedMs * (1 + this.#ports.random()))
+    const nextAttemptAtMs = Math.max(nowMs, Math.min(dueAtMs, batch.message.expiresAtMs))
+    const giveBacks = giveBacksOf(batch.message, batch.recipients, nextAttemptAtMs, 'site-unreachable')
+    this.#ports.sink.giveBack(giveBacks)
+    this.#released(batch, batch.recipients.length)
   }
 
   #giveBack(batch: DeliveryBatch): void {

@@ -1,17 +1,18 @@
-// Recipients that go back to the scheduled queue without an attempt: due at once, with the reason they waited for before.
+// Recipients that go back to the scheduled queue without an attempt, by default with the reason they waited for before.
 
-import type { GiveBack, LeasedMessage, LeasedRecipient } from '../queue/index.ts'
+import type { GiveBack, LeasedMessage, LeasedRecipient, WaitReason } from '../queue/index.ts'
 
 /** One give-back for each recipient. */
 export function giveBacksOf(
   message: LeasedMessage,
   recipients: readonly LeasedRecipient[],
-  nowMs: number,
+  nextAttemptAtMs: number,
+  reason?: WaitReason,
 ): GiveBack[] {
   return recipients.map(recipient => ({
     messageKey: message.key,
     recipientNumber: recipient.number,
-    nextAttemptAtMs: nowMs,
-    reason: recipient.attempts === 0 ? 'first-attempt' : 'next-attempt',
+    nextAttemptAtMs,
+    reason: reason ?? (recipient.attempts === 0 ? 'first-attempt' : 'next-attempt'),
   }))
 }

@@ -8,6 +8,7 @@
 // an opening came to naught grows no further before the next tick (others on the path may)
 // its hosts are full        waits in line for them while it has no connection of its own
 // all places are taken      an idle connection makes room; else it waits in line while it has no connection of its own
+// hosts let us wait long    keeps a quarter of the room at most; the rest goes back to the scheduled queue for a while
 // its hosts were forgotten  has what waits placed again, in steps
 // hosts just failed         ends all that wait with that failure, in steps; after the back-off one opening probes again
 // empty                     nothing; connections go by idle time
@@ -28,6 +29,9 @@ import type { Smarthost } from './route.ts'
 import type { TlsPolicy } from './tls-policy.ts'
 
 const noKeys: readonly string[] = []
+/** A host that has not answered its first message for so long keeps no more than a share of the room waiting. */
+const unansweredMs = 15_000
+const unansweredShare = 1 / 4
 /** Failing batches are settled so many at a time, to leave the event loop free. */
 const failedPerStep = 100
 
@@ -55,6 +59,8 @@ export interface HopPorts {
   expire(batch: DeliveryBatch): boolean
   /** No host could be reached for this batch. */
   failed(batch: DeliveryBatch, failures: readonly HostFailure[]): void
+  /** The hosts take so long to answer that this batch should not wait in memory. */
+  postpone(batch: DeliveryBatch): void
   /** Where this batch goes has to be asked again. */
   placeAgain(batch: DeliveryBatch): void
 }
@@ -179,10 +185,21 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
     if (this.queue.size === 0) return
     this.pump()
     const { live, proven } = this.#count()
+    if (live > 0 && proven === 0) this.#trim(nowMs)
     // Two that wait for their first answer are enough: the host may be silent to all.
     const isTold = proven > 0 || live < 2
     if (this.queue.size > 0 && this.#openings === 0 && this.#failures === null && isTold) this.#open()
     this.lastUsedMs = nowMs
+  }
+
+  /** Gives back what is too much to wait for a first answer that does not come, the least urgent of it. */
+  #trim(nowMs: number): void {
+    const recipientsMax = Math.floor(this.#ports.options.readyRecipientsMax * unansweredShare)
+    const isPatient = this.connections.every(one => nowMs - one.idleSinceMs < unansweredMs)
+    if (isPatient || this.queue.recipients <= recipientsMax) return
+    for (const batch of this.queue.drain())
+      if (this.queue.recipients + batch.recipients.length <= recipientsMax) this.queue.push(batch)
+      else this.#ports.postpone(batch)
   }
 
   lostConnection(connection: Connection): void {

@@ -69,3 +69,23 @@ test('a host that answered before and is silent now gets another connection, the
   assert.equal(harness.settled[1]!.facts.attempt, 1)
   await harness.close()
 })
+
+test('a host that lets us wait keeps a quarter of the room; the rest goes back, and no attempt is counted', async () => {
+  await using mx = await startReceiver({ address: first[1], onMail: () => 'silence' })
+  const harness = new Harness(mx.port, { readyRecipientsMax: 40 })
+  harness.plans.set('b.test', planOf('b.test', first))
+  harness.send(['code@b.test'], { priority: 0 })
+  for (let i = 0; i < 30; i++) harness.send([`to${i}@b.test`], { priority: 9 })
+  while (!mx.commands.some(line => line.startsWith('MAIL'))) await new Promise(resolve => setImmediate(resolve))
+  harness.advance(14_000)
+  assert.equal(harness.givenBack.length, 0)
+  harness.advance(2_000)
+  assert.ok(harness.room.recipients <= 10 + 6, `${harness.room.recipients} are in hand`)
+  assert.equal(harness.givenBack.length + harness.room.recipients, 31)
+  for (const { reason, nextAttemptAtMs } of harness.givenBack) {
+    assert.equal(reason, 'site-unreachable')
+    assert.ok(nextAttemptAtMs >= harness.nowMs + 300_000)
+  }
+  assert.equal(harness.settled.length, 0)
+  await harness.engine.drain(AbortSignal.abort())
+})

@@ -22,6 +22,7 @@ export class ReadyQueue<B extends ReadyBatch = ReadyBatch> {
   #few: B[] = none
   #lanes: (Lane<B> | undefined)[] = none
   #size = 0
+  #recipients = 0
   #turn = 0
   #nextOther = 0
 
@@ -30,7 +31,13 @@ export class ReadyQueue<B extends ReadyBatch = ReadyBatch> {
     return this.#size
   }
 
+  /** Recipients waiting. */
+  get recipients(): number {
+    return this.#recipients
+  }
+
   push(batch: B): void {
+    this.#recipients += batch.recipients.length
     if (this.#size++ === 0) this.#few = [batch]
     else if (this.#isAnotherFew(batch)) this.#few.push(batch)
     else this.#lane(batch).push(batch)
@@ -38,6 +45,7 @@ export class ReadyQueue<B extends ReadyBatch = ReadyBatch> {
 
   /** Puts a batch back before the others of its sender: it was taken and must be sent again. */
   putBack(batch: B): void {
+    this.#recipients += batch.recipients.length
     if (this.#size++ === 0) this.#few = [batch]
     else if (this.#isAnotherFew(batch)) this.#few.unshift(batch)
     else this.#lane(batch).putBack(batch)
@@ -45,6 +53,12 @@ export class ReadyQueue<B extends ReadyBatch = ReadyBatch> {
 
   /** Takes the next one. */
   shift(): B | undefined {
+    const batch = this.#next()
+    if (batch !== undefined) this.#recipients -= batch.recipients.length
+    return batch
+  }
+
+  #next(): B | undefined {
     if (this.#size === 0) return undefined
     this.#size--
     if (this.#few.length > 0) {

@@ -118,7 +118,7 @@ export type WaitReason =
   | 'next-attempt'
   /** Leased: in the ready queue or in an attempt. Shown, never stored. */
   | 'ready'
-  /** Deferred, since no host took a connection from us. */
+  /** Deferred, since no host took a connection from us; or put off, since one does not answer. */
   | 'site-unreachable'
   | 'held-by-operator'
   | 'held-by-restore'

@@ -123,7 +123,8 @@ export class EgressPath {
   }
 
   remove(connection: Connection): void {
-    this.#connections = this.#connections.length === 1 ? none : this.#connections.filter(one => one !== connection)
+    this.#connections =
+      this.#connections.length === 1 ? none : this.#connections.filter(one => one !== connection)
   }
 
   #await(waiter: SlotWaiter): void {

@@ -250,7 +250,10 @@ test('nothing goes in clear text while a host was not asked whether it has TLS',
   await using _two = two
   const dead = ['mx.dead.test', '127.0.0.9'] as const
   const harness = new Harness(port, { addressesPerAttempt: 1 })
-  harness.plans.set('b.test', planOf('b.test', ['mx1.b.test', '127.0.0.2'], dead, ['mx2.b.test', '127.0.0.3']))
+  harness.plans.set(
+    'b.test',
+    planOf('b.test', ['mx1.b.test', '127.0.0.2'], dead, ['mx2.b.test', '127.0.0.3']),
+  )
   harness.send(['to@b.test'], { acceptedAtMs: harness.nowMs - 7_200_000 })
   await harness.settledCount(1)
   assert.deepEqual(harness.kinds(), ['to@b.test deferred'])

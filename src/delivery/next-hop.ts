@@ -20,8 +20,8 @@ import { ReadyQueue } from '../queue/ready/index.ts'
 import type { Connection, ConnectionOwner } from './connection.ts'
 import type { DeliveryBatch } from './delivery-batch.ts'
 import type { EgressPath, SlotWaiter } from './egress-path.ts'
-import { type HostFailure, mostTelling } from './host-failure.ts'
 import type { HopHosts } from './hop-hosts.ts'
+import { type HostFailure, mostTelling } from './host-failure.ts'
 import type { ConnectionOpener, OpenResult, OpenTarget } from './open-connection.ts'
 import type { DeliveryOptions } from './options.ts'
 import type { ConnectionPool, HostWaiter } from './pool.ts'
@@ -279,8 +279,7 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
   #grow(): void {
     const { live: open, proven } = this.#count()
     if (this.#failures !== null) {
-      if (open > 0 || this.#ports.clock.monotonicMs() >= this.#failedUntilMs)
-        this.#failures = null
+      if (open > 0 || this.#ports.clock.monotonicMs() >= this.#failedUntilMs) this.#failures = null
       else {
         this.#planStep()
         return

@@ -6,8 +6,7 @@
 // connections with room     hands out batches, first to connections without load
 // backlog outgrows them     opens more, at most as many at once as have been answered something; one while there is none
 // an opening came to naught grows no further before the next tick (others on the path may)
-// its hosts are full        waits in line for them while it has no connection of its own
-// all places are taken      an idle connection makes room; else it waits in line while it has no connection of its own
+// hosts or pool are full    waits in line while it has no connection of its own; in the pool an idle one makes room
 // hosts let us wait long    keeps a quarter of the room at most; the rest goes back to the scheduled queue for a while
 // its hosts were forgotten  has what waits placed again, in steps
 // hosts just failed         ends all that wait with that failure, in steps; after the back-off one opening probes again

@@ -8,7 +8,7 @@ import type { Clock } from '../base/index.ts'
 import { type Outcome, packOutcome, packOutcomeFacts } from '../events/index.ts'
 import type { DsnAction } from '../protocol/mail/index.ts'
 import type { GiveBack, NewMessage, Settlement, WaitReason } from '../queue/index.ts'
-import { Fifo, nextAttempt } from '../queue/ready/index.ts'
+import { nextAttempt } from '../queue/ready/index.ts'
 import type { DeliveryBatch } from './delivery-batch.ts'
 import type { DeliveryOptions } from './options.ts'
 import { asKind, type RecipientOutcome } from './outcome.ts'
@@ -49,7 +49,7 @@ interface Decided extends RecipientOutcome {
 export class Settling {
   readonly #ports: SettlingPorts
   readonly #options: DeliveryOptions
-  readonly #reportsInLine = new Fifo<() => Promise<void>>()
+  readonly #reportsInLine = new Set<() => Promise<void>>()
   #reporting = 0
   #pending = 0
 
@@ -82,15 +82,18 @@ export class Settling {
     if (reported === null) return
     const decided = reported
     this.#pending += decided.length
-    this.#reportsInLine.push(() => this.#settleWithReport(batch, decided, done))
+    this.#reportsInLine.add(() => this.#settleWithReport(batch, decided, done))
     if (this.#reporting < reportsMax) void this.#report()
   }
 
   /** Makes the reports that wait, one after another. */
   async #report(): Promise<void> {
     this.#reporting++
-    for (let next = this.#reportsInLine.shift(); next !== undefined; next = this.#reportsInLine.shift())
-      await next()
+    // Those that come meanwhile stand at the end.
+    for (const make of this.#reportsInLine) {
+      this.#reportsInLine.delete(make)
+      await make()
+    }
     this.#reporting--
   }
 

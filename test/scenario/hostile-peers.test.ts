@@ -235,7 +235,7 @@ const hostiles: readonly Hostile[] = [
       await peer.line('MAIL')
       await peer.flood('250 ok\r\n'.repeat(5000))
     },
-    stage: 'mail',
+    stage: 'data',
     text: /which is not an answer there|without being asked/,
   },
   {

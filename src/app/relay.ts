@@ -51,7 +51,10 @@ import { addressLimitsOf, submissionOptionsOf } from './submission-options.ts'
 const clock = systemClock
 const leaseOptions = { pollMs: 500, recipientsMax: 1000 }
 const backlog = 1024
-/** Contents that wait to be encoded, in all threads; encoding takes up to five times as much for a moment. */
+/**
+ * Contents that wait to be encoded, in all threads. Encoding takes up to five times as much for a moment: the pieces, the
+ * whole, and up to three times as much encoded.
+ */
 const heldBytesMax = 32 * 1024 * 1024
 
 /** What a relay thread tells outside. */

@@ -1,4 +1,4 @@
-// The few things that every room may use: ids, clock, packed bytes, small durable files.
+// The few things that every room may use: ids, clock, packed bytes, lists of parts, small durable files.
 export { type AcceptingOptions, keepAccepting } from './accepting.ts'
 export { type Clock, systemClock, systemTimers, type Timers } from './clock.ts'
 export { type ClockJump, ClockWatch, clockJumpMsMin } from './clock-watch.ts'
@@ -13,3 +13,4 @@ export {
   parseRecipientId,
 } from './id.ts'
 export { PackReader, PackWriter } from './pack.ts'
+export { appendPart, type PartSlab } from './parts.ts'

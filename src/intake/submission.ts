@@ -35,7 +35,7 @@ import {
   type NewRecipient,
   type QueueStore,
 } from '../queue/index.ts'
-import { ContentKeeper } from './content.ts'
+import { ContentKeeper, Copies } from './content.ts'
 import { type PreparedHeader, prepareHeader, readHeader } from './header.ts'
 import type { HeldContents } from './held.ts'
 import { checkHeader } from './policy.ts'
@@ -100,6 +100,7 @@ export interface SubmissionOptions {
 /** Makes submissions; one per relay thread. */
 export class Submitter {
   readonly ports: SubmissionPorts
+  readonly copies: Copies = new Copies()
   /** A reload may replace them; submissions that have begun keep theirs. */
   options: SubmissionOptions
   #dateSecond = -1
@@ -143,6 +144,8 @@ export class Submission {
   #keys: readonly DkimKey[] = []
   #refusal: Refusal | null = null
   #isReencoded = false
+  /** Of a content that stays in memory to its end. */
+  #bodyBytes = 0
   #heldBytes = 0
 
   constructor(submitter: Submitter, principal: Principal, door: DoorFacts, envelope: SubmissionEnvelope) {
@@ -158,7 +161,7 @@ export class Submission {
     this.#collector = new HeaderCollector(options.headerBytesMax)
     // A content whose lines may have to be encoded stays in memory to its end: its beginning changes as well.
     const inlineBytesMax = principal.longLines === 'encode' ? Number.MAX_SAFE_INTEGER : options.inlineBytesMax
-    this.#keeper = new ContentKeeper(ports.spool, inlineBytesMax)
+    this.#keeper = new ContentKeeper(ports.spool, inlineBytesMax, submitter.copies)
   }
 
   /** Steps 1 to 4. After a refusal the rest is swallowed; `end` tells it. */
@@ -184,10 +187,16 @@ export class Submission {
     return this.#keeper.push(chunk)?.catch(error => this.#storeFailed(error))
   }
 
-  /** Room for a content that stays in memory to its end; a refusal when there is none. */
+  /**
+   * Room for a content that stays in memory to its end; a refusal when there is none. One that would stay there in any
+   * case, since it is small, needs none.
+   */
   #hold(bytes: number): boolean {
-    if (this.#submitter.ports.held.take(bytes, this.#heldBytes)) {
-      this.#heldBytes += bytes
+    this.#bodyBytes += bytes
+    if (this.#bodyBytes <= this.#options.inlineBytesMax) return true
+    const newBytes = this.#bodyBytes - this.#heldBytes
+    if (this.#ports.held.take(this.#principal.account.key, newBytes, this.#heldBytes)) {
+      this.#heldBytes = this.#bodyBytes
       return true
     }
     this.#refusal ??= refuse(
@@ -199,7 +208,8 @@ export class Submission {
   }
 
   #release(): void {
-    this.#submitter.ports.held.release(this.#heldBytes)
+    if (this.#heldBytes === 0) return
+    this.#ports.held.release(this.#principal.account.key, this.#heldBytes)
     this.#heldBytes = 0
   }
 
@@ -245,15 +255,16 @@ export class Submission {
       this.#collector = null
       await this.#takeHeader(bytes)
     }
-    if (this.#refusal === null) this.#refusal = await this.#fitLines(facts)
-    const header = this.#header
-    if (this.#refusal !== null || header === null) {
-      this.abort()
-      return (
-        this.#refusal ?? refuse('header-malformed', 'the content has no header; begin with From and Subject')
-      )
-    }
     try {
+      if (this.#refusal === null) this.#refusal = await this.#fitLines(facts)
+      const header = this.#header
+      if (this.#refusal !== null || header === null) {
+        this.abort()
+        return (
+          this.#refusal ??
+          refuse('header-malformed', 'the content has no header; begin with From and Subject')
+        )
+      }
       const finished = this.#keeper.finish()
       const content = finished instanceof Promise ? await finished : finished
       return await this.#commit(header, content, facts)
@@ -273,7 +284,7 @@ export class Submission {
     const parts = this.#keeper.parts ?? []
     if (!isLong && this.#keeper.sizeBytes <= inlineBytesMax) return null
     const content = Buffer.concat(parts)
-    this.#keeper = new ContentKeeper(this.#ports.spool, inlineBytesMax)
+    this.#keeper = new ContentKeeper(this.#ports.spool, inlineBytesMax, this.#submitter.copies)
     const fitted = isLong
       ? await runInSlices(reencodeSteps(content, { reason: 'longlines', lineBytesMax: longLineBytesMax }))
       : unchanged
@@ -312,6 +323,7 @@ export class Submission {
     }
     if (message.startState === 'leased')
       this.#ports.ready.enqueue(leasedFrom(message, result.key), this.#keeper.parts)
+    this.#keeper.letGo()
     return { kind: 'accepted', id: this.#idText }
   }
 

@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { after, before, type TestContext, test } from 'node:test'
 import { type ClientReply, queuedId, SmtpClient } from './support/client.ts'
-import { type Login, message, waitForAll } from './support/house.ts'
+import { type Login, makeAccount, message, waitForAll } from './support/house.ts'
 import { from, repeated, structures } from './support/odd-contents.ts'
 import { Receiver } from './support/receiver.ts'
 import { closed, describe, pour, rawConnection, Siege, transaction } from './support/siege.ts'
@@ -15,13 +15,16 @@ const mebibyte = 1024 * 1024
 const growthMax = 96
 const noise = Buffer.alloc(64 * 1024, 'x')
 
+/** A door that keeps contents in memory to their end, since their lines may have to be encoded. */
+const encodingDoor = 'networks = ["127.60.0.0/16"]\naccount = "acme"\nlong_lines = "encode"'
+
 let siege: Siege
 /** A server that lacks 8BITMIME. */
 let seven: Receiver
 before(async () => {
   seven = await Receiver.start({ keywords: ['PIPELINING'] })
   const route = `[[route]]\nrecipient_domain = "seven.example"\nsmarthost = "127.0.0.1:${seven.port}"\n`
-  siege = await Siege.open({ toml: route })
+  siege = await Siege.open({ toml: route, relay: encodingDoor })
 })
 after(async () => {
   await siege[Symbol.asyncDispose]()
@@ -125,6 +128,29 @@ test('a hundred thousand BDAT chunks of nothing and of one octet are one message
     queuedId(await client.reply())
   }))
 
+test('4 MiB by BDAT chunks of one octet, where a content is kept in memory to its end, are one message', t =>
+  attacked(t, async () => {
+    const socket = await rawConnection(siege.house.ports.relay, '127.60.0.1')
+    let said = ''
+    socket.on('data', chunk => {
+      said = (said + String(chunk)).slice(-200)
+    })
+    const isSaid = async (pattern: RegExp): Promise<void> => {
+      while (!pattern.test(said) && !socket.destroyed) await new Promise(resolve => setTimeout(resolve, 20))
+      assert.match(said, pattern)
+    }
+    await isSaid(/^220 /)
+    socket.write('EHLO x\r\nMAIL FROM:<ann@acme.example>\r\nRCPT TO:<octets@calm.example>\r\n')
+    socket.write(`BDAT ${from.length + 2}\r\n${from}\r\n`)
+    const line = [...`${'y'.repeat(62)}\r\n`].map(octet => `BDAT 1\r\n${octet}`).join('')
+    await pour(socket, line.repeat(100), (4 * mebibyte * line.length) / 64)
+    socket.write('BDAT 0 LAST\r\n')
+    await isSaid(/250 2\.0\.0 Queued as \S+\r\n$/)
+    socket.destroy()
+    const hasArrived = () => siege.receiver.messages.some(one => one.to.includes('octets@calm.example'))
+    await siege.receiver.waitFor(hasArrived)
+  }))
+
 test('sixteen contents of 20 MiB at once whose lines must be encoded: some are put off, none fills the memory', t =>
   attacked(
     t,
@@ -145,6 +171,36 @@ test('sixteen contents of 20 MiB at once whose lines must be encoded: some are p
       for (const reply of replies) assert.match(reply, /^(?:250 2\.0\.0 |452 4\.3\.1 .*\[encoding-busy\]$)/)
       assert.ok(replies.some(reply => reply.startsWith('452')))
       assert.match(await send(), /^250 /, 'afterwards there is room again')
+    },
+    300,
+  ))
+
+test('two contents of 16 MiB that an account leaves unfinished put off no small or middling message of another one whose lines may be encoded', t =>
+  attacked(
+    t,
+    async () => {
+      const { server } = siege.house
+      const encoding = (account: string): Promise<Login & Record<string, never>> =>
+        server.json('credential', 'create', '--account', account, '--long-lines', 'encode')
+      await makeAccount(server, 'patient', 'patient.example')
+      const [slow, quick] = [await encoding('acme'), await encoding('patient')]
+      const body = Buffer.alloc(16 * mebibyte, `${'y'.repeat(62)}\r\n`)
+      const open = async (): Promise<SmtpClient> => {
+        const client = await siege.house.client(slow)
+        await transaction(client)
+        client.write(`BDAT ${from.length + 2}\r\n${from}\r\nBDAT ${body.length}\r\n`)
+        await client.writeAll(body)
+        for (let chunk = 0; chunk < 2; chunk++) await client.expect(250)
+        return client
+      }
+      await using first = await open()
+      await using second = await open()
+      assert.equal(first.isClosed || second.isClosed, false)
+      await using client = await siege.house.client(quick)
+      for (const lines of [30, 300]) {
+        const content = `From: p@patient.example\r\n\r\n${`${'z'.repeat(62)}\r\n`.repeat(lines)}`
+        queuedId(await client.send('p@patient.example', 'bob@calm.example', content))
+      }
     },
     300,
   ))

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { heapTakenBy } from '../../../test/support/heap.ts'
 import { HeaderCollector } from './header-collector.ts'
 
 /** Feeds the content in pieces cut at `cuts`; gives header and body, or undefined when it was too large. */
@@ -54,4 +55,17 @@ test('a header inside one chunk is a view of that chunk, not a copy', () => {
   const progress = new HeaderCollector().push(chunk)
   assert.equal(progress.kind, 'complete')
   if (progress.kind === 'complete') assert.equal(progress.header.buffer, chunk.buffer)
+})
+
+test('a header that comes octet by octet takes little more memory than its bytes', () => {
+  const header = Buffer.from(`A: ${'b'.repeat(120_000)}\r\n\r\n`)
+  const collector = new HeaderCollector()
+  const takenBytes = heapTakenBy(() => {
+    for (let at = 0; at < 120_000; at++) collector.push(header.subarray(at, at + 1))
+    return collector
+  })
+  assert.ok(takenBytes < 1_000_000, `${takenBytes} bytes of heap`)
+  const progress = collector.push(header.subarray(120_000))
+  assert.ok(progress.kind === 'complete')
+  assert.ok(progress.header.equals(header))
 })

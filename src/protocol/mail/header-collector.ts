@@ -2,10 +2,14 @@
 //
 // Place on the path: between the SMTP sink (or the HTTP body) and submission: as soon as the blank line is
 // seen the header can be judged, and the rest of the chunk is already body.
-// Invariants: never holds more than the limit plus one chunk; a header inside one chunk is not copied.
+// Invariants: never holds more than twice the limit plus a few chunks; a header inside one chunk is not copied, one that
+// comes in many is copied once.
 
 import { defaultHeaderLimits } from './header-block.ts'
 
+/** So many chunks are kept as they are, the further ones in one buffer: a header may come octet by octet. */
+const chunksMax = 8
+const gatherBytesMin = 4096
 const blankLine = Buffer.from('\r\n\r\n')
 
 /** What is known after a chunk. */
@@ -18,7 +22,10 @@ export type HeaderProgress =
 /** Gathers chunks until the header block is complete; one instance a content. */
 export class HeaderCollector {
   readonly #sizeBytesMax: number
-  #chunks: Buffer[] = []
+  readonly #chunks: Buffer[] = []
+  /** What came after the chunks. */
+  #gathered: Buffer | null = null
+  #gatheredBytes = 0
   #sizeBytes = 0
   // The last bytes seen, at most three. A content that begins with CRLF has an empty header block, so the
   // search starts as if a line had just ended.
@@ -36,10 +43,10 @@ export class HeaderCollector {
     if (sizeBytes > this.#sizeBytesMax) return { kind: 'too-large', sizeBytesMax: this.#sizeBytesMax }
     if (end !== undefined) {
       const last = chunk.subarray(0, end)
-      const header = this.#chunks.length === 0 ? last : Buffer.concat([...this.#chunks, last], sizeBytes)
+      const header = this.#chunks.length === 0 ? last : this.#joined(last, sizeBytes)
       return { kind: 'complete', header, rest: chunk.subarray(end) }
     }
-    if (chunk.length > 0) this.#chunks.push(chunk)
+    if (chunk.length > 0) this.#keep(chunk)
     this.#sizeBytes = sizeBytes
     this.#remember(chunk)
     return { kind: 'more' }
@@ -47,7 +54,29 @@ export class HeaderCollector {
 
   /** The content ended without a blank line: all of it is header. */
   end(): Buffer {
-    return this.#chunks.length === 1 ? this.#chunks[0]! : Buffer.concat(this.#chunks, this.#sizeBytes)
+    return this.#chunks.length === 1 ? this.#chunks[0]! : this.#joined(null, this.#sizeBytes)
+  }
+
+  #keep(chunk: Buffer): void {
+    if (this.#chunks.length < chunksMax) {
+      this.#chunks.push(chunk)
+      return
+    }
+    const endBytes = this.#gatheredBytes + chunk.length
+    const before = this.#gathered
+    if (before === null || before.length < endBytes) {
+      this.#gathered = Buffer.allocUnsafeSlow(Math.max(endBytes, (before?.length ?? 0) * 2, gatherBytesMin))
+      before?.copy(this.#gathered, 0, 0, this.#gatheredBytes)
+    }
+    chunk.copy(this.#gathered!, this.#gatheredBytes)
+    this.#gatheredBytes = endBytes
+  }
+
+  #joined(last: Buffer | null, sizeBytes: number): Buffer {
+    const parts = [...this.#chunks]
+    if (this.#gathered !== null) parts.push(this.#gathered.subarray(0, this.#gatheredBytes))
+    if (last !== null) parts.push(last)
+    return Buffer.concat(parts, sizeBytes)
   }
 
   /** Offset in `chunk` behind the blank line, if the blank line ends in it. */

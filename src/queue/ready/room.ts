@@ -5,6 +5,7 @@
 // may only have a multiple of what is left for the others: one alone four fifths, two of them four ninths each, and so on.
 
 import type { LeaseShares } from '../port.ts'
+import { mayTake } from '../share.ts'
 
 export interface RoomOptions {
   /** Recipients ready or in an attempt. */
@@ -14,9 +15,6 @@ export interface RoomOptions {
   /** Bytes of contents that were changed for servers that lack an extension. */
   readonly changedBytesMax: number
 }
-
-/** An account may have so many times as much as is free. */
-const timesFree = 4
 
 /** What one account has. */
 interface Taken {
@@ -107,11 +105,4 @@ export class Room {
   releaseChanged(bytes: number): void {
     this.#changedBytes -= bytes
   }
-}
-
-/** How much more somebody may take who has so much, where so much is free: afterwards he has `timesFree` of the rest. */
-function mayTake(has: number, free: number): number {
-  const more = Math.floor((timesFree * free - has) / (timesFree + 1))
-  // The very smallest room is for who has nothing.
-  return has === 0 && free > 0 ? Math.max(1, more) : Math.max(0, more)
 }

@@ -12,6 +12,7 @@
 
 import { mkdirSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
+import { appendPart, type PartSlab } from '../../base/index.ts'
 import type { ContentSpool, Extent, SpooledContent } from '../../queue/index.ts'
 import { segmentPath } from './paths.ts'
 
@@ -261,6 +262,7 @@ class Spooled implements SpooledContent {
   isAborted = false
   readonly #spool: SegmentSpool
   #parts: Buffer[] = []
+  #slab: PartSlab | null = null
   #gatheredBytes = 0
   #sizeBytes = 0
   #unwrittenBytes = 0
@@ -274,7 +276,7 @@ class Spooled implements SpooledContent {
   write(chunk: Buffer): Promise<void> | undefined {
     if (this.#error !== null) return Promise.reject(this.#error)
     if (chunk.length === 0) return undefined
-    this.#parts.push(chunk)
+    this.#slab = appendPart(this.#parts, chunk, this.#slab)
     this.#gatheredBytes += chunk.length
     this.#sizeBytes += chunk.length
     this.#unwrittenBytes += chunk.length

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import { type FuzzTarget, must } from '../../../test/fuzz/target.ts'
 import { buildDsn, type DsnRequest } from './dsn.ts'
 import { countFields, scanHeaderBlock } from './header-block.ts'
-import { parseMime } from './mime-tree.ts'
+import { headerOf, parseMime } from './mime-tree.ts'
 
 /** Line by line: what a peer, a client and the message put in. */
 function requestOf(input: Buffer): DsnRequest {
@@ -67,8 +67,8 @@ function check(request: DsnRequest): void {
     'mime-version',
     'content-type',
   ]
-  const found = root.header.fields
-    .map(field => field.name)
+  const found = headerOf(root)
+    .fields.map(field => field.name)
     .filter(name => name !== 'content-transfer-encoding')
   assert.deepEqual(found, names, 'the report has its own fields and no other')
   assert.equal(root.children.length, 3, 'the report has three parts')

@@ -2,20 +2,22 @@
 //
 // Place on the path: the re-encoder only; the ordinary relay path never looks into a body.
 // Invariants: linear time whatever the nesting: one pass over the lines that begin with `--`, delimiters looked
-// up by their text. Depth, number of parts, their headers and look-ups in vain are bounded. Never throws; a structure
-// that cannot be followed is a value. It goes in steps (steps.ts), since a content may be large. How it goes:
+// up by their text. Depth, number of parts, their headers and look-ups in vain are bounded; fields are not kept, since six
+// million of them fit into a content. Never throws; a structure that cannot be followed is a value. It goes in steps
+// (steps.ts), since a content may be large. How it goes:
 //   1. read the header of the content; its Content-Type makes a node (leaf, multipart, message);
 //   2. a multipart adds its two delimiter lines to the table, a message's inner header is read at once;
 //   3. go from delimiter line to delimiter line: close the nodes that it ends, open the part that it begins.
 
 import { trimBlanks, trimBlanksEnd } from './blanks.ts'
-import { type ContentType, parseContentType } from './content-type.ts'
+import { parseContentType } from './content-type.ts'
 import { fieldsNamed, fieldValue, type HeaderBlock, scanHeaderBlock } from './header-block.ts'
 import { runAtOnce, type Steps } from './steps.ts'
 
 /** Deepest nesting that is followed. */
 export const mimeDepthMax = 100
 const partsMax = 10_000
+const fieldsMax = 1000
 const boundaryBytesMax = 200
 /** Header of an inner part; our own door takes less than this of a whole message. */
 const headerBytesMax = 1_048_576
@@ -28,8 +30,10 @@ const dashes = Buffer.from('\r\n--')
 /** A part, or the whole content. Offsets are into the content. */
 export interface MimePart {
   readonly kind: 'leaf' | 'multipart' | 'message'
-  readonly header: HeaderBlock
-  readonly contentType: ContentType
+  /** With its blank line, when it has one; see {@link headerOf}. */
+  readonly headerBytes: Buffer
+  /** `type/subtype` in lower case; '' when it cannot be read. */
+  readonly type: string
   /** Content-Transfer-Encoding in lower case; `7bit` when there is none (RFC 2045 §6.1). */
   readonly encoding: string
   readonly headerStart: number
@@ -53,6 +57,22 @@ export interface Delimiter {
 export type MimeTree =
   | { readonly kind: 'parsed'; readonly root: MimePart }
   | { readonly kind: 'unclear'; readonly why: string }
+
+/** The header of a part, scanned anew each time. */
+export function headerOf(part: MimePart): HeaderBlock {
+  const { headerBytes } = part
+  const scan = scanHeaderBlock(headerBytes, { sizeBytesMax: headerBytes.length, fieldsMax })
+  // It was scanned when the part was made, and was no larger.
+  return scan.kind === 'scanned' ? scan.block : noHeader
+}
+
+const noHeader: HeaderBlock = {
+  bytes: Buffer.alloc(0),
+  fields: [],
+  oddities: [],
+  hasBlankLine: false,
+  isAscii: true,
+}
 
 interface OpenMultipart {
   readonly part: MimePart
@@ -120,20 +140,19 @@ class MimeParser {
       const headerEnd = yield* this.#endOfHeader(at)
       if (headerEnd - at > headerBytesMax) return this.#fail('a part has a header of over 1 MiB')
       const header = this.#content.subarray(at, headerEnd)
-      const scan = scanHeaderBlock(header, { sizeBytesMax: header.length, fieldsMax: 1000 })
-      if (scan.kind !== 'scanned') return this.#fail('a part has over 1000 header fields')
-      const part = makePart(scan.block, at, headerEnd, type)
+      const scan = scanHeaderBlock(header, { sizeBytesMax: header.length, fieldsMax })
+      if (scan.kind !== 'scanned') return this.#fail(`a part has over ${fieldsMax} header fields`)
+      const { part, boundary } = makePart(scan.block, at, headerEnd, type)
       this.#path.at(-1)?.children.push(part)
       this.#path.push(part)
-      if (part.kind === 'multipart') return this.#openMultipart(part)
+      if (part.kind === 'multipart') return this.#openMultipart(part, boundary)
       if (part.kind === 'leaf') return headerEnd
       at = headerEnd
       type = 'text/plain'
     }
   }
 
-  #openMultipart(part: MimePart): number {
-    const boundary = trimBlanksEnd(part.contentType.params.get('boundary') ?? '')
+  #openMultipart(part: MimePart, boundary: string): number {
     if (boundary === '' || boundary.length > boundaryBytesMax)
       return this.#fail('a multipart has no usable boundary')
     const open = { part, boundary, shadowed: this.#byBoundary.get(boundary), depth: this.#path.length }
@@ -200,7 +219,7 @@ class MimeParser {
     this.#closeDownTo(multipart.depth, delimiter.start)
     multipart.part.delimiters.push(delimiter)
     if (!delimiter.isClosing) {
-      const isDigest = multipart.part.contentType.type === 'multipart/digest'
+      const isDigest = multipart.part.type === 'multipart/digest'
       return yield* this.#enterPart(delimiter.end, isDigest ? 'message/rfc822' : 'text/plain')
     }
     // Behind the closing line comes the epilogue, in which this boundary means nothing any more.
@@ -244,19 +263,18 @@ function makePart(
   headerStart: number,
   bodyStart: number,
   defaultType: string,
-): MimePart {
+): { part: MimePart; boundary: string } {
   const field = fieldsNamed(header, 'content-type')[0]
-  const contentType =
-    field === undefined ? defaultContentType(defaultType) : parseContentType(fieldValue(field))
+  const contentType = field === undefined ? null : parseContentType(fieldValue(field))
+  const type = contentType === null ? defaultType : contentType.type
+  const boundary = trimBlanksEnd(contentType?.params.get('boundary') ?? '')
   const encodingField = fieldsNamed(header, 'content-transfer-encoding')[0]
   const encoding = encodingField === undefined ? '7bit' : withoutComment(fieldValue(encodingField))
-  const kind = partKind(contentType.type, encoding)
+  const kind = partKind(type, encoding)
   const bounds = { headerStart, bodyStart, bodyEnd: bodyStart }
-  return { kind, header, contentType, encoding, ...bounds, children: [], delimiters: [] }
-}
-
-function defaultContentType(type: string): ContentType {
-  return { type, params: new Map() }
+  const headerBytes = header.bytes
+  const part: MimePart = { kind, headerBytes, type, encoding, ...bounds, children: [], delimiters: [] }
+  return { part, boundary }
 }
 
 function withoutComment(value: string): string {

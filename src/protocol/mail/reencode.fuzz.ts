@@ -19,9 +19,8 @@ function asContent(input: Buffer): Buffer {
 /** What a reader sees: the parts with their decoded bytes. */
 function read(part: MimePart, content: Buffer): unknown {
   const body = content.subarray(part.bodyStart, part.bodyEnd)
-  if (part.kind !== 'leaf')
-    return { type: part.contentType.type, parts: part.children.map(one => read(one, content)) }
-  return { type: part.contentType.type || 'text/plain', body: decoded(part.encoding, body) }
+  if (part.kind !== 'leaf') return { type: part.type, parts: part.children.map(one => read(one, content)) }
+  return { type: part.type || 'text/plain', body: decoded(part.encoding, body) }
 }
 
 function decoded(encoding: string, body: Buffer): string {

@@ -14,7 +14,7 @@
 import { isAscii, isUtf8 } from 'node:buffer'
 import { foldField } from './fold.ts'
 import { countFields, fieldBytes } from './header-block.ts'
-import { identityEncodings, type MimePart, parseMimeSteps } from './mime-tree.ts'
+import { headerOf, identityEncodings, type MimePart, parseMimeSteps } from './mime-tree.ts'
 import { runAtOnce, type Steps } from './steps.ts'
 import {
   decodeQuotedPrintableSteps,
@@ -92,7 +92,7 @@ class Reencoder {
   *#inspect(part: MimePart): Steps<Impossible | undefined> {
     yield
     let isTouched = false
-    if (this.#misfits(part.header.bytes)) {
+    if (this.#misfits(part.headerBytes)) {
       const fault = this.#headerFault(part)
       if (fault !== undefined) return fault
       isTouched = true
@@ -118,7 +118,7 @@ class Reencoder {
       isTouched ||= this.#touched.has(child)
     }
     if (!isTouched) return undefined
-    if (part.contentType.type === 'multipart/signed') {
+    if (part.type === 'multipart/signed') {
       return impossible(
         'signed',
         'a signed part (multipart/signed) must not be changed; send it as 7-bit lines',
@@ -134,13 +134,14 @@ class Reencoder {
   }
 
   #headerFault(part: MimePart): Impossible | undefined {
-    if (this.#isEightBitMode && !part.header.isAscii) {
+    const header = headerOf(part)
+    if (this.#isEightBitMode && !header.isAscii) {
       return impossible(
         'headers-need-smtputf8',
         'a header has characters outside of US-ASCII; it needs SMTPUTF8',
       )
     }
-    for (const field of part.header.fields) {
+    for (const field of header.fields) {
       if (foldField(fieldBytes(field), this.#lineBytesMax) !== undefined) continue
       const name = JSON.stringify(field.name)
       return impossible(
@@ -207,9 +208,10 @@ class Reencoder {
   /** The header of a changed part: long lines folded, the encoding put right, what is missing added. */
   #newHeader(part: MimePart, isRoot: boolean): Buffer {
     const pieces: Buffer[] = []
+    const header = headerOf(part)
     const encoding = this.#newEncoding(part)
     let isEncodingWritten = false
-    for (const field of part.header.fields) {
+    for (const field of header.fields) {
       const isEncoding = field.name === 'content-transfer-encoding'
       // Of several the first one counts, as in the tree; another would be read differently by somebody.
       if (isEncoding && isEncodingWritten) continue
@@ -219,7 +221,6 @@ class Reencoder {
       else pieces.push(foldField(fieldBytes(field), this.#lineBytesMax) ?? fieldBytes(field))
     }
     if (this.#encoded.has(part)) {
-      const { header } = part
       if (isRoot && countFields(header, 'mime-version') === 0)
         pieces.push(Buffer.from('MIME-Version: 1.0\r\n'))
       if (countFields(header, 'content-type') === 0) pieces.push(this.#defaultTypeField(part))
@@ -244,12 +245,12 @@ class Reencoder {
 
 /** Why a leaf cannot be encoded, if it cannot. */
 function leafFault(part: MimePart): Impossible | undefined {
-  const { encoding, contentType } = part
+  const { encoding, type } = part
   const isKnown = identityEncodings.has(encoding) || encoding === 'base64' || encoding === 'quoted-printable'
   if (!isKnown)
     return impossible('encoding', `a part has the unknown transfer encoding ${JSON.stringify(encoding)}`)
-  if (contentType.type === 'message/partial' || contentType.type === 'message/external-body') {
-    return impossible('encoding', `a part of type ${contentType.type} must be 7-bit and cannot be encoded`)
+  if (type === 'message/partial' || type === 'message/external-body') {
+    return impossible('encoding', `a part of type ${type} must be 7-bit and cannot be encoded`)
   }
   return undefined
 }
@@ -257,7 +258,7 @@ function leafFault(part: MimePart): Impossible | undefined {
 /** Text stays readable; so do message/* leaves, which are fields and text (RFC 3464, RFC 6533). */
 function leafEncoding(part: MimePart): string {
   if (!identityEncodings.has(part.encoding)) return part.encoding
-  const { type } = part.contentType
+  const { type } = part
   return type === '' || type.startsWith('text/') || type.startsWith('message/')
     ? 'quoted-printable'
     : 'base64'

@@ -16,7 +16,10 @@ const meanings: Readonly<Record<RefusalCode, string>> = {
   'authentication-required': 'AUTH (and STARTTLS before it) is demanded of this client.',
   'authentication-failed': 'User name or secret is wrong, or the credential was revoked.',
   'authentication-slowed': 'Too many failed logins from this address; wait.',
-  'sender-not-owned': 'The domain in MAIL FROM is not a domain of the account: `postrider domain add`.',
+  'sender-not-owned':
+    'The domain in MAIL FROM, Sender, Resent-From or Resent-Sender is not a domain of the account: leave the field out, or `postrider domain add`.',
+  'sender-invalid':
+    'There are two Sender fields, or a Sender, Resent-From or Resent-Sender cannot be read; leave the field out, or write one address.',
   'sender-domain-pending':
     'The domain waits for its proof and may not send. The operator vouches for it with `domain add … --trust`.',
   'recipient-domain-missing': 'RCPT TO has no domain; use a full address.',

@@ -8,7 +8,9 @@ import {
   fieldsNamed,
   fieldValue,
   type HeaderBlock,
+  type HeaderField,
   parseFromField,
+  parseMailboxes,
 } from '../protocol/mail/index.ts'
 import type { SmtpPath } from '../protocol/smtp/index.ts'
 import type { Principal } from './principal.ts'
@@ -33,7 +35,8 @@ function checkOwnDomain(
   const { account } = principal
   const found = reader.domain(account.key, domain)
   if (found === null) {
-    const how = `the operator adds it with: postrider domain add --account ${account.name} ${domain} --trust`
+    const adds = `the operator adds it with: postrider domain add --account ${account.name} ${domain} --trust`
+    const how = isAddedField(where) ? `leave the field out, or ${adds}` : adds
     const code = where === 'From' ? 'from-not-owned' : 'sender-not-owned'
     return refuse(code, `${domain} in ${where} is not a domain of account ${account.name}; ${how}`)
   }
@@ -67,7 +70,57 @@ export function checkForwardPath(path: SmtpPath): Refusal | null {
   return refuse('recipient-domain-missing', `<${path.localPart}> has no domain; use a full address`)
 }
 
-/** The header block: one From with one address, own domain, no loop. */
+/** Fields beside From that say who sent a message (RFC 5322 §3.6.2, §3.6.6), as they are written. */
+const senderFields: ReadonlyMap<string, string> = new Map([
+  ['sender', 'Sender'],
+  ['resent-from', 'Resent-From'],
+  ['resent-sender', 'Resent-Sender'],
+])
+
+function isAddedField(where: string): boolean {
+  return senderFields.has(where.toLowerCase())
+}
+
+/**
+ * Whoever else the header names as sender must be the account's too: mail programs show a Sender beside From, or instead of
+ * it. A message may have been sent again several times, but has one Sender.
+ */
+function checkOtherSenders(reader: AccountReader, principal: Principal, block: HeaderBlock): Refusal | null {
+  let senders = 0
+  for (const field of block.fields) {
+    const name = senderFields.get(field.name)
+    if (name === undefined) continue
+    if (field.name === 'sender' && ++senders > 1)
+      return refuse('sender-invalid', 'a message has at most one Sender field, this one has several')
+    const refusal = checkOtherSender(reader, principal, field, name)
+    if (refusal !== null) return refusal
+  }
+  return null
+}
+
+function checkOtherSender(
+  reader: AccountReader,
+  principal: Principal,
+  field: HeaderField,
+  name: string,
+): Refusal | null {
+  const list = parseMailboxes(fieldValue(field))
+  const isOneTooMany = list.kind === 'parsed' && list.mailboxes.length > 1 && field.name !== 'resent-from'
+  if (list.kind === 'refused' || list.mailboxes.length === 0 || isOneTooMany) {
+    const why = list.kind === 'refused' ? list.why : `it has ${list.mailboxes.length} addresses`
+    return refuse(
+      'sender-invalid',
+      `the ${name} field cannot be used: ${why}; leave it out, or write one address as name@domain`,
+    )
+  }
+  for (const { domain } of list.mailboxes) {
+    const refusal = checkOwnDomain(reader, principal, domain, name)
+    if (refusal !== null) return refusal
+  }
+  return null
+}
+
+/** The header block: one From with one address, own domain, no other sender that is not the account's, no loop. */
 export function checkHeader(
   reader: AccountReader,
   principal: Principal,
@@ -98,6 +151,7 @@ export function checkHeader(
       isOwnDomain: own !== null && own.status !== 'pending',
     }
   }
-  const refusal = checkOwnDomain(reader, principal, mailbox.domain, 'From')
+  const refusal =
+    checkOwnDomain(reader, principal, mailbox.domain, 'From') ?? checkOtherSenders(reader, principal, block)
   return refusal ?? { kind: 'passed', fromDomain: mailbox.domain, isOwnDomain: true }
 }

@@ -12,6 +12,7 @@ export const refusals = {
   'authentication-failed': { code: 535, enhanced: '5.7.8', httpStatus: 401 },
   'authentication-slowed': { code: 454, enhanced: '4.7.0', httpStatus: 429 },
   'sender-not-owned': { code: 550, enhanced: '5.7.1', httpStatus: 403 },
+  'sender-invalid': { code: 550, enhanced: '5.6.0', httpStatus: 422 },
   'sender-domain-pending': { code: 550, enhanced: '5.7.1', httpStatus: 403 },
   'recipient-domain-missing': { code: 550, enhanced: '5.1.3', httpStatus: 422 },
   'header-too-large': { code: 552, enhanced: '5.3.4', httpStatus: 413 },

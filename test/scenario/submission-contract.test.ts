@@ -72,6 +72,53 @@ for (const [name, from] of foreignFroms) {
   })
 }
 
+const ownFrom = 'From: ann@acme.example'
+const foreignSenders = [
+  ['a Sender of an unknown domain', ['Sender: boss@nowhere.example']],
+  ['a Sender of a domain of another account', ['Sender: The Boss <boss@rival.example>']],
+  ['a Sender of a domain that has no proof yet', ['Sender: boss@pending.example']],
+  ['a Resent-From of an unknown domain', ['Resent-From: ann@acme.example, boss@nowhere.example']],
+  [
+    'a second Resent-Sender of another account',
+    ['Resent-Sender: ann@acme.example', 'RESENT-sender: x@rival.example'],
+  ],
+] as const
+for (const [name, header] of foreignSenders) {
+  test(`a message with ${name} is refused with 550 5.7.1, which names the domain and what to do`, async () => {
+    const reply = await submit(content([ownFrom, ...header]))
+    assert.match(reply.text, /^550 5\.7\.1 .*postrider domain add .*\[sender-(?:not-owned|domain-pending)\]$/)
+    assert.ok(
+      reply.text.includes(/@((?:nowhere|rival|pending)\.example)/.exec(header.at(-1)!)![1]!),
+      reply.text,
+    )
+  })
+}
+
+for (const [name, header] of [
+  ['two Sender fields', ['Sender: ann@acme.example', 'Sender: ann@acme.example']],
+  ['a Sender of two addresses', ['Sender: ann@acme.example, ben@acme.example']],
+  ['a Sender without a domain', ['Sender: root']],
+  ['a Sender with an address in its name', ['Sender: ann@acme.example <x@acme.example>']],
+] as const) {
+  test(`a message with ${name} is refused with 550 5.6.0`, async () => {
+    assert.match(
+      (await submit(content([ownFrom, ...header]))).text,
+      /^550 5\.6\.0 .*Sender.*\[sender-invalid\]$/,
+    )
+  })
+}
+
+test('Sender and Resent fields of own domains stay as they are', async () => {
+  const fields = [
+    'Sender: "The desk" <desk@acme.example>',
+    'Resent-From: ann@acme.example, ben@acme.example',
+    'Resent-Sender: ann@acme.example',
+    'Resent-Sender: ben@acme.example',
+  ]
+  const got = (await arrived(content([...fields, ownFrom]))).content.toString()
+  assert.ok(got.includes(`${fields.join('\r\n')}\r\n${ownFrom}\r\n`))
+})
+
 for (const from of ['ann@nowhere.example', 'ann@rival.example', 'ann@pending.example']) {
   test(`MAIL FROM ${from} is refused with 550 5.7.1`, async () => {
     await using client = await house.client()

@@ -73,6 +73,7 @@ export interface SessionPorts {
 }
 
 const okSender = smtpReply(250, '2.1.0', 'Sender ok')
+const notLoggedIn = refuse('authentication-required', 'authentication is required')
 const okRecipient = smtpReply(250, '2.1.5', 'Recipient ok')
 
 /** The handler of one connection. */
@@ -86,6 +87,7 @@ export class SubmissionSession implements SmtpSessionHandler {
   /** Who logged in, as the last message saw them. */
   #login: { readonly credential: Credential; readonly stream: Stream } | null = null
   #doorFacts: DoorFacts | null = null
+  #describedTls: SmtpSessionFacts['tls'] = null
   #reversePath = ''
   #parameters: MailParameters | null = null
   #recipients: NewRecipient[] = []
@@ -111,7 +113,6 @@ export class SubmissionSession implements SmtpSessionHandler {
     const { account, stream, credential } = result
     this.#login = { credential, stream }
     this.#principal = this.#principalOf(account, stream, credential)
-    this.#doorFacts = null
     this.#ports.visit.identified()
     this.#ports.observer.authenticated()
     return smtpReply(235, '2.7.0', `Authenticated for account ${account.name}`)
@@ -144,8 +145,12 @@ export class SubmissionSession implements SmtpSessionHandler {
     return okRecipient
   }
 
-  content(): ContentAcceptance {
-    const principal = this.#principal!
+  content(): ContentAcceptance | SmtpReply {
+    // Asked again: the credential may have been revoked since MAIL.
+    const principal = this.#facts!.authenticatedAs === null ? this.#principal! : this.#loggedIn()
+    if (principal === null || 'code' in principal)
+      return this.#refuse(principal ?? notLoggedIn, this.#reversePath, this.#firstForwardPath)
+    this.#principal = principal
     const parameters = this.#parameters!
     const submission = this.#ports.submitter.begin(principal, this.#describeDoor(), {
       reversePath: this.#reversePath,
@@ -163,7 +168,7 @@ export class SubmissionSession implements SmtpSessionHandler {
     const principal = this.#facts!.authenticatedAs === null ? this.#relayPrincipal() : this.#loggedIn()
     if (principal === null || 'code' in principal) return
     const reversePath = part === 'mail' ? givenAddress(text) : this.#reversePath
-    const first = part === 'content' ? (this.#recipients[0]?.forwardPath ?? '') : ''
+    const first = part === 'content' ? this.#firstForwardPath : ''
     const forwardPath = part === 'rcpt' ? givenAddress(text) : first
     this.#ports.observer.refusedByProtocol(reply, principal, this.#describeDoor(), reversePath, forwardPath)
   }
@@ -171,12 +176,8 @@ export class SubmissionSession implements SmtpSessionHandler {
   reset(): void {
     this.#parameters = null
     this.#recipients = []
-    // STARTTLS forgets who authenticated; a relay network is found anew at the next MAIL.
-    if (this.#facts?.authenticatedAs === null) {
-      this.#principal = null
-      this.#login = null
-      this.#doorFacts = null
-    }
+    // A relay network is found anew at the next MAIL. A login lasts: STARTTLS, which would forget it, cannot come after it.
+    if (this.#facts?.authenticatedAs === null) this.#principal = null
   }
 
   closed(): void {
@@ -211,6 +212,10 @@ export class SubmissionSession implements SmtpSessionHandler {
     }
     this.#ports.observer.refused(result, principal, door, reversePath, recipients[0]?.forwardPath ?? '')
     return refusalReply(result)
+  }
+
+  get #firstForwardPath(): string {
+    return this.#recipients[0]?.forwardPath ?? ''
   }
 
   /** Looked up for each message (in memory): what a command changed counts in open sessions too. */
@@ -270,23 +275,31 @@ export class SubmissionSession implements SmtpSessionHandler {
     return refusalReply(refusal)
   }
 
-  /** Built once a session phase: the facts hardly change between messages. */
+  /** Built anew when one of the facts has changed (EHLO, STARTTLS, AUTH); between messages they hardly do. */
   #describeDoor(): DoorFacts {
     const facts = this.#facts!
-    const known = this.#doorFacts
-    if (known !== null && known.helloName === facts.helloName && known.isExtended === facts.isExtended)
-      return known
     const { tls } = facts
+    const isAuthenticated = facts.authenticatedAs !== null
+    const known = this.#doorFacts
+    if (
+      known !== null &&
+      known.helloName === facts.helloName &&
+      known.isExtended === facts.isExtended &&
+      known.isAuthenticated === isAuthenticated &&
+      this.#describedTls === tls
+    )
+      return known
     const described: DoorFacts = {
       door: 'smtp',
       clientAddress: facts.clientAddress,
       helloName: facts.helloName,
       isExtended: facts.isExtended,
       tls: tls === null ? '' : `${tls.protocol} ${tls.cipher}`,
-      isAuthenticated: facts.authenticatedAs !== null,
+      isAuthenticated,
       showsClientAddress: this.#door.showsClientAddress,
     }
     this.#doorFacts = described
+    this.#describedTls = tls
     return described
   }
 }

@@ -83,13 +83,29 @@ test('senders = "own" refuses foreign addresses of a network, and lets the null 
   await using client = await clientOf('own', inside)
   assert.match((await client.command('MAIL FROM:<x@foreign.example>')).text, /^550 5\.7\.1 /)
   const foreign = message().replace('ann@acme.example', 'x@foreign.example')
-  assert.match((await client.send('ann@acme.example', 'u@there.example', foreign)).text, /^550 5\.7\.1 /)
+  const foreignSender = message(['Sender: x@foreign.example'])
+  for (const text of [foreign, foreignSender])
+    assert.match((await client.send('ann@acme.example', 'u@there.example', text)).text, /^550 5\.7\.1 /)
   queuedId(await client.send('', 'u@there.example', message()))
+})
+
+test('what a network was before STARTTLS is not what its messages tell: Received says ESMTPS', async () => {
+  await using client = await clientOf('own', inside)
+  assert.equal((await client.command('MAIL FROM:<x@foreign.example>')).code, 550)
+  client.write('STARTTLS\r\n')
+  await client.expect(220)
+  await client.handshake()
+  await client.hello()
+  const { text, accepted } = await delivered(
+    queuedId(await client.send('ann@acme.example', 'u@there.example', message())),
+  )
+  assert.match(text, /^Received: from client\.example(?:.|\r\n[ \t])* with ESMTPS\s/)
+  assert.match(accepted.tls!, /^TLSv1\.3 /)
 })
 
 test('senders = "any" lets a network forward bounces and foreign senders, with one From all the same', async () => {
   await using client = await clientOf('any', inside)
-  const foreign = message().replace('ann@acme.example', 'x@foreign.example')
+  const foreign = message(['Sender: z@third.example']).replace('ann@acme.example', 'x@foreign.example')
   queuedId(await client.send('y@elsewhere.example', 'u@there.example', foreign))
   queuedId(await client.send('', 'u@there.example', foreign))
   assert.match((await client.send('', 'u@there.example', 'Subject: no From\r\n\r\nx')).text, /^550 5\.6\.0 /)

@@ -167,6 +167,18 @@ test('a revoked credential stops working at once, in open sessions too', async (
   assert.match((await open.command('MAIL FROM:<ann@acme.example>')).text, /^5\d\d 5\.7\./)
 })
 
+test('a credential that is revoked inside of a transaction does not get as far as the content', async () => {
+  for (const command of ['DATA', 'BDAT 5 LAST\r\nhello']) {
+    const extra = await house.server.json<Login>('credential', 'create', '--account', 'acme')
+    await using open = await house.client(extra)
+    assert.equal((await open.command('MAIL FROM:<ann@acme.example>')).code, 250)
+    assert.equal((await open.command('RCPT TO:<bob@there.example>')).code, 250)
+    await house.server.json('credential', 'revoke', extra.id)
+    const reply = await open.command(command)
+    assert.match(reply.text, /^530 5\.7\.0 .*was revoked.*\[authentication-required\]$/)
+  }
+})
+
 test('no secret stands in the log, and the event log has only what the account did', async () => {
   for (const { secret } of [house.login, apiKey]) {
     assert.ok(!house.server.output.includes(secret))

@@ -1,7 +1,8 @@
 // Authentication at the door: SASL credentials to account, stream and credential.
 //
-// Unknown user and wrong secret get the same code, text and cost. After some failures from one address the answers
-// are delayed: a guesser is slowed, and nobody is locked out of his own account by a stranger.
+// Unknown user and wrong secret get the same code, text and cost. After some failures from one address refusals are
+// delayed: a guesser is slowed, and nobody is kept from his own account by a stranger, nor by a neighbour behind the same
+// address. Who does not wait for a refusal but connects again is held by the bound on connections of an address.
 
 import {
   type Account,
@@ -35,11 +36,12 @@ export class Authenticator {
   }
 
   async authenticate(credentials: SaslCredentials, clientAddress: string): Promise<Authenticated | Refusal> {
-    const delayMs = this.#guard.authDelayMs(clientAddress)
-    if (delayMs > 0) await this.#delay(delayMs)
     const result = verifyCredential(this.#accounts, credentials.username, credentials.password)
     if (result.ok) return { kind: 'authenticated', ...result }
+    // Counted before the wait, so that guesses at the same time do not all have the delay of the first.
+    const delayMs = this.#guard.authDelayMs(clientAddress)
     this.#guard.authFailed(clientAddress)
+    if (delayMs > 0) await this.#delay(delayMs)
     return refuse(
       'authentication-failed',
       'user name or secret is wrong; list the credentials of the account with: postrider credential list',

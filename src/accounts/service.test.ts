@@ -198,6 +198,20 @@ test('a domain added without DKIM has no keys and leaves unsigned', async () => 
   assert.deepEqual(new SigningKeys(accounts, box).keysFor(account.key, 'a.example'), { kind: 'unsigned' })
 })
 
+test('vouching without DKIM for a domain that has keys is an error, since it would go on signing', async () => {
+  const { service } = await setUp()
+  const request = { account: 'default', domain: 'a.example' }
+  const pending = value(await service.addDomain(request))
+  const refused = await service.addDomain({ ...request, isTrusted: true, signs: false })
+  assert.ok(!refused.ok)
+  assert.equal(refused.error.code, 'exists')
+  assert.match(refused.error.message, /a\.example.*--no-dkim/)
+  assert.deepEqual(value(service.showDomain('a.example')), pending, 'nothing of it was done')
+  const unsigned = { account: 'default', domain: 'b.example', signs: false }
+  value(await service.addDomain(unsigned))
+  assert.equal(value(await service.addDomain({ ...unsigned, isTrusted: true })).status, 'trusted')
+})
+
 test('a domain of two accounts is shown only when the account is named', async () => {
   const { service } = await setUp()
   value(await service.createAccount('other'))

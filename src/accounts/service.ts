@@ -159,7 +159,8 @@ export class AccountService {
 
   /**
    * Adds a domain with its DKIM keys. One that is already there is an error, unless the operator now vouches for it:
-   * a `pending` domain becomes `trusted`, with the keys and records that it has, and doing it again is no error.
+   * a `pending` domain becomes `trusted`, with the keys and records that it has, and doing it again is no error. What it is
+   * asked for beyond that, no signatures where there are keys, is an error: it would not be done.
    */
   async addDomain(request: NewDomain): Promise<AccountResult<DomainJson>> {
     const { reader, store, ids, nowMs, hostname } = this.#parts
@@ -175,6 +176,12 @@ export class AccountService {
     )
     // Asked before the keys are made, since RSA is work; the store decides in the end.
     const known = reader.domain(account.value.key, name)
+    if (known !== null && request.isTrusted && known.signs && request.signs === false)
+      return failed(
+        'exists',
+        `account ${account.value.name} already has the domain ${name}, which signs; --no-dkim does not change that`,
+        `leave --no-dkim out: postrider domain add --account ${account.value.name} ${name} --trust`,
+      )
     if (known !== null) return request.isTrusted ? await this.#vouch(known) : exists
     const signs = request.signs ?? true
     const domain: Omit<Domain, 'key'> = {

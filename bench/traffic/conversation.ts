@@ -79,6 +79,8 @@ export class Conversation {
   #step: Step = 'greeting'
   #current = -1
   #refusal = ''
+  /** The current message begins a second time, after a 421 that ended its connection before its content. */
+  #isSecondTry = false
 
   constructor(options: ConversationOptions, events: ConversationEvents) {
     this.#options = options
@@ -252,13 +254,21 @@ export class Conversation {
   #refused(): void {
     const number = this.#current
     const why = `the server said: ${this.#refusal}`
-    this.#refusal = ''
-    this.#current = -1
     // After a DATA that was accepted for some recipients the content would have to follow: start anew instead.
     const socket = this.#socket!
+    const isEndOfSession = this.#step === 'envelope' && this.#refusal.startsWith('421')
     this.#step = 'quit'
     this.#socket = null
+    this.#refusal = ''
     socket.destroy()
+    // A session takes only so many messages (MAILMAX, RFC 9422): as any client would, go on in a new one.
+    if (isEndOfSession && !this.#isSecondTry) {
+      this.#isSecondTry = true
+      this.open()
+      return
+    }
+    this.#isSecondTry = false
+    this.#current = -1
     this.#events.onResult('refused', number, why)
     setTimeout(() => {
       if (!this.#isClosed) this.#events.onIdle()
@@ -268,6 +278,7 @@ export class Conversation {
   #accepted(): void {
     const number = this.#current
     this.#current = -1
+    this.#isSecondTry = false
     if (!this.#options.isKept) {
       this.#step = 'quit'
       const socket = this.#socket!

@@ -120,6 +120,14 @@ export class Conversation {
     if (socket !== this.#socket || this.#isClosed) return
     this.#socket = null
     if (this.#step === 'quit') return
+    // A session takes only so many messages (MAILMAX, RFC 9422): as any client would, go on in a new one.
+    if (this.#step === 'envelope' && this.#refusal.startsWith('421') && !this.#isSecondTry) {
+      this.#isSecondTry = true
+      this.#refusal = ''
+      this.open()
+      return
+    }
+    this.#isSecondTry = false
     const number = this.#current
     this.#current = -1
     const isUnknown = this.#step === 'content'
@@ -256,19 +264,12 @@ export class Conversation {
     const why = `the server said: ${this.#refusal}`
     // After a DATA that was accepted for some recipients the content would have to follow: start anew instead.
     const socket = this.#socket!
-    const isEndOfSession = this.#step === 'envelope' && this.#refusal.startsWith('421')
     this.#step = 'quit'
     this.#socket = null
     this.#refusal = ''
-    socket.destroy()
-    // A session takes only so many messages (MAILMAX, RFC 9422): as any client would, go on in a new one.
-    if (isEndOfSession && !this.#isSecondTry) {
-      this.#isSecondTry = true
-      this.open()
-      return
-    }
-    this.#isSecondTry = false
     this.#current = -1
+    this.#isSecondTry = false
+    socket.destroy()
     this.#events.onResult('refused', number, why)
     setTimeout(() => {
       if (!this.#isClosed) this.#events.onIdle()

@@ -203,11 +203,12 @@ test('no word stands twice in a row in docs and comments', () => {
 })
 
 test('the scanner of this test knows comments, strings, templates and regular expressions apart', () => {
-  const { code, comments, strings } = scan(
-    `const a = 'x // y' // c1\nconst b = \`t \${f('in') /* c2 */} u\` + /[/]'/.test(q)\nlet d = 4 / 2 // c3\n`,
+  const { code, comments, strings, patterns } = scan(
+    `const a = 'x // y' // c1\nconst b = \`t \${f('in') /* c2 */} u\` + /[/]'/gi.test(q)\nlet d = 4 / 2 + q[0]! / 2 // c3\n`,
   )
   assert.deepEqual(comments, ['// c1', '/* c2 */', '// c3'])
   assert.deepEqual(strings, ["'x // y'", '`t ${', "'in'", '} u`'])
+  assert.deepEqual(patterns, ["/[/]'/gi"])
   assert.match(code, /let d = 4 \/ 2/)
   assert.ok(!code.includes('[/]'))
 })

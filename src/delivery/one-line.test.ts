@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { fastestCpuMs } from '../../test/support/cpu-time.ts'
 import { oneLine } from './one-line.ts'
 
 test('an error of OpenSSL is told by its reason', () => {
@@ -23,4 +24,12 @@ test('whatever the text, its line has no control character and no more than 501 
       assert.ok(line.length <= 501)
     }),
   )
+})
+
+test('64 KiB of hexadecimal digits, or of what almost is an error of OpenSSL, are read in one pass', () => {
+  for (const piece of ['A', 'A:error:A:', 'A:error:', ':', 'A:']) {
+    const text = piece.repeat(65_536 / piece.length)
+    const costMs = fastestCpuMs(() => void oneLine(text))
+    assert.ok(costMs < 20, `${piece}: ${costMs} ms`)
+  }
 })

@@ -81,13 +81,16 @@ export function standardOutput(): DestinationStream & { flushSync(): void } {
   }
 }
 
+/** From a BEGIN to the next END, unless another BEGIN stands between: so that no stretch is looked at twice. */
+const privateKey = /-----BEGIN [A-Z ]*PRIVATE KEY-----(?:(?!-----BEGIN ).)*?-----END [A-Z ]*PRIVATE KEY-----/g
+
 /** Takes out of a finished line what looks like a secret: our own, SASL responses, Authorization values. */
 export function hideSecrets(line: string): string {
   return line
     .replace(/\bpr_[a-z2-7]{52}\b/g, hidden)
     .replace(/\b(AUTH\s+(?:PLAIN|LOGIN|XOAUTH2|OAUTHBEARER|CRAM-MD5)\s+)[A-Za-z0-9+/=]+/gi, `$1${hidden}`)
     .replace(/\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}/gi, `$1 ${hidden}`)
-    .replace(/-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----/g, hidden)
+    .replace(privateKey, hidden)
 }
 
 class PinoLog implements Log {

@@ -25,6 +25,8 @@ export interface SourceFile {
   readonly code: string
   readonly comments: readonly string[]
   readonly strings: readonly string[]
+  /** Regular expressions as they are written, with slashes and flags. */
+  readonly patterns: readonly string[]
   readonly imports: readonly Import[]
   /** First folder under src (`main` for src/main.ts), '' outside of src. */
   readonly room: string
@@ -59,7 +61,7 @@ export function readText(path: string): string {
 
 export function readSource(path: string): SourceFile {
   const text = readText(path)
-  const { code, comments, strings } = scan(text)
+  const { code, comments, strings, patterns } = scan(text)
   const inSrc = /^src\/([^/]+?)(?:\.ts)?(?:\/|$)/.exec(path)
   return {
     path,
@@ -68,6 +70,7 @@ export function readSource(path: string): SourceFile {
     code,
     comments,
     strings,
+    patterns,
     imports: importsOf(path, text, code),
     room: inSrc?.[1] ?? '',
     isTest:
@@ -99,9 +102,15 @@ function target(path: string, specifier: string): string {
 }
 
 /** Parts code from comments and strings; everything keeps its place. */
-export function scan(text: string): { code: string; comments: string[]; strings: string[] } {
+export function scan(text: string): {
+  code: string
+  comments: string[]
+  strings: string[]
+  patterns: string[]
+} {
   const comments: string[] = []
   const strings: string[] = []
+  const patterns: string[] = []
   let code = ''
   let at = 0
   /** For each open `${`: how many braces are open inside. */
@@ -123,14 +132,14 @@ export function scan(text: string): { code: string; comments: string[]; strings:
       const { end, isOpen } = templateEnd(text, at + 1)
       take(end, strings)
       if (isOpen) templates.push(0)
-    } else if (c === '/' && isRegexStart(code)) take(regexEnd(text, at), [])
+    } else if (c === '/' && isRegexStart(code)) take(regexEnd(text, at), patterns)
     else {
       if (templates.length > 0 && c === '{') templates[templates.length - 1]!++
       if (templates.length > 0 && c === '}') templates[templates.length - 1]!--
       take(at + 1, null)
     }
   }
-  return { code, comments, strings }
+  return { code, comments, strings, patterns }
 }
 
 /** Quotes stay, so that statements keep their form. */
@@ -166,6 +175,8 @@ function templateEnd(text: string, start: number): { end: number; isOpen: boolea
 /** A slash is a division after a value, else it starts a regular expression. */
 function isRegexStart(codeBefore: string): boolean {
   const before = codeBefore.trimEnd()
+  // `x!` is a value that is not null.
+  if (/[\w$)\]]!$/.test(before)) return false
   return (
     /(^|[=(,:[!&|?{};>+~^%<*-])$/.test(before) || /\b(return|typeof|case|in|of|yield|await)$/.test(before)
   )
@@ -177,7 +188,8 @@ function regexEnd(text: string, start: number): number {
     if (text[i] === '\\') i++
     else if (text[i] === '[') isClass = true
     else if (text[i] === ']') isClass = false
-    else if ((text[i] === '/' && !isClass) || text[i] === '\n') return i + 1
+    else if (text[i] === '\n') return i + 1
+    else if (text[i] === '/' && !isClass) return i + 1 + /^[a-z]*/.exec(text.slice(i + 1))![0].length
   }
   return text.length
 }

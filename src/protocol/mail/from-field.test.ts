@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import PostalMime from 'postal-mime'
+import { fastestCpuMs, growthOver4 } from '../../../test/support/cpu-time.ts'
 import { parseFromField, parseMailboxes } from './from-field.ts'
 
 /** `name|local@domain`, or `!` and the reason. */
@@ -86,12 +87,34 @@ test('the list form keeps the order and is bounded', () => {
   assert.equal(parseMailboxes('a@x.test,'.repeat(101)).kind, 'refused')
 })
 
-test('a megabyte of nonsense is read in one pass, without recursion', () => {
-  for (const piece of ['(', 'a:', '<', '"', ',', 'a@b.test ', '\\', ' ']) {
-    const value = piece.repeat(1_000_000 / piece.length)
-    assert.equal(parseFromField(value).kind, 'refused')
-  }
-})
+const megabyte = 1_000_000
+for (const piece of [
+  '(',
+  '()',
+  'a:',
+  '<',
+  '"',
+  '""',
+  ',',
+  'a@b.test ',
+  '\\',
+  ' ',
+  '=?a?q?a?= ',
+  '=?',
+  '[',
+  ';',
+  'ü',
+])
+  test(`a megabyte of nonsense is read in one pass, without recursion: ${JSON.stringify(piece)}`, t => {
+    const read = (length: number): (() => void) => {
+      const value = piece.repeat(length / piece.length)
+      return () => assert.equal(parseFromField(value).kind, 'refused')
+    }
+    const [growth, costMs] = [growthOver4(megabyte, read), fastestCpuMs(read(megabyte))]
+    t.diagnostic(`${costMs} ms, ${growth.toFixed(1)} times a quarter of it`)
+    assert.ok(growth < 8, `four times the length costs ${growth} times as much`)
+    assert.ok(costMs < 50, `${costMs} ms`)
+  })
 
 test('whatever is accepted, postal-mime sees the same single address', async () => {
   const piece = fc.constantFrom(

@@ -42,31 +42,42 @@ async function churn(socket: Socket, sealer: Tls13Sealer): Promise<void> {
 }
 
 let siege: Siege
-const server = createServer(socket => {
-  socket.on('error', () => undefined)
-  churnInsteadOfAnswer(socket).catch(() => socket.destroy())
-})
+/** A host that failed is left alone for a while: each round of an attack has one of its own. */
+const servers = Array.from({ length: 25 }, () =>
+  createServer(socket => {
+    socket.on('error', () => undefined)
+    churnInsteadOfAnswer(socket).catch(() => socket.destroy())
+  }),
+)
 before(async () => {
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
+  const routes: string[] = []
+  for (const [round, server] of servers.entries()) {
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    routes.push(
+      `[[route]]\nrecipient_domain = "r${round}.churning.example"\nsmarthost = "smtps://127.0.0.1:${port}"`,
+    )
+  }
   const toml = [
     '[limits]\nconnection_rate_per_address = 100000',
     '[retry]\nschedule = ["1h"]',
-    `[[route]]\nrecipient_domain = "churning.example"\nsmarthost = "smtps://127.0.0.1:${port}"`,
+    ...routes,
   ].join('\n')
   siege = await Siege.open({ toml })
 })
 after(async () => {
   await siege[Symbol.asyncDispose]()
-  server.close()
+  for (const server of servers) server.close()
 })
 
 test('200 clients that change their keys without end are cut off, and an ordinary client is served', {
   timeout: 60_000,
 }, async t => {
   let cutOff = 0
+  let clients = 0
   const cost = await siege.during(async () => {
+    clients += 200
     let index = 0
     const worker = async (): Promise<void> => {
       while (index < 200) {
@@ -83,27 +94,27 @@ test('200 clients that change their keys without end are cut off, and an ordinar
     }
     await Promise.all(Array.from({ length: 20 }, worker))
   }, 96)
-  assert.equal(cutOff, 200)
+  assert.equal(cutOff, clients)
   t.diagnostic(describe(cost))
 })
 
 test('10 servers that change their keys instead of answering: deferred with the reason, and ordinary mail goes on', {
   timeout: 60_000,
 }, async t => {
-  let texts: readonly (string | undefined)[] = []
-  const cost = await siege.during(async () => {
+  const cost = await siege.during(async round => {
     const ids: string[] = []
     for (let i = 0; i < 10; i++) {
       await using client = await siege.house.client()
-      ids.push(queuedId(await client.send('ann@acme.example', `u${i}@churning.example`, message())))
+      ids.push(queuedId(await client.send('ann@acme.example', `u${i}@r${round}.churning.example`, message())))
     }
     const events = await waitForAll(siege.house.server, ids, 'deferred')
-    texts = events
+    const texts = events
       .filter(event => event.type === 'deferred' && ids.includes(event.messageId ?? ''))
       .map(event => event.outcome?.text)
+    assert.equal(texts.length, 10)
+    for (const text of texts)
+      assert.match(text ?? '', /changed keys, handed out tickets or asked to negotiate/)
   }, 96)
-  assert.equal(texts.length, 10)
-  for (const text of texts) assert.match(text ?? '', /changed keys, handed out tickets or asked to negotiate/)
   t.diagnostic(describe(cost))
 })
 

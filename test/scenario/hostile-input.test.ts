@@ -3,6 +3,8 @@
 // memory, and an ordinary client is served meanwhile.
 
 import assert from 'node:assert/strict'
+import { isAscii } from 'node:buffer'
+import { createHash } from 'node:crypto'
 import { after, before, type TestContext, test } from 'node:test'
 import { type ClientReply, queuedId, SmtpClient } from './support/client.ts'
 import { type Login, makeAccount, message, waitForAll } from './support/house.ts'
@@ -30,6 +32,13 @@ after(async () => {
   await siege[Symbol.asyncDispose]()
   await seven[Symbol.asyncDispose]()
 })
+
+/** As many that what they send exceeds `growthMax` by far when it is held, although each stays below the size of a message. */
+const manyAtOnce = 12
+
+function atOnce(attack: () => Promise<void>): () => Promise<void> {
+  return async () => void (await Promise.all(Array.from({ length: manyAtOnce }, attack)))
+}
 
 /** Runs an attack beside ordinary mail and notes what it cost. */
 async function attacked(t: TestContext, attack: () => Promise<void>, max: number = growthMax): Promise<void> {
@@ -79,38 +88,47 @@ for (const [where, head] of [
   ['header', 'X-Long: '],
   ['body', `${from}\r\n`],
 ] as const)
-  test(`a content with a ${where} line of 120 MiB closes the connection`, t =>
-    attacked(t, async () => {
+  test(`contents with a ${where} line of 120 MiB, twelve at once, close their connections`, t =>
+    attacked(
+      t,
+      atOnce(async () => {
+        await using client = await siege.house.client()
+        await transaction(client)
+        assert.equal((await client.command('DATA')).code, 354)
+        client.write(head)
+        await client.writeEndless(noise, 120 * mebibyte)
+        assert.match((await client.reply()).text, /^552 5\.3\.4 /)
+        await client.ended()
+      }),
+    ))
+
+test('body lines of 20 MiB, twelve at once, are refused at the end of data, and the sessions go on', t =>
+  attacked(
+    t,
+    atOnce(async () => {
       await using client = await siege.house.client()
       await transaction(client)
       assert.equal((await client.command('DATA')).code, 354)
-      client.write(head)
+      client.write(`${from}\r\n`)
+      await client.writeEndless(noise, 20 * mebibyte)
+      client.write('\r\n.\r\n')
+      assert.match((await client.reply()).text, /^550 5\.6\.0 .*\[line-too-long\]$/)
+      queuedId(await client.send('ann@acme.example', 'bob@calm.example', message()))
+    }),
+  ))
+
+test('BDAT chunks of a terabyte, twelve at once, are refused, and cut when they come all the same', t =>
+  attacked(
+    t,
+    atOnce(async () => {
+      await using client = await siege.house.client()
+      await transaction(client)
+      client.write('BDAT 1099511627776 LAST\r\n')
       await client.writeEndless(noise, 120 * mebibyte)
       assert.match((await client.reply()).text, /^552 5\.3\.4 /)
       await client.ended()
-    }))
-
-test('a body line of 20 MiB is refused at the end of data, and the session goes on', t =>
-  attacked(t, async () => {
-    await using client = await siege.house.client()
-    await transaction(client)
-    assert.equal((await client.command('DATA')).code, 354)
-    client.write(`${from}\r\n`)
-    await client.writeEndless(noise, 20 * mebibyte)
-    client.write('\r\n.\r\n')
-    assert.match((await client.reply()).text, /^550 5\.6\.0 .*\[line-too-long\]$/)
-    queuedId(await client.send('ann@acme.example', 'bob@calm.example', message()))
-  }))
-
-test('a BDAT chunk of a terabyte is refused, and cut when it comes all the same', t =>
-  attacked(t, async () => {
-    await using client = await siege.house.client()
-    await transaction(client)
-    client.write('BDAT 1099511627776 LAST\r\n')
-    await client.writeEndless(noise, 120 * mebibyte)
-    assert.match((await client.reply()).text, /^552 5\.3\.4 /)
-    await client.ended()
-  }))
+    }),
+  ))
 
 test('a hundred thousand BDAT chunks of nothing and of one octet are one message', t =>
   attacked(t, async () => {
@@ -294,21 +312,50 @@ for (const [name, line] of [
 
 // ---- MIME ---------------------------------------------------------------------------------------------------------
 
+const digest = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
+
+/** What we put before a content that has only a From field: fields of ours, each with its folded lines. */
+const ownFields = /^(?:(?:Received|Message-ID|Date): [^\r\n]*\r\n(?:[\t ][^\r\n]*\r\n)*)+$/
+
+const hexDigits = '0123456789ABCDEF'
+const hexValue = (octet: number): number => hexDigits.indexOf(String.fromCharCode(octet))
+
+/** Quoted-printable without soft line breaks and escapes. */
+function decoded(encoded: Buffer): Buffer {
+  const octets = Buffer.allocUnsafe(encoded.length)
+  let length = 0
+  for (let at = 0; at < encoded.length; at++) {
+    if (encoded[at] !== 0x3d) octets[length++] = encoded[at]!
+    else {
+      const isSoft = encoded[at + 1] === 0x0d && encoded[at + 2] === 0x0a
+      if (!isSoft) octets[length++] = hexValue(encoded[at + 1]!) * 16 + hexValue(encoded[at + 2]!)
+      at += 2
+    }
+  }
+  return octets.subarray(0, length)
+}
+
+/** Behind the delimiter line of the only part of a multipart with the boundary `b`. */
+function onlyPart(content: Buffer): { readonly header: string; readonly body: Buffer } {
+  const start = content.indexOf('\r\n--b\r\n') + 7
+  // The header may be empty: then its blank line is the first.
+  const end = content.indexOf('\r\n\r\n', start - 2)
+  return { header: content.toString('latin1', start, end + 2), body: content.subarray(end + 4) }
+}
+
 for (const [name, parts, fits] of structures) {
+  const given = (): Buffer => Buffer.from([...parts()].join(''))
+
   test(`${name}: relayed as it is, since nobody needs to look inside`, t =>
     attacked(
       t,
       async () => {
         const id = queuedId(await submit(parts()))
         await waitForAll(siege.house.server, [id], 'delivered', 60_000)
-        const arrived = siege.receiver.messages.find(one => one.content.subarray(0, 1000).includes(id))!
-        assert.ok(
-          arrived.content.toString('latin1').endsWith(
-            Buffer.from([...parts()].join(''))
-              .toString('latin1')
-              .slice(-1000),
-          ),
-        )
+        const { content } = siege.receiver.messages.find(one => one.content.subarray(0, 1000).includes(id))!
+        const sent = given()
+        assert.match(content.subarray(0, -sent.length).toString('latin1'), ownFields)
+        assert.equal(digest(content.subarray(-sent.length)), digest(sent))
       },
       250,
     ))
@@ -320,7 +367,14 @@ for (const [name, parts, fits] of structures) {
         const before = seven.messages.length
         const id = queuedId(await submit(parts(), 'bob@seven.example'))
         const events = await waitForAll(siege.house.server, [id], fits ? 'delivered' : 'bounced', 60_000)
-        if (fits) return
+        if (fits) {
+          const { content } = seven.messages[before]!
+          assert.ok(isAscii(content))
+          const part = onlyPart(content)
+          assert.match(part.header, /^Content-Transfer-Encoding: quoted-printable\r$/m)
+          assert.equal(digest(decoded(part.body)), digest(onlyPart(given()).body))
+          return
+        }
         const { outcome } = events.find(one => one.messageId === id && one.type === 'bounced')!
         assert.equal(outcome!.enhancedCode, '5.6.3')
         assert.match(outcome!.text, /MIME structure/)

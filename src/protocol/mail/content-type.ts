@@ -43,12 +43,16 @@ function readParameter(value: string, start: number, params: Map<string, string>
   let at = skipSpace(value, equals + 1)
   let text = ''
   if (value[at] === '"') {
-    at++
+    // By stretches: a value may have a million characters.
+    let from = ++at
     while (at < value.length && value[at] !== '"') {
-      if (value[at] === '\\') at++
-      text += value[at] ?? ''
+      if (value[at] === '\\') {
+        text += value.slice(from, at)
+        from = ++at
+      }
       at++
     }
+    text += value.slice(from, at)
     at++
   } else {
     // A value should be a token; unquoted `=`, `/` and the like in boundaries are common and harmless.

@@ -21,6 +21,13 @@ function* nested(depth: number): Generator<string> {
   yield `--b${depth}\r\n\r\n${eightBit}`
 }
 
+/** A part of a multipart with a boundary of this size, folded into lines that may be. */
+function* innerBoundary(sizeBytes: number): Generator<string> {
+  yield `${mime}multipart/mixed; boundary=o\r\n\r\n--o\r\nContent-Type: multipart/mixed;\r\n boundary="`
+  yield `${'b'.repeat(900)}\r\n `.repeat(Math.ceil(sizeBytes / 900))
+  yield `b"\r\n\r\n${eightBit}--o--\r\n`
+}
+
 /** Contents whose MIME structure is more than anybody's; `fits`: it can be re-encoded all the same. */
 export const structures: readonly (readonly [name: string, parts: () => Iterable<string>, fits: boolean])[] =
   [
@@ -43,6 +50,9 @@ export const structures: readonly (readonly [name: string, parts: () => Iterable
       ],
       false,
     ],
+    // As much as is read of the header of a part, and more than that.
+    ['a boundary of a million octets inside', () => innerBoundary(1_000_000), false],
+    ['a boundary of 1 MiB inside', () => innerBoundary(1024 * 1024), false],
     [
       'a million parts',
       () =>

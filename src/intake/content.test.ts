@@ -57,7 +57,8 @@ test('copies of contents that are in segments are bounded; beyond, contents are 
   }
   const [first, second, third] = [await kept(), await kept(), await kept()]
   for (const keeper of [first, second]) assert.ok(Buffer.concat(keeper.parts!).equals(Buffer.concat(pieces)))
-  assert.equal(third.parts, null, 'a copy that is not whole is none')
+  // Not `equal`: its picture of the difference would take minutes.
+  assert.ok(third.parts === null, 'a copy that is not whole is none')
   const stored = await third.finish()
   assert.equal(stored.sizeBytes, 100_000)
   assert.equal(stored.kind, 'segments')
@@ -65,5 +66,5 @@ test('copies of contents that are in segments are bounded; beyond, contents are 
   assert.ok((await kept()).parts !== null, 'there is room again')
   second.abort()
   assert.ok((await kept()).parts !== null, 'and again')
-  assert.equal((await kept()).parts, null)
+  assert.ok((await kept()).parts === null)
 })

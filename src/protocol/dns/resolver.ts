@@ -74,7 +74,7 @@ export class Resolver implements DnsResolver, AsyncDisposable {
     this.#options = {
       attemptTimeoutMs: rest.attemptTimeoutMs ?? 2000,
       rounds: rest.rounds ?? 2,
-      inFlightMax: rest.inFlightMax ?? 600,
+      inFlightMax: rest.inFlightMax ?? 200,
       waitingMax: rest.waitingMax ?? 10_000,
       cacheEntriesMax: rest.cacheEntriesMax ?? 20_000,
       cacheBytesMax: rest.cacheBytesMax ?? 33_554_432,

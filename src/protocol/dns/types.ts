@@ -116,7 +116,7 @@ export interface DnsOptions {
   readonly attemptTimeoutMs?: number
   /** How often each server is asked before the query has timed out. Default 2. */
   readonly rounds?: number
-  /** Queries on the wire at once, each with its own socket. Default 600: a few for each domain that is asked for. */
+  /** Queries on the wire at once, each with its own socket. Default 200. */
   readonly inFlightMax?: number
   /** Queries waiting for that; more fail as OVERLOADED. Default 10,000. */
   readonly waitingMax?: number

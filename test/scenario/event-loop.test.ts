@@ -1,8 +1,10 @@
 // Situation: single inputs that are as large, as deep or as many as they may be, one after the other (the row "event loop" of
-// the resource-exhaustion table). None of them may keep an event loop of the server busy for 200 ms.
+// the resource-exhaustion table). None of them may keep an event loop of the server busy for 200 ms, but for one that the
+// page of attacks lists among the known limits.
 //
-// The server itself says how late its loops were, the worst of its threads. A busy machine makes every loop late: each input
-// has three tries, and what an idle thread of this machine sees meanwhile is taken off.
+// The server itself says how late its loops were, the worst of its threads. A busy machine makes every loop late: what an idle
+// thread of this machine sees meanwhile, or what a thread of the server had to wait for a core, is taken off then, and an input
+// is tried again, three times in all. On a quiet machine nothing is taken off and it has one try.
 
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
@@ -14,19 +16,24 @@ import { createServer as createTlsServer } from 'node:tls'
 import { integer, sequence } from '../../src/config/der.ts'
 import { makeCertificate } from '../../src/protocol/smtp/client/testing/certificates.ts'
 import { queuedId } from './support/client.ts'
+import { CpuWaits } from './support/cpu-waits.ts'
 import { DelayProbe } from './support/delay-probe.ts'
+import { makeExpensiveChain } from './support/expensive-chain.ts'
 import { type DnsAnswer, HostileDns } from './support/hostile-dns.ts'
 import { type Login, message, type ShownEvent, waitForEvents } from './support/house.ts'
 import { from, repeated, structures } from './support/odd-contents.ts'
 import { Receiver } from './support/receiver.ts'
 import { Siege, transaction } from './support/siege.ts'
 
-const delayMsMax = 200
+const heldMsMaxOfMost = 200
 const triesMax = 3
+/** Where neither is passed, it is not the machine that made a loop late. */
+const quiet = { probeMs: 50, waitedMs: 100 } as const
 const mebibyte = 1024 * 1024
 
 let siege: Siege
 let probe: DelayProbe
+let waits: CpuWaits
 let dns: HostileDns
 /** Takes the mail of all domains that the DNS server knows. */
 let mx: Receiver
@@ -35,6 +42,8 @@ let seven: Receiver
 let talker: Server
 /** One for each try: a host that failed is left alone for a while. */
 let numbers: readonly Server[]
+let chains: readonly Server[]
+let digits: readonly Server[]
 /** A login whose long lines are encoded. */
 let encoding: Login
 let count = 0
@@ -46,14 +55,23 @@ before(async () => {
   seven = await Receiver.start({ keywords: ['PIPELINING'] })
   talker = createServer(socket => talk(socket)).listen(0, '127.0.0.1')
   await once(talker, 'listening')
-  numbers = Array.from({ length: triesMax }, () => largeNumbers().listen(0, '127.0.0.1'))
-  await Promise.all(numbers.map(server => once(server, 'listening')))
+  const forEachTry = (make: () => Server): Server[] =>
+    Array.from({ length: triesMax }, () => make().listen(0, '127.0.0.1'))
+  numbers = forEachTry(largeNumbers)
+  chains = forEachTry(expensiveChain)
+  digits = forEachTry(hexadecimalGreeting)
+  await Promise.all([...numbers, ...chains, ...digits].map(server => once(server, 'listening')))
   const portOf = (server: Server): number => (server.address() as AddressInfo).port
   const routes = {
     'seven.example': `127.0.0.1:${seven.port}`,
     'talker.example': `127.0.0.1:${portOf(talker)}`,
     ...Object.fromEntries(
-      numbers.map((server, index) => [`numbers${index + 1}.example`, `smtps://127.0.0.1:${portOf(server)}`]),
+      Object.entries({ numbers, chains, digits }).flatMap(([name, servers]) =>
+        servers.map((server, index) => {
+          const scheme = name === 'digits' ? '' : 'smtps://'
+          return [`${name}${index + 1}.example`, `${scheme}127.0.0.1:${portOf(server)}`]
+        }),
+      ),
     ),
   }
   siege = await Siege.open({
@@ -67,6 +85,7 @@ before(async () => {
     ].join('\n'),
   })
   const { server } = siege.house
+  waits = new CpuWaits(server.processId)
   // Signed, so that canonicalisation is part of what is measured.
   await server.json('domain', 'add', '--account', 'acme', '--trust', 'signed.example')
   encoding = await server.json<Login & Record<string, never>>(
@@ -76,7 +95,7 @@ before(async () => {
 after(async () => {
   await siege[Symbol.asyncDispose]()
   for (const one of [mx, seven, dns, probe]) await one[Symbol.asyncDispose]()
-  for (const server of [talker, ...numbers]) server.close()
+  for (const server of [talker, ...numbers, ...chains, ...digits]) server.close()
 })
 
 // ---- how late ---------------------------------------------------------------------------------------------------------
@@ -92,22 +111,34 @@ async function serverDelayMs(): Promise<number> {
  * Names a test for an input: `work` brings it once more, and resolves when the server is done with it. It is told how
  * often anything was brought, and this.
  */
-function input(name: string, work: (times: number, tries: number) => Promise<unknown>): void {
-  test(`no event loop is held for 200 ms by ${name}`, { timeout: 180_000 }, async t => {
+function input(
+  name: string,
+  work: (times: number, tries: number) => Promise<unknown>,
+  heldMsMax: number = heldMsMaxOfMost,
+): void {
+  test(`no event loop is held for ${heldMsMax} ms by ${name}`, { timeout: 180_000 }, async t => {
     const seen: string[] = []
     for (let tries = 1; tries <= triesMax; tries++) {
       await serverDelayMs()
       await probe.takeMs()
+      waits.takeMs()
       await work(++count, tries)
       // What was late is noted when the loop comes round next.
       await sleep(50)
       const delayMs = await serverDelayMs()
       const probeMs = await probe.takeMs()
+      const waitedMs = waits.takeMs()
       for (const receiver of [siege.receiver, mx, seven]) receiver.messages.length = 0
-      seen.push(`${Math.round(delayMs)} ms, an idle thread ${Math.round(probeMs)} ms`)
-      if (delayMs - probeMs > delayMsMax) continue
-      t.diagnostic(seen.join('; '))
-      return
+      seen.push(
+        `${Math.round(delayMs)} ms, an idle thread ${Math.round(probeMs)} ms, waited for a core ${Math.round(waitedMs)} ms`,
+      )
+      const isQuiet = probeMs <= quiet.probeMs && waitedMs <= quiet.waitedMs
+      const machineMs = isQuiet ? 0 : Math.max(probeMs, waitedMs)
+      if (delayMs - machineMs <= heldMsMax) {
+        t.diagnostic(seen.join('; '))
+        return
+      }
+      if (isQuiet) break
     }
     assert.fail(`late by ${seen.join('; ')}`)
   })
@@ -126,14 +157,17 @@ interface Submission {
 
 type Fate = 'refused' | 'delivered' | 'deferred' | 'bounced'
 
-/** Sends a content of any make; resolves when its one recipient has an outcome, or it was refused. */
+/**
+ * Sends a content of any make; resolves when its one recipient has an outcome, or it was refused.
+ * @returns the text of the outcome or refusal
+ */
 async function submit({
   parts,
   to = 'bob@calm.example',
   login,
   sender,
   fate = 'delivered',
-}: Submission): Promise<void> {
+}: Submission): Promise<string> {
   await using client = await siege.house.client(login)
   assert.equal((await client.command(`MAIL FROM:<${sender ?? 'ann@acme.example'}>`)).code, 250)
   assert.equal((await client.command(`RCPT TO:<${to}>`)).code, 250)
@@ -141,13 +175,16 @@ async function submit({
   for (const part of parts) await client.writeAll(part)
   client.write('.\r\n')
   const reply = await client.reply()
-  if (fate === 'refused') assert.match(reply.text, /^55\d /)
-  else {
-    const id = queuedId(reply)
-    const events = await outcomes(id, 1)
-    const event = events.find(one => one.messageId === id && final.has(one.type))!
-    assert.equal(event.type, fate, event.outcome?.text ?? '')
+  if (fate === 'refused') {
+    assert.match(reply.text, /^55\d /)
+    return reply.text
   }
+  const id = queuedId(reply)
+  const events = await outcomes(id, 1)
+  const event = events.find(one => one.messageId === id && final.has(one.type))!
+  const text = event.outcome?.text ?? ''
+  assert.equal(event.type, fate, text)
+  return text
 }
 
 const final = new Set(['delivered', 'deferred', 'bounced', 'expired'])
@@ -356,6 +393,19 @@ for (const [name, key] of texts)
     sendToMany(thousand(i => `${key}${times}x${i}@talker.example`)),
   )
 
+/** Its greeting could be the number of an OpenSSL error that does not end. */
+function hexadecimalGreeting(): Server {
+  return createServer(socket => {
+    socket.on('error', () => undefined)
+    socket.end(`421 ${'A'.repeat(replyBytes)}\r\n`)
+  })
+}
+
+input('a greeting that refuses with 60 KiB of hexadecimal digits', async (_, tries) => {
+  const to = `u@digits${tries}.example`
+  assert.match(await submit({ parts: [`${from}\r\nx\r\n`], to, fate: 'deferred' }), /^A{100}/)
+})
+
 /** TLS as it may be negotiated by Diffie-Hellman only, with numbers of 8,192 bits that the server has made up. */
 function largeNumbers(): Server {
   const modulus = randomBytes(1024)
@@ -375,6 +425,23 @@ function largeNumbers(): Server {
 
 input('a TLS server that wants Diffie-Hellman with 8,192 bits', (_, tries) =>
   submit({ parts: [`${from}\r\nx\r\n`], to: `u@numbers${tries}.example`, fate: 'deferred' }),
+)
+
+/** A hundred kilobytes of certificates with the most expensive keys. */
+function expensiveChain(): Server {
+  const server = createTlsServer(makeExpensiveChain(100_000))
+  return server.on('secureConnection', socket => socket.on('error', () => undefined).end('421 bye\r\n'))
+}
+
+// OpenSSL checks all of it before anybody is asked whether a valid one is wanted, and Node has no bound for it.
+input(
+  'a TLS server with 100 KB of certificates whose keys are expensive',
+  async (_, tries) => {
+    const to = `u@chains${tries}.example`
+    const text = await submit({ parts: [`${from}\r\nx\r\n`], to, fate: 'deferred' })
+    assert.match(text, /bye/, 'the handshake was carried to its end')
+  },
+  1000,
 )
 
 // ---- name servers -----------------------------------------------------------------------------------------------------

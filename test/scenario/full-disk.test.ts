@@ -1,4 +1,5 @@
-// Situation: the disk of the data folder is really full, to the last byte, with the log file on it; later there is room.
+// Situation: the disk of the data folder is really full, to the last byte, with the log file on it, or to the last inode; later
+// there is room.
 //
 // The disk is a small file system in memory, in a mount namespace of its own. Where there are no tools for that, there is
 // nothing to fill (support/faults.ts).
@@ -87,5 +88,43 @@ test(
     const events = await waitForAll(server, ledger, 'delivered')
     const accepted = events.filter(one => one.type === 'accepted').map(one => one.messageId)
     assert.deepEqual(accepted.toSorted(), ledger.toSorted(), 'what was refused is not there')
+  },
+)
+
+test(
+  'a disk without a free inode: what needs a new file is answered 452 and the rest is taken; with inodes again all is',
+  needsMachine(hasFaultTools, 'strace'),
+  async () => {
+    await using receiver = await Receiver.start()
+    const folder = mkdtempSync(join(tmpdir(), 'postrider-inodes-'))
+    mkdirSync(join(folder, 'data'))
+    await using disk = await SmallDisk.mount(join(folder, 'data'), 64, 'tmpfs', 200)
+    const port = await freePort()
+    // Small segments: each large content begins a new one.
+    const toml = `${receiver.route}[[listener]]\naddress = "127.0.0.1:${port}"\nkind = "relay"\nnetworks = ["127.0.0.0/8"]\naccount = "acme"\n[limits]\nsegment_size = "64KiB"\n`
+    await using server = await Postrider.start({ toml, folder, namespace: disk.namespace })
+    await makeAccount(server, 'acme', 'acme.example')
+    await using client = await SmtpClient.connect(port)
+    await client.hello()
+    const ledger: string[] = []
+    const send = async (content: string) => {
+      const reply = await client.send('ann@acme.example', 'bob@there.example', content)
+      if (reply.code === 250) ledger.push(queuedId(reply))
+      return reply
+    }
+    // Nothing large before: a segment that leaves the disk would give an inode back.
+    assert.equal((await send(message())).code, 250)
+    await waitForAll(server, ledger, 'delivered')
+    disk.fillInodes()
+    for (let i = 0; i < 3; i++) assert.match((await send(large)).text, /^452 4\.3\.1 .*\[store-failed\]/)
+    assert.equal((await send(message())).code, 250)
+    await waitForAll(server, ledger, 'delivered')
+    await assertIsIdle(server.processId)
+    disk.free()
+    for (const content of [large, message(), large]) assert.equal((await send(content)).code, 250)
+    const events = await waitForAll(server, ledger, 'delivered')
+    const accepted = events.filter(one => one.type === 'accepted').map(one => one.messageId)
+    assert.deepEqual(accepted.toSorted(), ledger.toSorted(), 'what was refused is not there')
+    assert.equal(receiver.messages.length, ledger.length, 'each was sent once')
   },
 )

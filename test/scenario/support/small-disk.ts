@@ -1,18 +1,19 @@
 // A disk of the test's own: a small file system in a mount namespace of its own, that can be filled, broken and mended.
 //
-// In memory (tmpfs), or ext4 in a file, which does what kernels do after an I/O error: become read-only under its users.
+// In memory (tmpfs), with as few inodes as wanted, or ext4 in a file, which does what kernels do after an I/O error: become
+// read-only under its users.
 // Linux and root only; a process holds the namespace, and its end takes everything away.
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFileSync, mkdtempSync, rmSync } from 'node:fs'
+import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { MountNamespace } from '../../support/postrider.ts'
 
-/** Scripts that make and mount a file system on `$0`, of `$1` MiB. */
+/** Scripts that make and mount a file system on `$0`, of `$1` MiB and (tmpfs) with `$2` inodes, 0: without a bound. */
 const mountScripts = {
-  tmpfs: 'mount -t tmpfs -o size="$1"m,mode=0700 tmpfs "$0"',
+  tmpfs: 'mount -t tmpfs -o size="$1"m,nr_inodes="$2",mode=0700 tmpfs "$0"',
   ext4: 'truncate -s "$1"M "$0.img" && mkfs.ext4 -q "$0.img" && mount -o loop "$0.img" "$0"',
 } as const
 
@@ -31,9 +32,11 @@ export class SmallDisk implements AsyncDisposable {
     path: string,
     sizeMiB: number,
     kind: keyof typeof mountScripts = 'tmpfs',
+    inodes: number = 0,
   ): Promise<SmallDisk> {
     const script = `${mountScripts[kind]} && echo mounted && exec sleep 100000`
-    const holder = spawn('unshare', ['--mount', 'sh', '-c', script, path, String(sizeMiB)], {
+    const args = ['--mount', 'sh', '-c', script, path, String(sizeMiB), String(inodes)]
+    const holder = spawn('unshare', args, {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     await new Promise<void>((resolve, reject) => {
@@ -80,9 +83,22 @@ export class SmallDisk implements AsyncDisposable {
     }
   }
 
-  /** Gives the room back. */
+  /** Takes all inodes: room is left, and no further file can be made. */
+  fillInodes(): void {
+    mkdirSync(this.#ballast)
+    for (let number = 0; ; number++) {
+      try {
+        writeFileSync(`${this.#ballast}/${number}`, '')
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+        return
+      }
+    }
+  }
+
+  /** Gives back what was filled. */
   free(): void {
-    rmSync(this.#ballast)
+    rmSync(this.#ballast, { recursive: true })
   }
 
   /** ext4 only: what the kernel does after an error of the disk. Nothing can be written any more, by whoever has it open. */

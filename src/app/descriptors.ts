@@ -10,34 +10,53 @@ import type { Config, Problem } from '../config/index.ts'
 const others = 400
 const leastOfEach = 10
 
+/** A configuration that fits, and what had to be cut for it. */
+export interface FittedConfig {
+  readonly config: Config
+  readonly warnings: readonly Problem[]
+}
+
 /** What this process may open; null where the system does not say. Node has raised the soft limit by now. */
 export function descriptorsMax(limits: string = readLimits()): number | null {
   const found = /^Max open files\s+(\d+)/m.exec(limits)
   return found === null ? null : Number(found[1])
 }
 
-/** The configuration with sessions and connections cut to what fits, with a warning when that was needed. */
-export function fitDescriptors(
-  config: Config,
-  max: number | null = descriptorsMax(),
-): { readonly config: Config; readonly warnings: readonly Problem[] } {
+/** At start: the configuration with sessions and connections cut to what fits, with a warning when that was needed. */
+export function fitDescriptors(config: Config, max: number | null = descriptorsMax()): FittedConfig {
   const { sessions } = config.limits
   const { connectionsTotal } = config.delivery
   const wanted = sessions + connectionsTotal
   if (max === null || wanted + others <= max) return { config, warnings: [] }
   const share = (count: number): number =>
     Math.max(leastOfEach, Math.floor((Math.max(0, max - others) * count) / wanted))
-  const fitting: Config = {
-    ...config,
-    limits: { ...config.limits, sessions: share(sessions) },
-    delivery: { ...config.delivery, connectionsTotal: share(connectionsTotal) },
-  }
+  return cut(config, share(sessions), share(connectionsTotal), max)
+}
+
+/** At reload: sessions were settled at start, and connections get what is left. */
+export function fitConnections(
+  config: Config,
+  sessions: number,
+  max: number | null = descriptorsMax(),
+): FittedConfig {
+  const { connectionsTotal } = config.delivery
+  const left = max === null ? connectionsTotal : Math.max(leastOfEach, max - others - sessions)
+  if (sessions >= config.limits.sessions && left >= connectionsTotal) return { config, warnings: [] }
+  return cut(config, sessions, Math.min(connectionsTotal, left), max)
+}
+
+function cut(config: Config, sessions: number, connectionsTotal: number, max: number | null): FittedConfig {
+  const { limits, delivery } = config
+  const wanted = limits.sessions + delivery.connectionsTotal
   const warning = {
     where: 'limits.sessions, delivery.connections_total',
-    what: `this process may open ${max} files: ${fitting.limits.sessions} sessions and ${fitting.delivery.connectionsTotal} connections fit, instead of ${sessions} and ${connectionsTotal}`,
+    what: `this process may open ${max} files: ${sessions} sessions and ${connectionsTotal} connections fit, instead of ${limits.sessions} and ${delivery.connectionsTotal}`,
     hint: `raise its limit to ${wanted + others} (LimitNOFILE of the systemd unit, ulimit -n)`,
   }
-  return { config: fitting, warnings: [warning] }
+  return {
+    config: { ...config, limits: { ...limits, sessions }, delivery: { ...delivery, connectionsTotal } },
+    warnings: [warning],
+  }
 }
 
 function readLimits(): string {

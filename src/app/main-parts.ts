@@ -35,7 +35,10 @@ export class MainParts implements AsyncDisposable {
   readonly ids: IdGenerator = new IdGenerator(() => clock.nowMs(), randomBytes)
   readonly lab: LabAddresses | null
   readonly startedAtMs: number = clock.nowMs()
+  /** In force. */
   config: Config
+  /** The same as the file asks for it, before it was cut to the descriptors that there are. */
+  asked: Config
   tls: TlsMaterial
   ticketKeys: Buffer = randomBytes(48)
   readonly #prepared: Prepared
@@ -61,6 +64,7 @@ export class MainParts implements AsyncDisposable {
     this.log = log
     this.lab = lab
     this.config = config
+    this.asked = prepared.asked
     this.tls = prepared.tls
     this.store = openThreadStore({
       dataDir: config.dataDir,
@@ -99,7 +103,7 @@ export class MainParts implements AsyncDisposable {
     return new MainParts(prepared, host, health, lab, log)
   }
 
-  /** Starts the relay threads; they open nothing yet. */
+  /** Starts the relay threads; they open no door yet. */
   startThreads(): void {
     const { threads, secretKey, operatorKeyPem, dnsServers } = this.#prepared
     const doors = allocateDoorMemory(randomBytes)

@@ -26,6 +26,8 @@ import { findUser, reachProblem, type SystemUser } from './privileges.ts'
 /** What serve goes on with. */
 export interface Prepared {
   readonly config: Config
+  /** The same before it was cut to the descriptors that there are. */
+  readonly asked: Config
   /** null: the first run, without a file. */
   readonly configPath: string | null
   readonly warnings: readonly Problem[]
@@ -54,7 +56,16 @@ export async function prepare(configPath: string | undefined): Promise<Prepared 
   }
   const { config, warnings: cut } = fitDescriptors(rest.config)
   const warnings = [...loaded.warnings, ...rest.warnings, ...rootWarning(user), ...cut]
-  return { ...rest, config, configPath: loaded.path, warnings, lock, user, threads: threadsOf(config) }
+  return {
+    ...rest,
+    config,
+    asked: rest.config,
+    configPath: loaded.path,
+    warnings,
+    lock,
+    user,
+    threads: threadsOf(config),
+  }
 }
 
 /** Reads the configuration for serving; also what SIGHUP calls. */

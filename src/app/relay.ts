@@ -288,14 +288,19 @@ export class Relay {
 
   /** New certificate, listener settings, rules of submission and delivery, routes. What needs a restart: reload.ts. */
   reload({ config, tls, ticketKeys }: RelayReload): void {
-    this.#secureContext = makeContext(tls, ticketKeys)
+    const { threads, lab } = this.#data
+    // All is made before any of it is in force: what cannot be made changes nothing.
+    const secureContext = makeContext(tls, ticketKeys)
+    const guard = privateGuardOf(config, lab)
+    const delivery = deliveryOptionsOf(config, threads, lab, tls)
+    const routes = new RouteTable(routesOf(config))
+    this.#secureContext = secureContext
     this.#config = config
     this.#submitter.options = submissionOptionsOf(config)
-    const { threads, lab } = this.#data
     this.#guard.limits = addressLimitsOf(config)
-    this.#planner.setGuard(privateGuardOf(config, lab))
-    this.#engine.setOptions(deliveryOptionsOf(config, threads, lab, tls))
-    this.#engine.setRoutes(new RouteTable(routesOf(config)))
+    this.#planner.setGuard(guard)
+    this.#engine.setOptions(delivery)
+    this.#engine.setRoutes(routes)
   }
 
   metrics(): CollectedMetric[] {

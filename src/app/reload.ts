@@ -1,12 +1,14 @@
 // SIGHUP: reads the configuration and the certificate again and hands what may change to the running threads.
 //
-// A configuration with problems changes nothing. What is built into the parts at start needs a restart (withFixedParts has
-// the list); a difference there is warned about. TLS ticket keys rotate here, once a day and at each reload.
+// A configuration with problems changes nothing; a certificate with problems leaves the old one beside the new configuration.
+// What is built into the parts at start needs a restart (withFixedParts has the list); a difference there is warned about.
+// TLS ticket keys rotate here, once a day and at each reload. One thing at a time goes to the threads, and the log says
+// that it is in force, and the main thread holds it for the settings in force, when all of them have taken it.
 
 import { randomBytes } from 'node:crypto'
-import { type Config, formatProblem } from '../config/index.ts'
+import { type Config, formatProblem, type TlsMaterial } from '../config/index.ts'
 import type { Log } from '../telemetry/index.ts'
-import { fitDescriptors } from './descriptors.ts'
+import { fitConnections } from './descriptors.ts'
 import type { Hangups } from './hangups.ts'
 import type { MainParts } from './main-parts.ts'
 import { readConfig, readTls } from './prepare.ts'
@@ -20,51 +22,71 @@ export class Reloader implements Disposable {
   readonly #log: Log
   readonly #rotation: NodeJS.Timeout
   readonly #takingOver: Disposable
+  #last: Promise<void> = Promise.resolve()
 
   constructor(parts: MainParts, hangups: Hangups, configPath: string | undefined, log: Log) {
     this.#parts = parts
     this.#configPath = configPath
     this.#log = log
     this.#takingOver = hangups.handTo(() => void this.reload())
-    this.#rotation = setInterval(() => void this.#spread(), ticketKeysMs)
+    this.#rotation = setInterval(() => void this.#inLine(() => this.#rotate()), ticketKeysMs)
     this.#rotation.unref()
   }
 
   /** Never rejects: what went wrong is in the log, and the old settings stay. */
-  async reload(): Promise<void> {
+  reload(): Promise<void> {
+    return this.#inLine(() => this.#reload())
+  }
+
+  #inLine(work: () => Promise<void>): Promise<void> {
+    this.#last = this.#last.then(work)
+    return this.#last
+  }
+
+  async #reload(): Promise<void> {
     const parts = this.#parts
     const loaded = readConfig(this.#configPath)
     if (!loaded.ok) {
       this.#log.event('config.refused', { problems: loaded.problems.map(formatProblem) })
       return
     }
-    // Sessions are fixed at the start; what is left of the descriptors is for connections.
-    const { config } = fitDescriptors(loaded.config)
-    const fixed = withFixedParts(parts.config, config)
-    if (fixed.ignored.length > 0)
+    // Told apart by what the files ask for: what was cut to fit the descriptors is no change of anybody's.
+    const asked = withFixedParts(parts.asked, loaded.config)
+    const fitted = fitConnections(asked.config, parts.config.limits.sessions)
+    const tls = readTls(fitted.config, Date.now())
+    for (const warning of [...loaded.warnings, ...(tls.ok ? tls.warnings : []), ...fitted.warnings])
+      this.#log.event('config.warning', { ...warning })
+    if (asked.ignored.length > 0)
       this.#log.event('config.warning', {
-        where: fixed.ignored,
+        where: asked.ignored,
         what: 'changed, and needs a restart to count',
       })
-    parts.config = fixed.config
-    const tls = readTls(parts.config, Date.now())
-    if (tls.ok) {
-      parts.tls = tls.material
-      this.#log.event('tls.reloaded', { notAfter: new Date(tls.material.notAfterMs).toISOString() })
-    } else this.#log.event('tls.refused', { ...tls.problem })
-    await this.#spread()
+    if (!tls.ok) this.#log.event('tls.refused', { ...tls.problem })
+    const material = tls.ok ? tls.material : parts.tls
+    if (!(await this.#spread(fitted.config, material))) return
+    parts.asked = asked.config
+    if (tls.ok) this.#log.event('tls.reloaded', { notAfter: new Date(material.notAfterMs).toISOString() })
     this.#log.event('config.reloaded', { path: loaded.path })
   }
 
-  async #spread(): Promise<void> {
+  async #rotate(): Promise<void> {
+    await this.#spread(this.#parts.config, this.#parts.tls)
+  }
+
+  /** Hands settings to all threads, with new ticket keys. False: one could not take them, which is logged. */
+  async #spread(config: Config, tls: TlsMaterial): Promise<boolean> {
     const parts = this.#parts
-    parts.ticketKeys = randomBytes(48)
-    const { config, tls, ticketKeys } = parts
+    const ticketKeys = randomBytes(48)
     try {
       await parts.relays.reload({ config, tls, ticketKeys })
     } catch (error) {
       this.#log.event('config.refused', { err: error })
+      return false
     }
+    parts.config = config
+    parts.tls = tls
+    parts.ticketKeys = ticketKeys
+    return true
   }
 
   [Symbol.dispose](): void {

@@ -210,6 +210,20 @@ test('a key of another certificate, missing files and files without PEM are refu
   )
 })
 
+test('a certificate that OpenSSL makes no context of is refused with its reason', () => {
+  const [weakCert, weakKey] = [join(folder, 'weak.pem'), join(folder, 'weak.key')]
+  openssl(
+    ...['req', '-x509', '-newkey', 'rsa:1024', '-nodes', '-days', '30', '-subj', '/CN=mx.example.com'],
+    ...['-keyout', weakKey, '-out', weakCert],
+  )
+  const tls = files(certificate(['mx.example.com']))
+  const weak = loadTlsMaterial(request({ tls: { ...tls, certificatePath: weakCert, keyPath: weakKey } }))
+  assert.ok(!weak.ok)
+  assert.equal(weak.problem.where, '[tls] certificate')
+  assert.match(weak.problem.what, /weak\.pem .*\(ee key too small\)/)
+  assert.match(weak.problem.hint, /2048 bits/)
+})
+
 test('a certificate that has ended or names another host is served with a warning', () => {
   const tls = files(certificate(['old.example'], { endMs: nowMs - dayMs }))
   const result = loadTlsMaterial(request({ tls }))

@@ -1,12 +1,13 @@
 // The certificate, key and authorities that TLS uses: read, checked, and read again on SIGHUP.
 //
 // Place on the path: before it; `app` posts the material to each relay thread, which makes its secure context of it.
-// Invariants: certificate and key belong together; a reload that fails leaves the old material in force.
+// Invariants: certificate and key belong together, and OpenSSL makes a context of them; a reload that fails leaves the old
+// material in force.
 
 import { constants, createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { rootCertificates, type SecureContextOptions } from 'node:tls'
+import { createSecureContext, rootCertificates, type SecureContextOptions } from 'node:tls'
 import { makeFolderDurably, writeFileDurably } from '../base/index.ts'
 import { isHostName } from './address.ts'
 import type { Problem } from './problem.ts'
@@ -149,7 +150,41 @@ function materialOfFiles(tls: TlsConfig, request: TlsRequest): TlsMaterialResult
     isSelfSigned: false,
     notAfterMs: first.validToDate.getTime(),
   }
-  return { ok: true, material, warnings: certificateWarnings(first, request) }
+  return (
+    refusedMaterial(material, paths) ?? { ok: true, material, warnings: certificateWarnings(first, request) }
+  )
+}
+
+/** What OpenSSL says against it: weak keys and digests pass every check of ours. null: a context can be made. */
+function refusedMaterial(
+  material: TlsMaterial,
+  paths: { readonly certificate: string; readonly ca: string | null },
+): TlsMaterialResult | null {
+  const pair = whyNoContext({ ...material, caPem: '' })
+  if (pair !== null)
+    return fault(
+      '[tls] certificate',
+      `${paths.certificate} and its key cannot be used (${pair})`,
+      'get a certificate with an RSA key of at least 2048 bits or an elliptic curve key, signed with SHA-256',
+    )
+  const authorities = whyNoContext(material)
+  return authorities === null
+    ? null
+    : fault(
+        '[tls] ca',
+        `${paths.ca} cannot be used (${authorities})`,
+        'remove what is no certificate from it',
+      )
+}
+
+function whyNoContext(material: TlsMaterial): string | null {
+  try {
+    createSecureContext(serverTlsOptions(material))
+    return null
+  } catch (error) {
+    const { reason, message } = error as Error & { readonly reason?: string }
+    return reason ?? message
+  }
 }
 
 /** What does not stop us, but clients will notice. */
@@ -230,12 +265,14 @@ function readStored(folder: string, request: TlsRequest): TlsMaterial | null {
     const certificate = new X509Certificate(certificatePem)
     const key = readKey(keyPem)
     const endMs = certificate.validToDate.getTime()
+    const material = selfSigned(certificatePem, keyPem, endMs)
     const isGood =
       key !== null &&
       certificate.checkPrivateKey(key) &&
       certificate.subject === `CN=${request.hostname}` &&
-      endMs > request.nowMs + 30 * dayMs
-    return isGood ? selfSigned(certificatePem, keyPem, endMs) : null
+      endMs > request.nowMs + 30 * dayMs &&
+      whyNoContext(material) === null
+    return isGood ? material : null
   } catch {
     // Missing or broken: a new pair takes its place.
     return null

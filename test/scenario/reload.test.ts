@@ -3,6 +3,7 @@
 // SIGHUP puts what is right in force for new connections and drops nobody; what is wrong changes nothing and is logged.
 
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { randomBytes, X509Certificate } from 'node:crypto'
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -10,9 +11,10 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { makeCertificate } from '../../src/config/index.ts'
+import { needsMachine } from '../support/needs-machine.ts'
 import { Postrider } from '../support/postrider.ts'
 import { queuedId, SmtpClient } from './support/client.ts'
-import { waitForLog } from './support/faults.ts'
+import { hasFaultTools, waitForLog } from './support/faults.ts'
 import { House, message, waitForAll } from './support/house.ts'
 import { Receiver } from './support/receiver.ts'
 
@@ -38,12 +40,12 @@ after(async () => {
 })
 
 /** Writes a new certificate and its key; gives its fingerprint. */
-function writeCertificate(): string {
+function writeCertificate(name: string = 'relay.example'): string {
   const { certificatePem, privateKeyPem } = makeCertificate({
-    commonName: 'relay.example',
-    names: ['relay.example'],
+    commonName: name,
+    names: [name],
     notBeforeMs: Date.now() - 60_000,
-    notAfterMs: Date.now() + 86_400_000,
+    notAfterMs: Date.now() + 30 * 86_400_000,
     randomBytes,
   })
   writeFileSync(join(folder, 'relay.pem'), certificatePem)
@@ -144,6 +146,39 @@ test('a certificate that does not fit its key is refused, and the old one stays'
   assert.equal(await shownCertificate(), renewed, 'a later good one is taken')
 })
 
+test('a certificate that OpenSSL refuses is refused with its reason, and the rest of the configuration is in force', async () => {
+  const shown = await shownCertificate()
+  const reloads = countOf('tls.reloaded')
+  execFileSync(
+    'openssl',
+    [
+      ...['req', '-x509', '-newkey', 'rsa:1024', '-nodes', '-days', '30', '-subj', '/CN=relay.example'],
+      ...['-keyout', join(folder, 'relay.key'), '-out', join(folder, 'relay.pem')],
+    ],
+    { stdio: 'pipe' },
+  )
+  editConfig('"127.0.6.0/24"', '"127.0.6.0/24", "127.0.8.0/24"')
+  await reload('config.reloaded')
+  assert.match(house.server.output, /"tls\.refused".*relay\.pem.*ee key too small.*2048 bits/)
+  assert.equal(countOf('tls.reloaded'), reloads)
+  assert.equal(await shownCertificate(), shown)
+  await using client = await SmtpClient.connect(house.ports.relay, { localAddress: '127.0.8.1' })
+  await client.hello()
+  assert.equal((await client.command('MAIL FROM:<ann@acme.example>')).code, 250)
+  writeCertificate()
+  await reload('config.reloaded')
+})
+
+test('what a start would warn about, a reload warns about too', async () => {
+  const before = countOf('config.warning')
+  writeCertificate('old.example')
+  await reload('config.reloaded')
+  assert.equal(countOf('config.warning'), before + 1)
+  assert.match(house.server.output, /"config\.warning".*the certificate does not name relay\.example/)
+  writeCertificate()
+  await reload('config.reloaded')
+})
+
 test('what needs a restart is said, not silently ignored', async () => {
   editConfig('hostname = "relay.example"', 'hostname = "other.example"')
   await reload('config.reloaded')
@@ -164,3 +199,23 @@ test('a SIGHUP before the server is ready ends nothing: it reloads once it is, a
   server.signal('SIGHUP')
   assert.equal(await server.ended(), 0)
 })
+
+test(
+  'sessions that were cut to the descriptors at start are no change that a reload tells of',
+  needsMachine(hasFaultTools, 'prlimit'),
+  async () => {
+    await using narrow = await House.open('[delivery]\nconnections_total = 500\n', {
+      wrapper: ['prlimit', '--nofile=1000'],
+    })
+    const { server } = narrow
+    const told = (): string => server.output.slice(server.output.indexOf('"server.ready"'))
+    const text = readFileSync(server.configPath, 'utf8')
+    writeFileSync(server.configPath, text.replace('connections_total = 500', 'connections_total = 100'))
+    server.signal('SIGHUP')
+    for (let round = 0; !told().includes('"config.reloaded"'); round++) {
+      assert.ok(round < 2400, told())
+      await sleep(25)
+    }
+    assert.doesNotMatch(told(), /needs a restart/)
+  },
+)

@@ -276,6 +276,7 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
   }
 
   #grow(): void {
+    if (this.#isGrowthPaused && this.#failures === null) return
     const { live: open, proven } = this.#count()
     if (this.#failures !== null) {
       if (open > 0 || this.#ports.clock.monotonicMs() >= this.#failedUntilMs) this.#failures = null

@@ -6,9 +6,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { connectControl, findSocket } from '../../src/api/control/index.ts'
 import { Postrider } from '../support/postrider.ts'
 import { queuedId, SmtpClient } from './support/client.ts'
-import { waitForLog } from './support/faults.ts'
 import { House, message, type ShownEvent, typesOf, waitForAll } from './support/house.ts'
 import { Receiver } from './support/receiver.ts'
 
@@ -118,11 +118,16 @@ test('a client that takes its time for the content costs no attempt its time: no
   for (let at = 0; at < 20; at++)
     ids.push(queuedId(await client.send('ann@acme.example', `to${at}@there.example`, message())))
   await receiver.waitFor(() => ends > 0)
+  const connected = await connectControl(findSocket(server.dataDir))
+  assert.ok(connected.ok)
+  using control = connected.client
   server.signal('SIGTERM')
-  await waitForLog(() => server.output, 'server.draining')
   // What was ready goes back at once, while client and attempts are waited for.
-  const waiting = await server.json<{ state: string }[] & Record<string, never>>('queue', 'list')
-  assert.ok(waiting.filter(({ state }) => state === 'scheduled').length >= 8, JSON.stringify(waiting))
+  for (let scheduled = 0; scheduled < 8; await sleep(50)) {
+    const count = await control.call('queue.count')
+    assert.ok(count.ok, 'the server ended before')
+    scheduled = (count.value as { scheduled: number }).scheduled
+  }
   assert.equal(await server.ended(), 0)
   await slow.ended()
   const endsBefore = ends

@@ -77,8 +77,6 @@ export interface ProgramOptions {
   readonly stopSignal?: NodeJS.Signals
   /** Called with each chunk of stdout, in addition to the kept tail. */
   readonly onStdout?: (chunk: Buffer) => void
-  /** stdout is read only so often: for a program that writes more than its reader wants to be woken for. Default: at once. */
-  readonly stdoutEveryMs?: number
 }
 
 /** A long-lived program. Dispose it (`await using`) to end it. */
@@ -102,14 +100,7 @@ export class Program implements AsyncDisposable {
     const keep = (chunk: Buffer): void => {
       this.#output = (this.#output + chunk.toString('latin1')).slice(-outputTailChars)
     }
-    const { stdout } = this.#child
-    stdout?.on('data', options.onStdout ?? keep)
-    const { stdoutEveryMs: everyMs } = options
-    if (everyMs !== undefined)
-      stdout?.on('data', () => {
-        stdout.pause()
-        setTimeout(() => stdout.resume(), everyMs)
-      })
+    this.#child.stdout?.on('data', options.onStdout ?? keep)
     this.#child.stderr?.on('data', keep)
     this.ended = new Promise(resolve => {
       this.#child.once('error', error => {

@@ -3,9 +3,6 @@
  */
 import { isListening, Program, run } from './process.ts'
 
-/** How often the counter is read: smtp-sink writes it with every message, and waking up for each takes time from all others. */
-const counterEveryMs = 10
-
 export interface SmtpSink extends AsyncDisposable {
   readonly port: number
   readonly pid: number
@@ -13,7 +10,7 @@ export interface SmtpSink extends AsyncDisposable {
   messages(): number
   /** How many sessions were opened so far. */
   sessions(): number
-  /** Resolve with the monotonic time (`performance.now()`, ms) at which message `count` had come, at most 10 ms late. */
+  /** Resolve with the monotonic time (`performance.now()`, ms) at which message `count` had come. */
   waitFor(count: number, timeoutMs: number): Promise<number>
 }
 
@@ -60,7 +57,6 @@ export async function startSmtpSink(options: {
       String(options.backlog ?? 256),
     ],
     onStdout,
-    stdoutEveryMs: counterEveryMs,
   })
   await program.until('a listener', () => isListening(address, options.port))
   return {

@@ -24,10 +24,24 @@ if (import.meta.filename.endsWith('.ts')) {
 /** With SQLite there is one node. */
 const node = 1
 
+/** Files made from here on are for their owner only: they hold waiting mail and keys, and SQLite knows only this way. */
+function keepPrivate(): void {
+  process.umask(0o077)
+}
+
 const application: Application = {
-  serve: async options => (await import('./app/serve.ts')).serve(options),
-  backup: async options => (await import('./store/index.ts')).backup(options),
-  restore: async options => (await import('./store/index.ts')).restore({ ...options, node }),
+  serve: async options => {
+    keepPrivate()
+    return (await import('./app/serve.ts')).serve(options)
+  },
+  backup: async options => {
+    keepPrivate()
+    return (await import('./store/index.ts')).backup(options)
+  },
+  restore: async options => {
+    keepPrivate()
+    return (await import('./store/index.ts')).restore({ ...options, node })
+  },
   openBackup: async source => (await import('./store/index.ts')).RestorePreview.open(source),
 }
 

@@ -4,7 +4,7 @@
 // the data folder, its lock, secret.key and the self-signed certificate.
 
 import { randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { availableParallelism, hostname } from 'node:os'
 import { loadSecretKey } from '../accounts/index.ts'
 import { makeFolderDurably } from '../base/index.ts'
@@ -55,7 +55,13 @@ export async function prepare(configPath: string | undefined): Promise<Prepared 
     return rest
   }
   const { config, warnings: cut } = fitDescriptors(rest.config)
-  const warnings = [...loaded.warnings, ...rest.warnings, ...rootWarning(user), ...cut]
+  const warnings = [
+    ...loaded.warnings,
+    ...rest.warnings,
+    ...openFolderWarning(config.dataDir),
+    ...rootWarning(user),
+    ...cut,
+  ]
   return {
     ...rest,
     config,
@@ -148,6 +154,19 @@ async function settleAddresses(config: Config): Promise<Config> {
 function threadsOf(config: Config): number {
   // The store thread and the system's work for the sockets fill the core that is left (decision 0019).
   return config.relayThreads > 0 ? config.relayThreads : Math.max(1, availableParallelism() - 1)
+}
+
+/** Files in it are for their owner only; their names and sizes are not, and what an older version made may be open. */
+function openFolderWarning(dataDir: string): Problem[] {
+  const mode = statSync(dataDir).mode & 0o777
+  if ((mode & 0o077) === 0) return []
+  return [
+    {
+      where: 'data_dir',
+      what: `others may look into ${dataDir} (mode ${mode.toString(8)})`,
+      hint: `chmod 700 ${dataDir}`,
+    },
+  ]
 }
 
 function rootWarning(user: SystemUser | null): Problem[] {

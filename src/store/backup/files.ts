@@ -1,6 +1,6 @@
 // File work shared by backup and restore: empty targets, copies that are on disk before anybody is told.
 
-import { constants, copyFileSync, lstatSync, readdirSync } from 'node:fs'
+import { chmodSync, constants, copyFileSync, lstatSync, readdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { makeFolderDurably, syncPath } from '../../base/index.ts'
 import { StoreError } from '../errors.ts'
@@ -18,9 +18,11 @@ export function emptyFolder(path: string, what: string): void {
     throw new StoreError('PR_BACKUP_TARGET', `${what} ${path} is not empty; name a new folder`)
 }
 
-/** Copies a file and syncs the copy. */
+/** Copies a file, for its owner only, and syncs the copy. */
 export function copyDurably(from: string, to: string): void {
   copyFileSync(from, to, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL)
+  // The copy has the mode of its source, whatever the umask says.
+  chmodSync(to, 0o600)
   syncPath(to)
 }
 

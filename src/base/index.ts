@@ -1,8 +1,10 @@
-// The few things that every room may use: ids, clock, packed bytes, lists of parts, small durable files.
+// The few things that every room may use: ids, clock, packed bytes, lists of parts, small durable files, a folder for
+// another user.
 export { type AcceptingOptions, keepAccepting } from './accepting.ts'
 export { type Clock, systemClock, systemTimers, type Timers } from './clock.ts'
 export { type ClockJump, ClockWatch, clockJumpMsMin } from './clock-watch.ts'
 export { makeFolderDurably, syncPath, writeFileDurably } from './durable-files.ts'
+export { handOver, type Owner } from './hand-over.ts'
 export {
   formatId,
   formatMessageId,

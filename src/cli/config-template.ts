@@ -13,20 +13,28 @@ const listeners: readonly (readonly [address: string, kind: string])[] = [
   ['127.0.0.1:2465', 'submissions'],
 ]
 
-/** @param hostname written as the value of `hostname` when it is a full name */
-export function configTemplate(hostname: string): string {
+/**
+ * @param hostname written as the value of `hostname` when it is a full name
+ * @param dataDir written as the value of `data_dir`; null leaves the default
+ */
+export function configTemplate(hostname: string, dataDir: string | null = null): string {
   const head = comment(
     'Configuration of Postrider. Lines that begin with # say what is in force anyway. Durations are written 30s, 5m, 2d; sizes 64KiB, 25MiB. Check it with: postrider doctor',
   )
-  return `${[head, ...configSections.map(section => sectionText(section, hostname))].join('\n')}`
+  return `${[head, ...configSections.map(section => sectionText(section, hostname, dataDir))].join('\n')}`
 }
 
-function sectionText(section: Section, hostname: string): string {
+function sectionText(section: Section, hostname: string, dataDir: string | null): string {
   const title =
     section.name === '' ? '' : section.form === 'list' ? `[[${section.name}]]` : `[${section.name}]`
   const keys = Object.values(section.keys)
   if (section.name === '') {
-    const lines = keys.map(key => (key.name === 'hostname' ? hostnameText(key, hostname) : keyText(key)))
+    const lines = keys.map(key => {
+      if (key.name === 'hostname') return hostnameText(key, hostname)
+      if (key.name === 'data_dir' && dataDir !== null)
+        return `${comment(key.text)}data_dir = ${JSON.stringify(dataDir)}\n`
+      return keyText(key)
+    })
     return lines.join('\n')
   }
   const about = comment(section.text)

@@ -1,12 +1,16 @@
 // `postrider init`: writes a postrider.toml with every key, commented out, and its meaning.
 //
-// The text comes from the schema, so that it is always complete and always loads.
+// The text comes from the schema, so that it is always complete and always loads. A file in /etc is that of a service: its
+// data folder is written out, so that the server and the command line find the same one.
 
 import { existsSync, writeFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import type { Cli } from './cli.ts'
 import { cliError } from './error.ts'
+
+/** Where a service keeps its data; the systemd unit gives it this folder. */
+const systemDataDir = '/var/lib/postrider'
 
 /** Adds `init`. */
 export function initCommand(program: Command, cli: Cli): void {
@@ -20,7 +24,10 @@ export function initCommand(program: Command, cli: Cli): void {
       const name = (hostname ?? cli.io.machineName).toLowerCase()
       if (existsSync(path)) throw alreadyThere(path)
       try {
-        writeFileSync(path, configTemplate(name), { flag: 'wx', mode: 0o640 })
+        const isSystem = path.startsWith('/etc/')
+        const text = configTemplate(name, isSystem ? systemDataDir : null)
+        // The service's user must read it; secrets are in files of their own (`password_file`).
+        writeFileSync(path, text, { flag: 'wx', mode: isSystem ? 0o644 : 0o640 })
       } catch (error) {
         const { code } = error as NodeJS.ErrnoException
         if (code === 'EEXIST') throw alreadyThere(path)

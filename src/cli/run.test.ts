@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { execFile, spawn as spawnProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { loadConfig } from '../config/index.ts'
+import { configTemplate } from './config-template.ts'
 import { commandModules } from './program.ts'
 import { cliReference } from './reference.ts'
 import { openBed, type Ran, run } from './test-kit.ts'
@@ -118,6 +119,14 @@ test('init writes a configuration that loads, and never overwrites one', async t
   assert.equal(again.code, 1)
   assert.match(again.stderr, /"code":"exists"/)
   assert.equal(readFileSync(path, 'utf8'), text)
+})
+
+test('what init writes for a service in /etc names the folder of its data, so that server and commands agree', t => {
+  const path = join(temporaryFolder(t), 'postrider.toml')
+  writeFileSync(path, configTemplate('mx.example.test', '/var/lib/postrider'))
+  const loaded = loadConfig({ path, cwd: '/', env: {}, machineName: 'box' })
+  assert.ok(loaded.ok)
+  assert.equal(loaded.config.dataDir, '/var/lib/postrider')
 })
 
 test('bounce classify works without a server', async t => {

@@ -5,10 +5,12 @@
 import assert from 'node:assert/strict'
 import {
   chmodSync,
+  chownSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -75,3 +77,30 @@ test('no file in an open data folder can be read by others, nor one of its backu
   assert.equal(done.code, 0, done.stderr)
   assertPrivate(restored)
 })
+
+if (process.getuid?.() === 0)
+  test('what root restores belongs to the owner of the folder that it goes into', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'postrider-private-'))
+    chmodSync(folder, 0o755)
+    const large = message([], `${'x'.repeat(70)}\r\n`.repeat(3000))
+    await using receiver = await Receiver.start({ rcpt: () => '451 4.0.0 later' })
+    await using house = await House.open(receiver.route, { folder })
+    await using client = await house.client()
+    const id = queuedId(await client.send('ann@acme.example', 'bob@there.example', large))
+    await waitForAll(house.server, [id], 'deferred')
+    const copy = join(folder, 'copy')
+    assert.equal((await house.command('backup', copy)).code, 0)
+    // The folder of a service, behind a link, as systemd makes it.
+    const restored = openFolder(join(folder, 'of-the-service'))
+    chownSync(restored, 54_321, 54_322)
+    symlinkSync(restored, join(folder, 'data-link'))
+    writeFileSync(join(folder, 'restored.toml'), 'data_dir = "data-link"\n')
+    const done = await postriderCommand(['restore', copy, '--config', join(folder, 'restored.toml')], folder)
+    assert.equal(done.code, 0, done.stderr)
+    const names = readdirSync(restored, { recursive: true, encoding: 'utf8' })
+    assert.ok(names.some(name => name.endsWith('.seg')) && names.includes('secret.key'), names.join())
+    for (const name of ['', ...names]) {
+      const { uid, gid } = statSync(join(restored, name))
+      assert.deepEqual([uid, gid], [54_321, 54_322], name)
+    }
+  })

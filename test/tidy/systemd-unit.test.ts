@@ -19,7 +19,22 @@ test('the unit gives the service one capability, no way to new ones, and a file 
   assert.deepEqual(setting('NoNewPrivileges'), ['yes'])
   assert.deepEqual(setting('ProtectSystem'), ['strict'])
   assert.deepEqual(setting('StateDirectory'), ['postrider'])
-  assert.deepEqual(setting('Environment'), ['POSTRIDER_DATA_DIR=/var/lib/postrider'])
+})
+
+test('server and commands find the same data folder: it is named in the configuration, and not by the unit alone', () => {
+  assert.ok(setting('Environment').every(text => !text.includes('POSTRIDER_')))
+  assert.match(unit, /^#\s+data_dir = "\/var\/lib\/postrider"$/m)
+  assert.match(readText('docs/start/production.md'), /^data_dir = "\/var\/lib\/postrider"/m)
+})
+
+test('compiled sources are kept where the sandbox can be written', () => {
+  assert.deepEqual(setting('CacheDirectory'), ['postrider'])
+  assert.deepEqual(setting('Environment'), ['NODE_COMPILE_CACHE=/var/cache/postrider'])
+})
+
+test('a clean end that nobody asked systemd for does not leave the relay down', () => {
+  assert.deepEqual(setting('Restart'), ['always'])
+  assert.deepEqual(setting('RestartPreventExitStatus'), ['2'])
 })
 
 test('systemd waits longer than a shutdown may drain and close', () => {

@@ -41,7 +41,7 @@ export const generalKeys: Keys<GeneralConfig> = {
   }),
   dataDir: pathKey({
     name: 'data_dir',
-    text: 'The folder of the queue, the event log, the keys and the control socket. Only one server may use it at a time.',
+    text: 'The folder of the queue, the event log, the keys and the control socket. Only one server may use it at a time. A service has it outside of the program: `/var/lib/postrider` under the systemd unit.',
     fallback: './data',
     since,
   }),

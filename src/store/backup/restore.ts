@@ -4,11 +4,12 @@
 // 1. Check the source: manifest, schema, no damage. Check that the target is empty.
 // 2. Copy all files; the database under a name that a server refuses to start on.
 // 3. Hold every recipient, in steps. Leave a gap in the event numbers, so that no number means two events.
-// 4. Give the database its name: only now the folder can be used.
+// 4. Root gives all of it to the owner of the folder: the server may run as that user.
+// 5. Give the database its name: only now the folder can be used.
 
-import { readFileSync, renameSync } from 'node:fs'
+import { readFileSync, renameSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { syncPath } from '../../base/index.ts'
+import { handOver, syncPath } from '../../base/index.ts'
 import { eventTypes, packAction } from '../../events/index.ts'
 import { StoreError } from '../errors.ts'
 import { numberOf, readHead, reasonCode, recipientsMax, stateCodes } from '../format/index.ts'
@@ -87,9 +88,22 @@ export function restore(options: RestoreOptions): number {
     db.exec('PRAGMA wal_checkpoint(TRUNCATE)')
   }
   syncPath(path)
+  giveToOwner(dataDir)
   renameSync(path, databasePath(dataDir))
   syncPath(dataDir)
   return held
+}
+
+/** Of a folder that was there before; the one that root has made is root's. */
+function giveToOwner(dataDir: string): void {
+  if (process.getuid?.() !== 0) return
+  const { uid: userId, gid: groupId } = statSync(dataDir)
+  const [refused] = handOver(dataDir, { userId, groupId })
+  if (refused !== undefined)
+    throw new StoreError(
+      'PR_BACKUP_TARGET',
+      `${refused} has another name elsewhere: somebody else writes into ${dataDir}`,
+    )
 }
 
 function holdAll(db: Database, node: number, nowMs: number): number {

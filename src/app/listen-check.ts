@@ -52,7 +52,7 @@ export async function checkAddresses(addresses: readonly SocketAddress[]): Promi
 /** Picks a free port for a listener that asks for port 0, so that all threads bind the same one. */
 export async function settlePort(address: SocketAddress): Promise<SocketAddress> {
   if (address.port !== 0) return address
-  const server = net.createServer()
+  const server = net.createServer(turnAway)
   return new Promise((resolve, reject) => {
     server.once('error', reject)
     server.listen({ host: address.host, port: 0, exclusive: true }, () => {
@@ -63,8 +63,13 @@ export async function settlePort(address: SocketAddress): Promise<SocketAddress>
   })
 }
 
+/** A client that comes in the moment of the check must not hold it up: closing waits for connections. */
+function turnAway(socket: net.Socket): void {
+  socket.destroy()
+}
+
 async function tryBind({ host, port }: SocketAddress): Promise<string | null> {
-  const server = net.createServer()
+  const server = net.createServer(turnAway)
   const code = await listen(server, { host, port, exclusive: true })
   if (code === null) await new Promise(resolve => server.close(resolve))
   return code
@@ -82,7 +87,8 @@ function listen(server: net.Server, options: net.ListenOptions): Promise<string 
   })
 }
 
-function describe(address: SocketAddress, code: string): Problem {
+/** Why an address could not be bound, by the system's code, and what to do. */
+export function describe(address: SocketAddress, code: string): Problem {
   const where = formatSocketAddress(address)
   if (code === 'EADDRINUSE')
     return {

@@ -1,7 +1,7 @@
 // Everything that must be right before a thread starts: configuration, data folder, lock, keys, certificate, addresses.
 //
 // Each thing that is wrong is a problem with a place, a sentence and a next step; nothing has been changed by then but
-// the data folder, its lock, secret.key and the self-signed certificate.
+// the data folder, its owner, its lock, secret.key and the self-signed certificate.
 
 import { randomBytes } from 'node:crypto'
 import { readFileSync, statSync } from 'node:fs'
@@ -10,6 +10,7 @@ import { loadSecretKey } from '../accounts/index.ts'
 import { makeFolderDurably } from '../base/index.ts'
 import {
   type Config,
+  type ListenerConfig,
   loadConfig,
   loadTlsMaterial,
   type Problem,
@@ -19,9 +20,9 @@ import {
 import { DataLock, StoreError } from '../store/index.ts'
 import { systemDnsServers } from './delivery-parts.ts'
 import { fitDescriptors } from './descriptors.ts'
-import { checkAddresses, settlePort } from './listen-check.ts'
+import { checkAddresses, describe, settlePort } from './listen-check.ts'
 import { operatorKeys } from './operator-keys.ts'
-import { findUser, reachProblem, type SystemUser } from './privileges.ts'
+import { findUser, Privileges, type SystemUser } from './privileges.ts'
 
 /** What serve goes on with. */
 export interface Prepared {
@@ -36,7 +37,8 @@ export interface Prepared {
   readonly tls: TlsMaterial
   readonly operatorKeyPem: string | null
   readonly dnsServers: readonly SocketAddress[]
-  readonly user: SystemUser | null
+  /** The data folder is the user's, and so are we but for `asRoot`. */
+  readonly rights: Privileges
   readonly threads: number
 }
 
@@ -46,19 +48,22 @@ export async function prepare(configPath: string | undefined): Promise<Prepared 
   if (!loaded.ok) return loaded.problems
   const user = loaded.config.user === null ? null : findUser(loaded.config.user)
   if (user !== null && 'what' in user) return [user]
-  const lock = takeLock(loaded.config.dataDir)
+  const { dataDir } = loaded.config
+  const lock = takeLock(dataDir)
   if ('what' in lock) return [lock]
-  const unreachable = user === null ? null : reachProblem(user, loaded.config.dataDir)
-  const rest = unreachable === null ? await prepareFiles(loaded.config) : [unreachable]
+  const rights = new Privileges(user)
+  // Behind the lock, since the folder of a running server is not handed to anybody.
+  const withheld = rights.lower(dataDir)
+  const rest = withheld === null ? await prepareFiles(loaded.config, rights) : [withheld]
   if (!('config' in rest)) {
-    lock[Symbol.dispose]()
+    await rights.asRoot(() => lock[Symbol.dispose]())
     return rest
   }
   const { config, warnings: cut } = fitDescriptors(rest.config)
   const warnings = [
     ...loaded.warnings,
     ...rest.warnings,
-    ...openFolderWarning(config.dataDir),
+    ...openFolderWarning(dataDir),
     ...rootWarning(user),
     ...cut,
   ]
@@ -69,7 +74,7 @@ export async function prepare(configPath: string | undefined): Promise<Prepared 
     configPath: loaded.path,
     warnings,
     lock,
-    user,
+    rights,
     threads: threadsOf(config),
   }
 }
@@ -90,17 +95,20 @@ export function readTls(config: Config, nowMs: number): ReturnType<typeof loadTl
   })
 }
 
-async function prepareFiles(config: Config) {
+async function prepareFiles(config: Config, rights: Privileges) {
   const secret = loadSecretKey(config.dataDir, randomBytes)
   if (!secret.ok) return [secret.problem]
-  const tls = readTls(config, Date.now())
+  // Root reads what only root may read; the self-signed pair is the user's, like all of the data folder.
+  const readIt = () => readTls(config, Date.now())
+  const tls = config.tls === null ? readIt() : await rights.asRoot(readIt)
   if (!tls.ok) return [tls.problem]
-  const operator = readOperatorKey(config)
+  const operator = await rights.asRoot(() => readOperatorKey(config))
   if ('what' in operator) return [operator]
-  const settled = await settleAddresses(config)
+  const settled = await rights.asRoot(() => settleAddresses(config))
+  if (!('listeners' in settled)) return settled
   const addresses = settled.listeners.map(({ address }) => address)
   if (settled.http.address !== null) addresses.push(settled.http.address)
-  const problems = await checkAddresses(addresses)
+  const problems = await rights.asRoot(() => checkAddresses(addresses))
   if (problems.length > 0) return problems
   return {
     config: settled,
@@ -118,7 +126,7 @@ function takeLock(dataDir: string): DataLock | Problem {
     makeFolderDurably(dataDir)
     return DataLock.take(dataDir)
   } catch (error) {
-    if (error instanceof StoreError) return { where: dataDir, what: error.message, hint: '' }
+    if (error instanceof StoreError) return { where: dataDir, what: error.message, hint: error.hint }
     const code = (error as NodeJS.ErrnoException).code ?? String(error)
     return {
       where: dataDir,
@@ -141,14 +149,18 @@ function readOperatorKey(config: Config): { readonly pem: string | null } | Prob
   }
 }
 
-/** Listeners that ask for port 0 get one that all threads can share. */
-async function settleAddresses(config: Config): Promise<Config> {
-  const listeners = []
+/** Listeners that ask for port 0 get one that all threads can share; problems where an address has none for us. */
+async function settleAddresses(config: Config): Promise<Config | readonly Problem[]> {
+  const listeners: ListenerConfig[] = []
+  const problems: Problem[] = []
   for (const listener of config.listeners) {
-    const isTaken = listener.address.port === 0
-    listeners.push(isTaken ? { ...listener, address: await settlePort(listener.address) } : listener)
+    try {
+      listeners.push({ ...listener, address: await settlePort(listener.address) })
+    } catch (error) {
+      problems.push(describe(listener.address, (error as NodeJS.ErrnoException).code ?? String(error)))
+    }
   }
-  return { ...config, listeners }
+  return problems.length > 0 ? problems : { ...config, listeners }
 }
 
 function threadsOf(config: Config): number {

@@ -1,10 +1,12 @@
-// Becomes another user once every port is bound: needs no root afterwards.
+// Root, and the user that Postrider becomes: what is made in the data folder is made as the user from the start.
 //
-// `process.setuid` from the main thread changes all threads (DESIGN section 4). The data folder is handed over first,
-// so that the new user can go on writing it.
+// States: root → lowered (the user, who can still become root for a moment: to read certificates and to bind ports) →
+// dropped (the user for good), moved on by prepare.ts and serve.ts. Without `user`, or when not started as root, every
+// step does nothing. A change holds for all threads at once (DESIGN section 4): while `asRoot` runs, nothing else may
+// make a file.
 
-import { chownSync, lstatSync, readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { lstatSync, readFileSync } from 'node:fs'
+import { handOver } from '../base/index.ts'
 import type { Problem } from '../config/index.ts'
 
 /** A user of the system. */
@@ -34,47 +36,79 @@ export function findUser(name: string): SystemUser | Problem {
   }
 }
 
-/**
- * Looks, as the user, whether the data folder can be reached: its parents may be closed to him. Called as root before any
- * thread runs, since it becomes the user for a moment; null when all is well.
- */
-export function reachProblem(user: SystemUser, dataDir: string): Problem | null {
-  if (process.getuid?.() !== 0) return null
-  const groups = process.getgroups!()
-  process.setgroups!([user.groupId])
-  process.setegid!(user.groupId)
-  process.seteuid!(user.userId)
-  try {
-    lstatSync(dataDir)
-    return null
-  } catch (error) {
-    const { code = String(error) } = error as NodeJS.ErrnoException
-    return {
-      where: dataDir,
-      what: `the user ${user.name} cannot reach the data folder (${code})`,
-      hint: 'give the folders above it the x permission for that user, or set data_dir, for instance to /var/lib/postrider',
+/** See the head of the file. */
+export class Privileges {
+  /** null: there is nothing to give away. */
+  readonly #user: SystemUser | null
+  readonly #rootGroups: readonly number[]
+
+  /** @param user null when none is configured */
+  constructor(user: SystemUser | null) {
+    this.#user = process.getuid?.() === 0 ? user : null
+    this.#rootGroups = this.#user === null ? [] : process.getgroups!()
+  }
+
+  /**
+   * Hands the data folder to the user and goes on as that user. To be called before any thread runs. A problem when the
+   * user cannot have it.
+   */
+  lower(dataDir: string): Problem | null {
+    const user = this.#user
+    if (user === null) return null
+    const refused = handOver(dataDir, user)
+    if (refused[0] !== undefined)
+      return {
+        where: refused[0],
+        what: `the file belongs to somebody else, has further names, and is not given to the user ${user.name}`,
+        hint: `is it yours? then put a copy in its place; see: find / -xdev -samefile ${refused[0]}`,
+      }
+    this.#lower(user)
+    try {
+      // Its parents may be closed to the user.
+      lstatSync(dataDir)
+      return null
+    } catch (error) {
+      this.#raise()
+      const { code = String(error) } = error as NodeJS.ErrnoException
+      return {
+        where: dataDir,
+        what: `the user ${user.name} cannot reach the data folder (${code})`,
+        hint: 'give the folders above it the x permission for that user, or set data_dir, for instance to /var/lib/postrider',
+      }
     }
-  } finally {
+  }
+
+  /** Runs `work` as root, where we can be root, and is the user again when it is done. */
+  async asRoot<T>(work: () => T | Promise<T>): Promise<T> {
+    const user = this.#user
+    if (user === null) return await work()
+    this.#raise()
+    try {
+      return await work()
+    } finally {
+      this.#lower(user)
+    }
+  }
+
+  /** The user for good. */
+  drop(): void {
+    const user = this.#user
+    if (user === null) return
+    this.#raise()
+    process.setgroups!([user.groupId])
+    process.setgid!(user.groupId)
+    process.setuid!(user.userId)
+  }
+
+  #lower(user: SystemUser): void {
+    process.setgroups!([user.groupId])
+    process.setegid!(user.groupId)
+    process.seteuid!(user.userId)
+  }
+
+  #raise(): void {
     process.seteuid!(0)
     process.setegid!(0)
-    process.setgroups!(groups)
+    process.setgroups!([...this.#rootGroups])
   }
-}
-
-/** Gives the data folder to the user and becomes it. Does nothing when we are not root. */
-export function becomeUser(user: SystemUser, dataDir: string): void {
-  if (process.getuid?.() !== 0) return
-  handOver(dataDir, user)
-  process.setgroups!([user.groupId])
-  process.setgid!(user.groupId)
-  process.setuid!(user.userId)
-}
-
-/** Links are not followed: a link in the data folder must not hand over what it points at. */
-function handOver(path: string, user: SystemUser): void {
-  const facts = lstatSync(path)
-  if (facts.isSymbolicLink()) return
-  chownSync(path, user.userId, user.groupId)
-  if (!facts.isDirectory()) return
-  for (const name of readdirSync(path)) handOver(join(path, name), user)
 }

@@ -32,6 +32,13 @@ export interface LabAddresses {
   readonly mxPort: number
 }
 
+/** A door that could not be had. */
+export interface BindFailure {
+  readonly address: SocketAddress
+  /** The system's. */
+  readonly code: string
+}
+
 /** What a reload may change in a running thread. */
 export interface RelayReload {
   readonly config: Config

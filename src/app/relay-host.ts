@@ -6,7 +6,7 @@
 import { Worker } from 'node:worker_threads'
 import type { ControlThreads } from '../api/control/index.ts'
 import type { CollectedMetric } from '../telemetry/index.ts'
-import type { RelayData, RelayReload } from './relay-data.ts'
+import type { BindFailure, RelayData, RelayReload } from './relay-data.ts'
 import { ThreadLink } from './thread-link.ts'
 
 /**
@@ -38,7 +38,7 @@ export class RelayHost implements ControlThreads {
     this.#onClockJump = onClockJump
   }
 
-  /** Starts a thread; it builds its parts and opens nothing. */
+  /** Starts a thread; it builds its parts and opens no door. */
   start(data: RelayData): void {
     const worker = new Worker(new URL(threadFile(import.meta.url), import.meta.url), {
       workerData: data,
@@ -69,9 +69,15 @@ export class RelayHost implements ControlThreads {
     await this.#all('built')
   }
 
-  /** Binds the doors in all threads. */
-  async listen(): Promise<void> {
-    await this.#all('listen')
+  /** Binds the doors in all threads; the answer is one that could not be had. */
+  async bind(): Promise<BindFailure | null> {
+    const failures = await this.#all<BindFailure | null>('bind')
+    return failures.find(one => one !== null) ?? null
+  }
+
+  /** Opens the doors, and delivery begins. */
+  async begin(): Promise<void> {
+    await this.#all('begin')
   }
 
   async accountsChanged(): Promise<void> {

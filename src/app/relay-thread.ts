@@ -20,7 +20,8 @@ async function run(port: MessagePort, data: RelayData): Promise<void> {
   const link = new ThreadLink(port, {
     // Answered once everything above is built.
     built: () => undefined,
-    listen: () => relay.listen(),
+    bind: () => relay.bind(),
+    begin: () => relay.begin(),
     accountsChanged: () => relay.accountsChanged(),
     recall: () => relay.recall(),
     wake: () => relay.wake(),

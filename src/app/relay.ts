@@ -2,7 +2,7 @@
 //
 // How it goes:
 //   1. build: store line, readers, signing keys, delivery engine, lease loop, doors (nothing is open yet);
-//   2. listen: bind the doors, start leasing what is due;
+//   2. bind the doors; begin: sessions start, and what is due is leased;
 //   3. serve until drain: doors closed, sessions end, attempts end, what is left is given back;
 //   4. close: the line to the store is closed last.
 
@@ -43,7 +43,7 @@ import { DeliveryWatch } from './delivery-watch.ts'
 import { DoorWatch } from './door-observer.ts'
 import { doorOf, engineOptionsOf } from './door-options.ts'
 import { operatorKeys } from './operator-keys.ts'
-import type { RelayData, RelayReload } from './relay-data.ts'
+import type { BindFailure, RelayData, RelayReload } from './relay-data.ts'
 import { makeReport, reportIdentity } from './reports.ts'
 import { Resign } from './resign.ts'
 import { addressLimitsOf, submissionOptionsOf } from './submission-options.ts'
@@ -181,10 +181,23 @@ export class Relay {
     return new Relay(data, ports)
   }
 
-  /** Binds the doors and begins to lease. Rejects with the system's error. */
-  async listen(): Promise<void> {
+  /** Binds the doors; who connects waits. The answer is the one that could not be had. */
+  async bind(): Promise<BindFailure | null> {
     this.#listeners = this.#config.listeners.map((_, index) => this.#makeListener(index))
-    for (const listener of this.#listeners) await listener.listen()
+    for (const [index, listener] of this.#listeners.entries()) {
+      try {
+        await listener.bind()
+      } catch (error) {
+        const { code = String(error) } = error as NodeJS.ErrnoException
+        return { address: this.#config.listeners[index]!.address, code }
+      }
+    }
+    return null
+  }
+
+  /** Sessions start, and what is due is leased. */
+  begin(): void {
+    for (const listener of this.#listeners) listener.begin()
     this.#leases.start()
   }
 

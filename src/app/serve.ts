@@ -2,10 +2,10 @@
 //
 // The plan:
 //   1. prepare: configuration, data folder and its lock, keys, certificate, addresses (every problem is a sentence);
-//   2. store thread: open, migrate, take back what was leased;
-//   3. lab, when it is on; first-run account when there is no configuration and no account;
-//   4. relay threads: build, then bind the doors; drop privileges;
-//   5. control socket and HTTP; ready;
+//   2. lab, when it is on; store thread: open, migrate, take back what was leased;
+//   3. first-run account when there is no configuration and no account; relay threads: build, and open their files;
+//   4. bind the doors and HTTP, as root if need be; drop privileges; only now sessions and deliveries begin;
+//   5. control socket; ready;
 //   6. until SIGTERM, SIGINT or a failure: SIGHUP reloads, ticket keys rotate daily;
 //   7. drain, close everything in the reverse order; what does not come to its end in time is cut off.
 // Exit code 0 after a graceful end, 1 when something could not be had or broke.
@@ -16,7 +16,7 @@ import { startControlServer } from '../api/control/index.ts'
 import { OperationsServer } from '../api/index.ts'
 import { systemClock } from '../base/index.ts'
 import { formatProblem, type Problem } from '../config/index.ts'
-import { StoreError, startStoreThread, walPath } from '../store/index.ts'
+import { isStoreError, startStoreThread, walPath } from '../store/index.ts'
 import { createLog, type Log, metricsContentType, standardOutput } from '../telemetry/index.ts'
 import { controlPorts } from './control-ports.ts'
 import { limitEnd } from './end-limit.ts'
@@ -24,10 +24,9 @@ import { isFirstRun, sampleCommand, setUpFirstRun } from './first-run.ts'
 import { Hangups } from './hangups.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { startLabFor } from './lab-host.ts'
-import { checkAddresses, takeTurn } from './listen-check.ts'
+import { checkAddresses, describe, takeTurn } from './listen-check.ts'
 import { MainParts } from './main-parts.ts'
 import { type Prepared, prepare } from './prepare.ts'
-import { becomeUser } from './privileges.ts'
 import { Reloader } from './reload.ts'
 import { StoreHealth } from './store-health.ts'
 import { WalWatch } from './wal-watch.ts'
@@ -70,8 +69,11 @@ export async function serve(options: ServeOptions): Promise<0 | 1> {
     for (const warning of prepared.warnings) log.event('config.warning', { ...warning })
     return await run(prepared, options.configPath, hangups, log, output)
   } catch (error) {
-    if (!(error instanceof StoreError)) log.event('server.failed', { err: error })
-    return report([{ where: prepared.config.dataDir, what: (error as Error).message, hint: '' }])
+    if (isStoreError(error))
+      return report([{ where: prepared.config.dataDir, what: error.message, hint: error.hint ?? '' }])
+    log.event('server.failed', { err: error })
+    const hint = 'the log has more of it (server.failed); nothing accepted is lost; if it stays so, report it'
+    return report([{ where: 'server', what: (error as Error).message, hint }])
   } finally {
     output.flushSync()
   }
@@ -84,23 +86,33 @@ async function run(
   log: Log,
   output: Output,
 ): Promise<0 | 1> {
-  const { config } = prepared
+  const { config, rights } = prepared
   log.event('server.starting', {
     config: prepared.configPath,
     dataDir: config.dataDir,
     processId: process.pid,
   })
   const stopping = watchSignals()
+  const lab = await rights.asRoot(() => startLabFor(config, log))
+  if (lab !== null && 'what' in lab) return report([lab])
+  await using _lab = lab
   using health = new StoreHealth(log, systemClock)
   await using host = await startStoreThread({ dataDir: config.dataDir, node: 1, nowMs: Date.now() }, health)
   if (host.clockBehindMs > 0) log.event('clock.jumped', { byMs: -host.clockBehindMs })
-  await using lab = await startLabFor(config, log)
   await using parts = MainParts.open(prepared, host, health, lab?.addresses ?? null, log)
   const firstRun = await firstRunOf(prepared, parts)
   parts.startThreads()
-  const taken = await openDoors(parts)
-  if (taken.length > 0) return report(taken)
-  if (prepared.user !== null) becomeUser(prepared.user, config.dataDir)
+  // Their files are made by now: none is made as root.
+  await parts.relays.built()
+  await using http = new OperationsServer({
+    readiness: () => parts.readiness(),
+    metrics: () => parts.scrape(),
+    metricsContentType,
+  })
+  const refused = await rights.asRoot(() => openDoors(parts, http))
+  if (refused.length > 0) return report(refused)
+  rights.drop()
+  await parts.relays.begin()
   const control = await startControlServer(
     {
       dataDir: config.dataDir,
@@ -111,15 +123,6 @@ async function run(
   if (!control.ok)
     return report([{ where: config.dataDir, what: control.error.message, hint: control.error.hint }])
   await using _control = control.server
-  await using http = new OperationsServer({
-    readiness: () => parts.readiness(),
-    metrics: () => parts.scrape(),
-    metricsContentType,
-  })
-  if (config.http.address !== null) {
-    const opened = await http.open(config.http.address)
-    if (!opened.ok) return report([{ where: '[http] address', what: opened.what, hint: opened.hint }])
-  }
   using _wal = new WalWatch(walPath(config.dataDir), () => parts.store.checkpoint(), systemClock, log)
   using _housekeeping = new Housekeeping(parts, log)
   parts.becomeReady()
@@ -136,13 +139,20 @@ async function run(
     : await drain(parts, end, failed, log, output)
 }
 
-/** No other server opens its doors meanwhile: two that pass the check together would share their ports. */
-async function openDoors(parts: MainParts): Promise<readonly Problem[]> {
-  await parts.relays.built()
+/**
+ * Binds everything that may need root. No other server opens its doors meanwhile: two that pass the check together would
+ * share their ports. The problems say what could not be had.
+ */
+async function openDoors(parts: MainParts, http: OperationsServer): Promise<readonly Problem[]> {
   await using _turn = await takeTurn()
   const problems = await checkAddresses(parts.config.listeners.map(({ address }) => address))
-  if (problems.length === 0) await parts.relays.listen()
-  return problems
+  if (problems.length > 0) return problems
+  const failure = await parts.relays.bind()
+  if (failure !== null) return [describe(failure.address, failure.code)]
+  const { address } = parts.config.http
+  const opened = address === null ? null : await http.open(address)
+  if (opened === null || opened.ok) return []
+  return [{ where: '[http] address', what: opened.what, hint: opened.hint }]
 }
 
 /** @param failed what it cannot do without may break on the way, too */

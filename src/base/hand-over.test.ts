@@ -1,4 +1,4 @@
-// Only root can hand anything over: for any other user there is nothing to test here.
+// Handing a folder over: all of it, no more than it, and while it changes.
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
@@ -17,6 +17,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
+import { needsMachine } from '../../test/support/needs-machine.ts'
 import { handOver } from './hand-over.ts'
 
 const isRoot = process.getuid?.() === 0
@@ -31,8 +32,10 @@ function newFolder(name: string): string {
   return folder
 }
 
-if (isRoot)
-  test('a folder is handed over with all that is in it, also behind a link of root', () => {
+test(
+  'a folder is handed over with all that is in it, also behind a link of root',
+  needsMachine(isRoot, 'root'),
+  () => {
     const folder = newFolder('all')
     symlinkSync(folder, join(base, 'link-to-all'))
     assert.deepEqual(handOver(join(base, 'link-to-all'), owner), [])
@@ -40,10 +43,13 @@ if (isRoot)
       const { uid, gid } = statSync(join(folder, name))
       assert.deepEqual([uid, gid], [owner.userId, owner.groupId], name)
     }
-  })
+  },
+)
 
-if (isRoot)
-  test('links are handed over themselves, and files of others with a further name not at all', () => {
+test(
+  'links are handed over themselves, and files of others with a further name not at all',
+  needsMachine(isRoot, 'root'),
+  () => {
     const folder = newFolder('links')
     const others = newFolder('others')
     symlinkSync(others, join(folder, 'to-folder'))
@@ -53,16 +59,17 @@ if (isRoot)
     assert.equal(lstatSync(join(folder, 'to-folder')).uid, owner.userId)
     for (const name of ['', ...readdirSync(others, { recursive: true, encoding: 'utf8' })])
       assert.equal(statSync(join(others, name)).uid, 0, name)
-  })
+  },
+)
 
-if (isRoot)
-  test('files that are deleted meanwhile are no fault', async () => {
-    const folder = join(base, 'vanishing')
-    mkdirSync(folder)
-    for (let i = 0; i < 20_000; i++) writeFileSync(join(folder, `${i}`), '')
-    const deleting = spawn('rm', ['-r', folder])
-    const ended = once(deleting, 'exit')
-    // Until nothing is left: each time some names are gone between listing and use.
-    while (statSync(folder, { throwIfNoEntry: false }) !== undefined) assert.deepEqual(handOver(folder, owner), [])
-    await ended
-  })
+test('files that are deleted meanwhile are no fault', needsMachine(isRoot, 'root'), async () => {
+  const folder = join(base, 'vanishing')
+  mkdirSync(folder)
+  for (let i = 0; i < 20_000; i++) writeFileSync(join(folder, `${i}`), '')
+  const deleting = spawn('rm', ['-r', folder])
+  const ended = once(deleting, 'exit')
+  // Until nothing is left: each time some names are gone between listing and use.
+  while (statSync(folder, { throwIfNoEntry: false }) !== undefined)
+    assert.deepEqual(handOver(folder, owner), [])
+  await ended
+})

@@ -28,7 +28,7 @@ export function handOver(folder: string, owner: Owner): string[] {
   const refused: string[] = []
   const found = lstatSync(folder, { throwIfNoEntry: false })
   // The operator may have put the folder elsewhere; only root's own link counts.
-  const isOperatorsLink = found !== undefined && found.isSymbolicLink() && found.uid === 0
+  const isOperatorsLink = found?.isSymbolicLink() && found.uid === 0
   handOverFolder(folder, folder, owner, refused, isOperatorsLink ? 0 : constants.O_NOFOLLOW)
   return refused
 }
@@ -41,8 +41,7 @@ function handOverFolder(path: string, shown: string, owner: Owner, refused: stri
     fchownSync(descriptor, owner.userId, owner.groupId)
     const opened = `/proc/self/fd/${descriptor}`
     const folder = existsSync(opened) ? opened : path
-    for (const name of namesIn(folder))
-      handOverEntry(join(folder, name), join(shown, name), owner, refused)
+    for (const name of namesIn(folder)) handOverEntry(join(folder, name), join(shown, name), owner, refused)
   } finally {
     closeSync(descriptor)
   }

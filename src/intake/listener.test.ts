@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import net from 'node:net'
 import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { AddressGuard } from './address-guard.ts'
 import { DoorCounts } from './door-counts.ts'
 import { Listener, type Visit } from './listener.ts'
@@ -12,12 +13,13 @@ import { Places, type RunningSession } from './places.ts'
 
 interface Seat extends RunningSession {
   readonly visit: Visit
+  readonly firstBytes: Promise<string>
   strangerMs: number | null
   isSentAway: boolean
 }
 
 /** A listener with so many places, and a session for each connection that got one. 127.9.9.9 is a proxy. */
-async function open({ perAddress = 10, sessionsMax = 2 } = {}) {
+async function open({ perAddress = 10, sessionsMax = 2, isBegun = true } = {}) {
   const seats: Seat[] = []
   const refused: string[] = []
   const counts = new DoorCounts(DoorCounts.allocate(1))
@@ -34,9 +36,12 @@ async function open({ perAddress = 10, sessionsMax = 2 } = {}) {
   const listener = new Listener(
     {
       guard,
-      startSession(socket, visit) {
+      startSession(socket, visit, reads) {
+        const { promise: firstBytes, resolve: onBytes } = Promise.withResolvers<string>()
+        if (reads !== undefined) reads.receive = bytes => onBytes(bytes.toString())
         const seat: Seat = {
           visit,
+          firstBytes,
           strangerMs: 0,
           isSentAway: false,
           drain: () => socket.destroy(),
@@ -66,7 +71,8 @@ async function open({ perAddress = 10, sessionsMax = 2 } = {}) {
     },
     places,
   )
-  await listener.listen()
+  await listener.bind()
+  if (isBegun) listener.begin()
   const clients: net.Socket[] = []
   const connect = async (localAddress: string = '127.0.0.1'): Promise<void> => {
     const before = seats.length + refused.length
@@ -77,6 +83,7 @@ async function open({ perAddress = 10, sessionsMax = 2 } = {}) {
     while (seats.length + refused.length === before) await new Promise(resolve => setImmediate(resolve))
   }
   return {
+    listener,
     seats,
     refused,
     places,
@@ -87,6 +94,24 @@ async function open({ perAddress = 10, sessionsMax = 2 } = {}) {
     },
   }
 }
+
+test('who connects before the begin waits for it, and what it has sent by then is not lost', async () => {
+  using door = await open({ isBegun: false })
+  const client = net.connect({ port: door.listener.port, host: '127.0.0.1' })
+  client.write('early')
+  await once(client, 'connect')
+  const second = net.connect({ port: door.listener.port, host: '127.0.0.1' })
+  await once(second, 'connect')
+  // By then both have been accepted.
+  await sleep(50)
+  assert.equal(door.seats.length, 0)
+  const [ended, secondEnded] = [once(client.resume(), 'close'), once(second.resume(), 'close')]
+  door.listener.begin()
+  assert.equal(door.seats.length, 2)
+  assert.deepEqual(await door.seats[0]!.firstBytes, 'early')
+  for (const seat of door.seats) seat.drain()
+  await Promise.all([ended, secondEnded])
+})
 
 test('when all places are taken, the stranger that is here longest goes for the newcomer', async () => {
   using door = await open()

@@ -2,6 +2,8 @@
 //
 // The first thing on the path of a message. Bounds here: sessions in all, connections and rate per address (clients in
 // a relay listener's networks are exempt). Everything else about a connection is the engine's.
+// Between `bind` and `begin` connections are taken and nothing is said or read: nobody is refused while the process still
+// has rights that a session must not have.
 // When all sessions are taken, a client without a login may have to go: places.ts says who. Connections that only stand there
 // cannot keep others out, and who has logged in is never sent away for somebody new.
 
@@ -57,6 +59,8 @@ export class Listener {
   readonly #readBuffer: Buffer = Buffer.allocUnsafeSlow(65_536)
   readonly #places: Places
   #accepting: Disposable | null = null
+  /** Sessions of connections that came before `begin`; null from then on. */
+  #early: (() => void)[] | null = []
 
   /** @param places shared by all listeners of a thread: bounds them together */
   constructor(ports: ListenerPorts, options: ListenerOptions, places: Places) {
@@ -64,14 +68,15 @@ export class Listener {
     this.#options = options
     this.#places = places
     this.#server = net.createServer({ noDelay: true, allowHalfOpen: false }, socket =>
-      this.#accept(socket, undefined),
+      this.#atBegin(() => this.#accept(socket, undefined)),
     )
     const accept = (socket: net.Socket, reads: BorrowedReads): void => this.#accept(socket, reads)
-    this.#server.on('listening', () => shareReads(this.#server, this.#readBuffer, accept))
+    const take = (open: () => void): void => this.#atBegin(open)
+    this.#server.on('listening', () => shareReads(this.#server, this.#readBuffer, accept, take))
   }
 
   /** Resolves once the port is bound; rejects with the system's error. Port sharing between threads is on. */
-  listen(): Promise<void> {
+  bind(): Promise<void> {
     const { host, port, backlog } = this.#options
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject)
@@ -84,6 +89,18 @@ export class Listener {
         resolve()
       })
     })
+  }
+
+  /** Sessions begin, those of connections that wait first. */
+  begin(): void {
+    const early = this.#early ?? []
+    this.#early = null
+    for (const open of early) open()
+  }
+
+  #atBegin(open: () => void): void {
+    if (this.#early === null) open()
+    else this.#early.push(open)
   }
 
   get port(): number {

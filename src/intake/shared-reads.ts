@@ -13,16 +13,20 @@ interface ListeningHandle {
   onconnection: (this: ListeningHandle, status: number, client?: unknown) => void
 }
 
-/** Takes the connections of a server that listens. False: Node does not let us, and the server goes on as usual. */
+/**
+ * Takes the connections of a server that listens. False: Node does not let us, and the server goes on as usual.
+ * @param take calls `open` now or later: until then nothing of the connection is read
+ */
 export function shareReads(
   server: net.Server,
   buffer: Buffer,
   accepted: (socket: net.Socket, reads: BorrowedReads) => void,
+  take: (open: () => void) => void = open => open(),
 ): boolean {
   const handle = (server as { readonly _handle?: Partial<ListeningHandle> })._handle
   const usual = handle?.onconnection
   if (handle === undefined || typeof usual !== 'function') return false
-  handle.onconnection = function take(this: ListeningHandle, status: number, client?: unknown): void {
+  handle.onconnection = function onConnection(this: ListeningHandle, status: number, client?: unknown): void {
     if (status !== 0 || client === undefined) {
       usual.call(this, status, client)
       return
@@ -35,7 +39,9 @@ export function shareReads(
         return true
       },
     }
-    accepted(new net.Socket({ handle: client, onread } as unknown as net.SocketConstructorOpts), reads)
+    take(() =>
+      accepted(new net.Socket({ handle: client, onread } as unknown as net.SocketConstructorOpts), reads),
+    )
   }
   return true
 }

@@ -21,6 +21,17 @@ export const storeErrorCodes = {
 
 export type StoreErrorCode = keyof typeof storeErrorCodes
 
+/** What to do next, where the message does not say it. */
+const hints: Readonly<Partial<Record<StoreErrorCode, string>>> = {
+  PR_STORE_UNWRITABLE: 'run this as the user of the server, or choose another folder',
+  PR_STORE_FULL: 'make room, then try again',
+  PR_STORE_BUSY: 'find that program and end it, then try again',
+  PR_BACKUP_TARGET: 'name a folder that is empty or does not exist',
+  PR_BACKUP_SOURCE: 'name the folder that postrider backup made',
+  PR_STORE_NEWER: 'use the version of Postrider that wrote it',
+  PR_STORE_CORRUPT: 'postrider restore SOURCE --preview shows what is in a backup',
+}
+
 /** What the store throws. Test by `code`, not by `instanceof`: it may have crossed a thread. */
 export class StoreError extends Error {
   override readonly name = 'StoreError'
@@ -34,10 +45,23 @@ export class StoreError extends Error {
     this.isFatal = options?.isFatal ?? false
   }
 
+  /** A next step for people; '' when the message has it. */
+  get hint(): string {
+    return hints[this.code] ?? ''
+  }
+
   /** Refused now, with nothing changed, and may work later without a restart: a full or read-only disk, a lock. */
   get isPassing(): boolean {
     return isPassingCode(this.code)
   }
+}
+
+/** True for what the store threw, also when it has crossed a thread. */
+export function isStoreError(
+  error: unknown,
+): error is Pick<StoreError, 'code' | 'message'> & Partial<Pick<StoreError, 'hint'>> {
+  const code = (error as { readonly code?: unknown } | null)?.code
+  return typeof code === 'string' && Object.hasOwn(storeErrorCodes, code)
 }
 
 /** See {@link StoreError.isPassing}. */

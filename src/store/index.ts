@@ -8,7 +8,7 @@ export {
   RestorePreview,
   restore,
 } from './backup/index.ts'
-export { StoreError, type StoreErrorCode, storeErrorCodes } from './errors.ts'
+export { isStoreError, StoreError, type StoreErrorCode, storeErrorCodes } from './errors.ts'
 export { inlineMaxBytes } from './segments/index.ts'
 export { DataLock } from './sqlite/lock.ts'
 export { walPath } from './sqlite/writer.ts'

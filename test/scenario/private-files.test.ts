@@ -16,6 +16,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { needsMachine } from '../support/needs-machine.ts'
 import { postriderCommand } from '../support/postrider.ts'
 import { queuedId } from './support/client.ts'
 import { House, message, waitForAll } from './support/house.ts'
@@ -78,8 +79,10 @@ test('no file in an open data folder can be read by others, nor one of its backu
   assertPrivate(restored)
 })
 
-if (process.getuid?.() === 0)
-  test('what root restores belongs to the owner of the folder that it goes into', async () => {
+test(
+  'what root restores belongs to the owner of the folder that it goes into',
+  needsMachine(process.getuid?.() === 0, 'root'),
+  async () => {
     const folder = mkdtempSync(join(tmpdir(), 'postrider-private-'))
     chmodSync(folder, 0o755)
     const large = message([], `${'x'.repeat(70)}\r\n`.repeat(3000))
@@ -103,4 +106,5 @@ if (process.getuid?.() === 0)
       const { uid, gid } = statSync(join(restored, name))
       assert.deepEqual([uid, gid], [54_321, 54_322], name)
     }
-  })
+  },
+)

@@ -3,11 +3,27 @@
 // Only root can become somebody else: for any other user the one test here is that `user` does no harm.
 
 import assert from 'node:assert/strict'
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import {
+  chmodSync,
+  existsSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { makeCertificate } from '../../src/config/index.ts'
 import { needsMachine } from '../support/needs-machine.ts'
 import { Postrider } from '../support/postrider.ts'
 import { queuedId, SmtpClient } from './support/client.ts'
@@ -57,6 +73,30 @@ function threadsOf(pid: number): ThreadRights[] {
       capabilities: field('CapEff'),
     }
   })
+}
+
+/** Dead segments, which the store deletes as it starts, and files enough that handing them over takes a while. */
+function writeManyFiles(dataDir: string): void {
+  for (let number = 1; number <= 1000; number++) writeFileSync(join(dataDir, 'segments', `${number}.seg`), '')
+  for (let folder = 0; folder < 10; folder++) {
+    mkdirSync(join(dataDir, `other-${folder}`))
+    for (let number = 0; number < 1000; number++)
+      writeFileSync(join(dataDir, `other-${folder}`, `${number}`), '')
+  }
+}
+
+/** Connects as soon as the port is open. */
+async function firstConnection(port: number): Promise<SmtpClient> {
+  for (let round = 0; ; round++) {
+    try {
+      const client = await SmtpClient.connect(port)
+      await client.hello()
+      return client
+    } catch (error) {
+      if (round > 20_000) throw error
+      await sleep(2)
+    }
+  }
 }
 
 test(
@@ -110,6 +150,112 @@ test(
     assert.equal(lines.length, 1, server.output)
     assert.match(lines[0]!, /nobody/)
     assert.doesNotMatch(server.output, /server\.ready/)
+  },
+)
+
+test(
+  'what is made while it starts belongs to the user: also a large message that comes in at the first moment, and it can be delivered later',
+  needsMachine(isRoot, 'root'),
+  async () => {
+    let isTaking = false
+    await using receiver = await Receiver.start({ rcpt: () => (isTaking ? '250 ok' : '451 4.0.0 later') })
+    const folder = publicFolder()
+    const port = await freeLowPort()
+    const toml = `user = "nobody"\n${receiver.route}[retry]\nschedule = ["1s"]\n[[listener]]\naddress = "127.0.0.1:${port}"\nkind = "relay"\naccount = "acme"\nnetworks = ["127.0.0.0/8"]\n`
+    {
+      const first = await Postrider.start({ toml, folder })
+      await makeAccount(first, 'acme', 'acme.example')
+      assert.equal(await first.stop(), 0)
+      writeManyFiles(first.dataDir)
+    }
+    await using server = await Postrider.launch({ toml, folder })
+    const large = message([], `${'x'.repeat(70)}\r\n`.repeat(3000))
+    await using client = await firstConnection(port)
+    const id = queuedId(await client.send('ann@acme.example', 'bob@there.example', large))
+    await server.ready()
+    for (const name of readdirSync(server.dataDir, { recursive: true, encoding: 'utf8' })) {
+      const found = lstatSync(join(server.dataDir, name), { throwIfNoEntry: false })
+      if (found !== undefined) assert.equal(found.uid, nobody, name)
+    }
+    await waitForAll(server, [id], 'deferred')
+    isTaking = true
+    await waitForAll(server, [id], 'delivered')
+  },
+)
+
+test(
+  'what the user has put into the data folder makes root neither write nor give away files of others',
+  needsMachine(isRoot, 'root'),
+  async () => {
+    const folder = publicFolder()
+    const toml = 'user = "nobody"\n'
+    const first = await Postrider.start({ toml, folder })
+    assert.equal(await first.stop(), 0)
+    const outside = mkdtempSync(join(tmpdir(), 'postrider-others-'))
+    mkdirSync(join(outside, 'folder'))
+    for (const name of ['file', 'folder/inside', 'linked'])
+      writeFileSync(join(outside, name), 'kept', { mode: 0o600 })
+    symlinkSync(join(outside, 'file'), join(first.dataDir, 'lock.pid'))
+    symlinkSync(join(outside, 'folder'), join(first.dataDir, 'a-folder'))
+    symlinkSync(join(outside, 'file'), join(first.dataDir, 'a-file'))
+    const untouched = (): void => {
+      for (const name of ['file', 'folder', 'folder/inside', 'linked'])
+        assert.equal(statSync(join(outside, name)).uid, 0, name)
+      for (const name of ['file', 'folder/inside', 'linked'])
+        assert.equal(readFileSync(join(outside, name), 'utf8'), 'kept', name)
+    }
+    {
+      const again = await Postrider.start({ toml, folder })
+      untouched()
+      assert.equal(await again.stop(), 0)
+    }
+    rmSync(join(first.dataDir, 'lock'))
+    symlinkSync(join(outside, 'made-by-root'), join(first.dataDir, 'lock'))
+    const unlocked = await Postrider.launch({ toml, folder })
+    assert.equal(await unlocked.ended(), 1)
+    assert.match(unlocked.output, /^postrider: .*data\/lock is not a file/m)
+    assert.equal(existsSync(join(outside, 'made-by-root')), false)
+    rmSync(join(first.dataDir, 'lock'))
+    const linked = join(first.dataDir, 'segments', '1.seg')
+    linkSync(join(outside, 'linked'), linked)
+    await using refused = await Postrider.launch({ toml, folder })
+    assert.equal(await refused.ended(), 1)
+    untouched()
+    const lines = refused.output.split('\n').filter(line => line.startsWith('postrider: '))
+    assert.equal(lines.length, 1, refused.output)
+    assert.ok(lines[0]!.includes(linked), refused.output)
+    rmSync(outside, { recursive: true })
+  },
+)
+
+test(
+  'a certificate that only root may read and HTTP on a low port are had before root is given up',
+  needsMachine(isRoot, 'root'),
+  async () => {
+    const folder = publicFolder()
+    const http = await freeLowPort()
+    const pair = makeCertificate({
+      commonName: 'relay.example',
+      names: ['relay.example'],
+      notBeforeMs: Date.now() - 60_000,
+      notAfterMs: Date.now() + 30 * 86_400_000,
+      randomBytes,
+    })
+    writeFileSync(join(folder, 'relay.pem'), pair.certificatePem, { mode: 0o600 })
+    writeFileSync(join(folder, 'relay.key'), pair.privateKeyPem, { mode: 0o600 })
+    await using server = await Postrider.launch({
+      toml: 'user = "nobody"\n[tls]\ncertificate = "relay.pem"\nkey = "relay.key"\n',
+      folder,
+      env: { POSTRIDER_HTTP__ADDRESS: `127.0.0.1:${http}` },
+    })
+    for (let round = 0; ; round++) {
+      const answer = await fetch(`http://127.0.0.1:${http}/readyz`).catch(() => null)
+      if (answer?.status === 200) break
+      assert.ok(round < 1200, server.output)
+      await sleep(50)
+    }
+    for (const { uids } of threadsOf(server.processId)) assert.deepEqual(new Set(uids), new Set([nobody]))
+    assert.equal(await server.stop(), 0)
   },
 )
 

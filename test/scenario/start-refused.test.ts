@@ -4,7 +4,7 @@
 // damaged: what was there before is there afterwards.
 
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import {
   chmodSync,
   mkdirSync,
@@ -125,6 +125,59 @@ test('a busy port is named, with a way to find out who has it', async () => {
   const http = `data_dir = "data"\n[http]\naddress = "127.0.0.1:${port}"\n[[listener]]\naddress = "127.0.0.1:${await freePort()}"\nkind = "relay"\n`
   assert.ok((await oneSentence(newFolder(), http)).includes(`127.0.0.1:${port}`))
   await new Promise(resolve => server.close(resolve))
+})
+
+test('a port of the lab that is busy is named with its key', async () => {
+  const [mxPort, dnsPort] = [await freePort(), await freePort()]
+  const servers = [net.createServer(), net.createServer()] as const
+  await new Promise<void>(resolve => servers[0].listen(mxPort, '127.77.0.1', resolve))
+  await new Promise<void>(resolve => servers[1].listen(dnsPort, '127.0.0.1', resolve))
+  try {
+    const mx = await oneSentence(
+      newFolder(),
+      `${await ordinary()}[lab]\nenabled = true\nmx_port = ${mxPort}\n`,
+    )
+    assert.match(
+      mx,
+      new RegExp(`^postrider: \\[lab\\] mx_port: another program has 127\\.77\\.0\\.1:${mxPort} \\(`),
+    )
+    const dns = await oneSentence(
+      newFolder(),
+      `${await ordinary()}[lab]\nenabled = true\ndns_port = ${dnsPort}\n`,
+    )
+    assert.match(
+      dns,
+      new RegExp(`^postrider: \\[lab\\] dns_port: another program has 127\\.0\\.0\\.1:${dnsPort} \\(`),
+    )
+  } finally {
+    for (const server of servers) server.close()
+  }
+})
+
+test('any port of an address that is not ours is refused with the address', async () => {
+  const toml =
+    'data_dir = "data"\n[http]\naddress = "off"\n[[listener]]\naddress = "203.0.113.9:0"\nkind = "relay"\n'
+  assert.equal(
+    await oneSentence(newFolder(), toml),
+    'postrider: 203.0.113.9:0: this machine does not have this address (see: ip address)',
+  )
+})
+
+test('a certificate that OpenSSL refuses is refused with its key in the file and a next step', async () => {
+  const folder = newFolder()
+  execFileSync(
+    'openssl',
+    [
+      ...['req', '-x509', '-newkey', 'rsa:1024', '-nodes', '-days', '30', '-subj', '/CN=relay.example'],
+      ...['-keyout', join(folder, 'weak.key'), '-out', join(folder, 'weak.pem')],
+    ],
+    { stdio: 'pipe' },
+  )
+  const toml = `${await ordinary()}[tls]\ncertificate = "weak.pem"\nkey = "weak.key"\n`
+  assert.match(
+    await oneSentence(folder, toml),
+    /^postrider: \[tls\] certificate: .*weak\.pem .*ee key too small.*2048 bits/,
+  )
 })
 
 test('a port that another Postrider has is refused as well, and that one goes on', async () => {

@@ -48,7 +48,7 @@ export const generalKeys: Keys<GeneralConfig> = {
   user: optionalKey(
     textKey({
       name: 'user',
-      text: 'The user to become after the ports are bound, when started as root.',
+      text: 'The user to become when started as root: files are made as that user, and root is given up for good once the ports are bound.',
       whenMissing: 'the user who started it (as root: with a warning)',
       since,
     }),

@@ -3,7 +3,7 @@
 // The kernel frees the lock when the process dies, kill -9 included, so nothing stale can stay behind. Nobody may open
 // data/lock with plain file calls: closing any descriptor of it would drop this process's lock (POSIX).
 
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { lstatSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { StoreError } from '../errors.ts'
 import { Database } from './database.ts'
@@ -28,8 +28,12 @@ export class DataLock implements Disposable {
     const pidPath = join(dataDir, 'lock.pid')
     let db: Database | null = null
     try {
+      // Root may be at work in somebody's folder here: no file is made or written through a link.
+      if (lstatSync(path, { throwIfNoEntry: false })?.isFile() === false)
+        throw new StoreError('PR_STORE_UNWRITABLE', `${path} is not a file; remove it`)
       db = Database.openExclusive(path)
-      writeFileSync(pidPath, `${pid}\n`)
+      rmSync(pidPath, { force: true })
+      writeFileSync(pidPath, `${pid}\n`, { flag: 'wx' })
       return new DataLock(db, pidPath)
     } catch (error) {
       db?.close()

@@ -66,6 +66,8 @@ export class SegmentSpool implements ContentSpool {
   readonly #jobs: Job[] = []
   /** Contents that are finished and not yet answered for, by their first extent. */
   readonly #finished = new Map<string, Spooled>()
+  /** Every segment whose descriptor is open. Node ends the process over a FileHandle that is collected while it is open. */
+  readonly #open = new Set<Segment>()
   #segment: Segment | null = null
   #pumping: Promise<void> | null = null
   #unwrittenBytes = 0
@@ -98,11 +100,15 @@ export class SegmentSpool implements ContentSpool {
     this.#retire(segment)
   }
 
-  /** Writes what waits, then seals the current segment. */
+  /**
+   * Writes what waits, seals the current segment, and closes the descriptors of those that contents without an answer are
+   * in: these are not sealed, and the next start looks what of them is named.
+   */
   async close(): Promise<void> {
     while (this.#pumping !== null) await this.#pumping
     if (this.#segment !== null) this.#retire(this.#segment)
     this.#segment = null
+    await Promise.all([...this.#open].map(segment => this.#closeFile(segment)))
   }
 
   /** True while more bytes wait than memory should hold. */
@@ -209,7 +215,9 @@ export class SegmentSpool implements ContentSpool {
     for (let number = nowMs() * threadsMax + (thread % threadsMax); ; number += threadsMax) {
       try {
         const file = await open(segmentPath(dir, number), 'wx', 0o600)
-        return { number, file, sizeBytes: 0, users: 0, isRetired: false }
+        const segment: Segment = { number, file, sizeBytes: 0, users: 0, isRetired: false }
+        this.#open.add(segment)
+        return segment
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
       }
@@ -228,8 +236,14 @@ export class SegmentSpool implements ContentSpool {
 
   #sealWhenDone(segment: Segment): void {
     if (!segment.isRetired || segment.users > 0) return
-    segment.file.close().catch(() => {})
+    void this.#closeFile(segment)
     this.#options.onSealed(segment.number)
+  }
+
+  async #closeFile(segment: Segment): Promise<void> {
+    if (!this.#open.delete(segment)) return
+    // A failure to close says nothing that the store's sync does not say.
+    await segment.file.close().catch(() => {})
   }
 }
 

@@ -199,9 +199,10 @@ export function closed(socket: net.Socket): Promise<void> {
 /** Writes the same block until so many bytes are out or the peer has closed; never holds more than a few blocks. */
 export async function pour(socket: net.Socket, block: Buffer | string, totalBytes: number): Promise<number> {
   let sent = 0
+  const end = closed(socket)
   while (sent < totalBytes && !socket.destroyed && socket.writable) {
     sent += block.length
-    if (!socket.write(block)) await Promise.race([new Promise(r => socket.once('drain', r)), closed(socket)])
+    if (!socket.write(block)) await Promise.race([new Promise(r => socket.once('drain', r)), end])
     // A server that reads fast never lets the socket fill: what it says must still be read.
     else await new Promise(resolve => setImmediate(resolve))
   }

@@ -38,7 +38,7 @@ export class Metrics {
     name: 'postrider_sessions_refused_total',
     help: 'Connections turned away before the greeting, by reason.',
     healthy: 'Zero but for scanners.',
-    alert: 'A rate above zero for 10 minutes with the reason `sessions`.',
+    alert: 'A rate above zero for 10 minutes with the reason `server-busy`.',
     label: 'reason',
   })
   readonly logins: LabelledCounter = new LabelledCounter({

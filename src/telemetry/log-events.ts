@@ -15,7 +15,7 @@ export interface LogEventKind {
 
 /** By stable name. */
 export const logEvents = {
-  'server.starting': { level: 'info', text: 'The process begins; `version` and `config` say which.' },
+  'server.starting': { level: 'info', text: 'The process begins; `config` and `dataDir` say which.' },
   'server.ready': { level: 'info', text: 'All doors are open.' },
   'server.draining': { level: 'info', text: 'Shutdown began: no new sessions, those in flight finish.' },
   'server.stopped': { level: 'info', text: 'Everything is closed; `code` is the exit code.' },
@@ -24,12 +24,6 @@ export const logEvents = {
     text: 'Closing took too long, `afterMs`: the process ends with `code` as it is. Nothing accepted is lost.',
   },
   'server.failed': { level: 'error', text: 'The process ends because something it cannot do without broke.' },
-  'server.root': { level: 'warn', text: 'It runs as root, and no `user` is configured.' },
-  'thread.failed': {
-    level: 'error',
-    text: 'A thread died; the process ends, and its supervisor starts it again.',
-  },
-  'config.loaded': { level: 'info', text: 'The configuration was read; `path` is its file.' },
   'config.reloaded': { level: 'info', text: 'SIGHUP: the new configuration is in force.' },
   'config.refused': {
     level: 'error',
@@ -41,9 +35,7 @@ export const logEvents = {
   },
   'tls.reloaded': { level: 'info', text: 'The certificate was read anew; `notAfter` is its end.' },
   'tls.refused': { level: 'error', text: 'The new certificate cannot be used; the old one stays.' },
-  'tls.handshake-failed': { level: 'debug', text: 'A client broke off the TLS handshake.' },
   'listener.open': { level: 'info', text: 'A door is open at `address`.' },
-  'listener.failed': { level: 'error', text: 'A door cannot be opened at `address`.' },
   'listener.paused': {
     level: 'error',
     text: 'A door could not accept (`code`, mostly EMFILE: no file descriptor left) and is closed for a second.',
@@ -52,8 +44,6 @@ export const logEvents = {
     level: 'warn',
     text: 'A listener names an account that does not exist: MAIL is answered 451 there.',
   },
-  'session.opened': { level: 'debug', text: 'A client connected.' },
-  'session.closed': { level: 'debug', text: 'A session ended; `reason` says how.' },
   'session.fault': {
     level: 'error',
     text: 'A fault of ours in a session: the client got 451; `during` says where.',
@@ -62,7 +52,6 @@ export const logEvents = {
     level: 'info',
     text: 'A connection was turned away before the greeting; `reason` says why.',
   },
-  'auth.succeeded': { level: 'debug', text: 'A client logged in.' },
   'auth.failed': {
     level: 'warn',
     text: 'A login failed; `reason` says how. Neither secret nor password is written.',
@@ -76,10 +65,6 @@ export const logEvents = {
   'attempt.fault': {
     level: 'error',
     text: 'A fault of ours beside an attempt, for instance a report that could not be made.',
-  },
-  'site.trouble': {
-    level: 'warn',
-    text: 'A site refuses or fails for all recipients; `site` and `category` say which and how.',
   },
   'dns.server-down': { level: 'warn', text: 'A DNS server does not answer; the others are asked.' },
   'dns.not-believed': {
@@ -101,13 +86,6 @@ export const logEvents = {
     level: 'warn',
     text: 'The wall clock was set, or the machine slept: the times of waiting mail were moved along by `byMs`.',
   },
-  'store.migrated': { level: 'info', text: 'The database was brought to a newer schema.' },
-  'store.recovered': { level: 'info', text: 'At start: leases of the last run were taken back.' },
-  'queue.action': {
-    level: 'info',
-    text: 'An operator held, released, retried, expired or rerouted recipients.',
-  },
-  'control.action': { level: 'info', text: 'An operator changed accounts, credentials, domains or streams.' },
   'lab.ready': { level: 'info', text: 'The lab is up; mail to `.test` goes there.' },
   'first-run.ready': { level: 'info', text: 'A first account, domain and credential were made.' },
 } as const

@@ -32,9 +32,9 @@ test('a log line is one JSON object with ISO time, level, thread, event and fiel
 
 test('events under the level are not written, and the log says so beforehand', () => {
   const { log, lines } = capture('info')
-  assert.equal(log.writes('session.opened'), false)
+  assert.equal(log.writes('message.accepted'), false)
   assert.equal(log.writes('server.failed'), true)
-  log.event('session.opened')
+  log.event('message.accepted')
   assert.equal(lines.length, 0)
 })
 

@@ -8,7 +8,7 @@ import { version } from './version.ts'
 
 /** Builds the ports of the control server. `shutdown` starts the graceful end. */
 export function controlPorts(parts: MainParts, lab: LabHost | null, shutdown: () => void): ControlPorts {
-  const { config, store, relays, accountService, startedAtMs } = parts
+  const { config, store, relays, accountService, startedAtMs, log } = parts
   const { address } = config.http
   return {
     accounts: store.accounts,
@@ -24,6 +24,7 @@ export function controlPorts(parts: MainParts, lab: LabHost | null, shutdown: ()
       wake: () => relays.wake(),
     },
     clock: systemClock,
+    log,
     facts: {
       hostname: config.hostname,
       dataDir: config.dataDir,

@@ -64,7 +64,7 @@ export const logEvents = {
   'attempt.finished': { level: 'debug', text: 'A delivery attempt ended; the event log has its outcome.' },
   'attempt.fault': {
     level: 'error',
-    text: 'A fault of ours beside an attempt, for instance a report that could not be made.',
+    text: 'A fault of ours beside an attempt, for instance a report that could not be made or signed. Twenty lines in ten seconds; `leftOut` counts the rest.',
   },
   'dns.server-down': { level: 'warn', text: 'A DNS server does not answer; the others are asked.' },
   'dns.not-believed': {
@@ -85,6 +85,10 @@ export const logEvents = {
   'clock.jumped': {
     level: 'warn',
     text: 'The wall clock was set, or the machine slept: the times of waiting mail were moved along by `byMs`.',
+  },
+  'operator.action': {
+    level: 'info',
+    text: 'A command over the control socket changed something: `command` says what, with its `filter` and counts or the ids of what it made. Never a secret. `isWhole` false: a queue action ended before all was done.',
   },
   'lab.ready': { level: 'info', text: 'The lab is up; mail to `.test` goes there.' },
   'first-run.ready': { level: 'info', text: 'A first account, domain and credential were made.' },

@@ -1,14 +1,15 @@
 // Control commands about accounts, credentials, domains and streams.
 //
 // Invariant: a change is answered only when every thread has forgotten what it knew before (DESIGN section 8: what a
-// command has returned is in force in every thread).
+// command has returned is in force in every thread), and is in the log once it is stored.
 
 import type { AccountResult } from '../../accounts/index.ts'
+import type { LogFields } from '../../telemetry/index.ts'
 import type { ControlCommand, ControlCommands } from './command.ts'
 import type { ControlPorts } from './ports.ts'
 import { type ControlOutcome, done, failed } from './wire.ts'
 
-type Ports = Pick<ControlPorts, 'accounts' | 'accountService' | 'threads'>
+type Ports = Pick<ControlPorts, 'accounts' | 'accountService' | 'threads' | 'log'>
 
 const repairs = {
   longLines: ['refuse', 'encode'],
@@ -18,9 +19,14 @@ const repairs = {
 /** `account.*`, `credential.*`, `domain.*`, `stream.*`. */
 export function accountCommands(ports: Ports): ControlCommands {
   const service = ports.accountService
-  /** The outcome of a change, after all threads know of it. */
-  const changed = async (result: AccountResult<unknown>): Promise<ControlOutcome> => {
+  /** The outcome of a change, after all threads know of it. `told` picks what the log may have: no secret. */
+  const changed = async <T>(
+    command: string,
+    result: AccountResult<T>,
+    told: (value: T) => LogFields,
+  ): Promise<ControlOutcome> => {
     if (!result.ok) return result
+    ports.log.event('operator.action', { command, ...told(result.value) })
     ports.accounts.forget()
     await ports.threads.accountsChanged()
     return done(result.value)
@@ -30,7 +36,11 @@ export function accountCommands(ports: Ports): ControlCommands {
   return {
     'account.create': async given => {
       const name = given.text('name')
-      return given.problem ?? (await changed(await service.createAccount(name)))
+      if (given.problem !== null) return given.problem
+      return await changed('account.create', await service.createAccount(name), one => ({
+        account: one.name,
+        id: one.id,
+      }))
     },
     'account.list': async given => given.problem ?? done(service.listAccounts()),
 
@@ -42,6 +52,7 @@ export function accountCommands(ports: Ports): ControlCommands {
       const bareLf = given.choice('bareLf', repairs.bareLf)
       if (given.problem !== null) return given.problem
       return await changed(
+        'credential.create',
         await service.createCredential({
           account,
           kind,
@@ -49,6 +60,7 @@ export function accountCommands(ports: Ports): ControlCommands {
           ...(longLines === undefined ? {} : { longLines }),
           ...(bareLf === undefined ? {} : { bareLf }),
         }),
+        one => ({ account: one.account, id: one.id, kind: one.kind, username: one.username }),
       )
     },
     'credential.list': async given => {
@@ -57,7 +69,13 @@ export function accountCommands(ports: Ports): ControlCommands {
     },
     'credential.revoke': async given => {
       const credential = given.text('credential')
-      return given.problem ?? (await changed(await service.revokeCredential(credential)))
+      if (given.problem !== null) return given.problem
+      return await changed('credential.revoke', await service.revokeCredential(credential), one => ({
+        account: one.account,
+        id: one.id,
+        kind: one.kind,
+        username: one.username,
+      }))
     },
 
     'domain.add': async given => {
@@ -66,7 +84,14 @@ export function accountCommands(ports: Ports): ControlCommands {
       const isTrusted = given.flag('trust', false)
       const signs = given.flag('dkim', true)
       if (given.problem !== null) return given.problem
-      return await changed(await service.addDomain({ account, domain, isTrusted, signs }))
+      const added = await service.addDomain({ account, domain, isTrusted, signs })
+      return await changed('domain.add', added, one => ({
+        account: one.account,
+        domain: one.domain,
+        id: one.id,
+        status: one.status,
+        dkim: one.dkim,
+      }))
     },
     'domain.list': async given => {
       const account = given.optionalText('account')
@@ -90,13 +115,17 @@ export function accountCommands(ports: Ports): ControlCommands {
       const failureReport = given.choice('failureReport', ['event', 'event+dsn'])
       const priority = given.whole('priority', [0, 9])
       if (given.problem !== null) return given.problem
-      return await changed(
-        await service.updateStream(account, stream, {
-          ...(kind === undefined ? {} : { kind }),
-          ...(failureReport === undefined ? {} : { failureReport }),
-          ...(priority === undefined ? {} : { priority }),
-        }),
-      )
+      const change = {
+        ...(kind === undefined ? {} : { kind }),
+        ...(failureReport === undefined ? {} : { failureReport }),
+        ...(priority === undefined ? {} : { priority }),
+      }
+      return await changed('stream.update', await service.updateStream(account, stream, change), one => ({
+        account: one.account,
+        stream: one.name,
+        id: one.id,
+        change,
+      }))
     },
   }
 }

@@ -6,6 +6,7 @@ import type { AccountReader, AccountService } from '../../accounts/index.ts'
 import type { Clock } from '../../base/index.ts'
 import type { EventReader } from '../../events/index.ts'
 import type { QueueControl } from '../../queue/index.ts'
+import type { Log } from '../../telemetry/index.ts'
 
 /** What a control command may ask of the relay threads. */
 export interface ControlThreads {
@@ -55,6 +56,8 @@ export interface ControlPorts {
   readonly events: EventReader
   readonly threads: ControlThreads
   readonly clock: Clock
+  /** Told of every change that an operator makes, once it is made. */
+  readonly log: Pick<Log, 'event'>
   readonly facts: ServerFacts
   /** The lab's commands by their full names (`lab.inbox.list` and so on); null when the lab is off. */
   readonly lab: Readonly<Record<string, LabCommand>> | null

@@ -4,22 +4,24 @@
 //  1. recall: ready recipients that are not in flight go back, since an action cannot see leased ones
 //  2. count what matches
 //  3. apply in steps of one commit each, with an item of progress after each
-//  4. wake the threads; say how many are in flight and were therefore left alone
+//  4. wake the threads; say how many are in flight and were therefore left alone; tell the log, however it ended
 
 import { parseSmarthost } from '../../config/index.ts'
 import type { QueueAction, QueueFilter } from '../../queue/index.ts'
+import type { LogFields } from '../../telemetry/index.ts'
 import type { Arguments, ControlCall, ControlCommands } from './command.ts'
 import type { ControlPorts } from './ports.ts'
 import { readFilter } from './queue-filter.ts'
 import { type QueueRowJson, queueRowJson } from './recipient-json.ts'
 import { type ControlOutcome, done, failed } from './wire.ts'
 
-type Ports = Pick<ControlPorts, 'accountService' | 'queue' | 'threads' | 'clock'>
+type Ports = Pick<ControlPorts, 'accountService' | 'queue' | 'threads' | 'clock' | 'log'>
 
 type QueuePage = Awaited<ReturnType<ControlPorts['queue']['list']>>
 type ActionStep = Awaited<ReturnType<ControlPorts['queue']['act']>>
 
 const stepRecipients = 1000
+const filterNames = ['account', 'domain', 'message', 'recipient', 'state'] as const
 const actions = ['hold', 'release', 'retry', 'expire', 'reroute'] as const
 
 /** `queue.list`, `queue.count`, `queue.act`. */
@@ -55,7 +57,10 @@ export function queueCommands(ports: Ports): ControlCommands {
           'leave the state out: ready ones are called back first, those in flight end as they will',
         )
       if ('ok' in action) return action
-      const acted = turn.then(async () => await act(ports, filter.filter, action, call))
+      const asGiven = Object.fromEntries(
+        filterNames.filter(name => given.raw[name] !== undefined).map(name => [name, given.raw[name]]),
+      )
+      const acted = turn.then(async () => await act(ports, filter.filter, action, call, asGiven))
       turn = acted.catch(() => undefined)
       return await acted
     },
@@ -96,22 +101,26 @@ function readAction(given: Arguments): QueueAction | ControlOutcome {
   return { kind, smarthost }
 }
 
+/** @param asGiven the filter in the operator's words, for the log */
 async function act(
   ports: Ports,
   filter: QueueFilter,
   action: QueueAction,
   { item, signal }: ControlCall,
+  asGiven: Readonly<Record<string, unknown>>,
 ): Promise<ControlOutcome> {
-  const { queue, threads, clock } = ports
+  const { queue, threads, clock, log } = ports
   // Gone while it waited for its turn: a recall would stop all leasing for nobody.
   if (signal.aborted) return done({ action: action.kind, done: 0, inFlight: 0, recalled: 0 })
+  let acted = 0
+  let inFlight = 0
+  let cursor: string | null = ''
   try {
     const recalled = await threads.recall()
     const count = await queue.count(filter)
+    inFlight = count.leased
     const total = reach(action, count)
     const nowMs = clock.nowMs()
-    let acted = 0
-    let cursor: string | null = ''
     await item({ done: acted, total })
     while (cursor !== null && !signal.aborted) {
       const step: ActionStep = await queue.act(filter, action, nowMs, stepRecipients, cursor)
@@ -120,10 +129,23 @@ async function act(
       acted += step.done
       await item({ done: acted, total })
     }
-    return done({ action: action.kind, done: acted, inFlight: count.leased, recalled })
+    return done({ action: action.kind, done: acted, inFlight, recalled })
   } finally {
     threads.wake()
+    log.event('operator.action', {
+      command: 'queue.act',
+      ...toldOf(action),
+      filter: asGiven,
+      done: acted,
+      inFlight,
+      isWhole: cursor === null,
+    })
   }
+}
+
+function toldOf(action: QueueAction): LogFields {
+  const { kind, ...rest } = action
+  return { action: kind, ...rest }
 }
 
 /** How many of those that match an action concerns. */

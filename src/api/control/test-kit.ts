@@ -50,6 +50,8 @@ export class ControlTestBed implements AsyncDisposable {
   readonly lab: Record<string, LabCommand> = {}
   /** Leased by the stand-in relay thread and not in flight: recall gives them back. */
   readonly ready: { readonly message: StoredMessage; readonly number: number }[] = []
+  /** What was logged: each line's event and fields. */
+  readonly logged: Record<string, unknown>[] = []
   isShutDown = false
   readonly #host: StoreHost
   readonly #ids: IdGenerator
@@ -121,6 +123,7 @@ export class ControlTestBed implements AsyncDisposable {
         },
       },
       clock,
+      log: { event: (event, fields) => void this.logged.push({ event, ...fields }) },
       facts: {
         hostname: 'mx.example.test',
         dataDir: this.dataDir,

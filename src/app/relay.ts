@@ -34,6 +34,7 @@ import {
   type CollectedMetric,
   createLog,
   type Log,
+  LogThrottle,
   Metrics,
   RuntimeWatch,
   standardOutput,
@@ -124,6 +125,12 @@ export class Relay {
       random: Math.random,
       log: this.#log,
     })
+    const throttle = new LogThrottle()
+    const onFault = (error: unknown): void => {
+      const leftOut = throttle.pass('attempt.fault', clock.monotonicMs())
+      if (leftOut === null) return
+      this.#log.event('attempt.fault', leftOut === 0 ? { err: error } : { err: error, leftOut })
+    }
     this.#engine = new DeliveryEngine(
       {
         clock,
@@ -142,8 +149,8 @@ export class Relay {
         memory: this.#store.hosts,
         resigner: new Resign(signatures, this.#log),
         reportIdentity: reportIdentity(config.hostname, ids),
-        makeReport: draft => makeReport(draft, operator, this.#config.retry.expireMs),
-        onFault: error => this.#log.event('attempt.fault', { err: error }),
+        makeReport: draft => makeReport(draft, operator, this.#config.retry.expireMs, onFault),
+        onFault,
         onConnection: result => this.#metrics.connections.inc(result),
       },
       delivery,

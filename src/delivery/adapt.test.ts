@@ -110,6 +110,36 @@ test('a message that cannot be signed again is deferred, not sent unsigned', asy
   await harness.close()
 })
 
+test('a message without its signature is signed at the attempt, and not sent without', async () => {
+  await using mx = await startReceiver()
+  let isAble = false
+  const harness = new Harness(
+    mx.port,
+    {},
+    { resigner: { resign: (...given) => (isAble ? resigner.resign(...given) : Promise.resolve(null)) } },
+  )
+  harness.plans.set('b.test', plan)
+  const prefix = Buffer.alloc(0)
+  harness.send(['one@b.test'], { text: eightBit, isEightBit: true, isUnsigned: true, prefix })
+  await harness.settledCount(1)
+  const { facts, settlement } = harness.settled[0]!
+  assert.deepEqual([facts.outcome.kind, facts.outcome.enhancedCode], ['deferred', '4.7.7'])
+  assert.equal(settlement.reason, 'unsigned')
+  assert.equal(mx.messages.length, 0)
+  isAble = true
+  for (const isStored of [false, true])
+    harness.send(['one@b.test'], { text: eightBit, isEightBit: true, isUnsigned: true, prefix, isStored })
+  await harness.settledCount(3)
+  for (const { content } of mx.messages) {
+    assert.match(content, /^DKIM-Signature: .*\r\nFrom: A/s)
+    assert.ok(Buffer.from(content, 'latin1').toString('utf8').includes('Grüße'))
+  }
+  assert.equal(mx.messages.length, 2)
+  // All room is given back: this much fits only when nobody has any.
+  assert.ok(harness.room.takeChanged(1_000_000_000))
+  await harness.close()
+})
+
 test('while the room for changed contents is used up a further one is deferred, and there is room again afterwards', async () => {
   let answer = (): void => {}
   const answered = new Promise<void>(resolve => {

@@ -5,6 +5,7 @@
 // - no SMTPUTF8: a UTF-8 local part bounces its recipient, a UTF-8 reverse-path or header bounces all, 5.6.7
 //   (RFC 6531 §3.2); domains are A-labels already. Whatever needs no SMTPUTF8 goes without it.
 // - no 8BITMIME and an 8-bit content: re-encoded and signed again (RFC 6152 §3); 5.6.3 when that cannot be.
+// - a message without its signature is signed here, whatever the peer can do; 4.7.7 when that cannot be.
 // The changed content is made once for a message in hand. It must be whole in memory, so the room for it is bounded.
 
 import { isAscii } from 'node:buffer'
@@ -47,6 +48,7 @@ const headerBytesMax = 256 * 1024
 /** True when the message cannot go to this peer just as it is. Cheap: asked for every batch. */
 export function needsAdapting(message: LeasedMessage, peer: PeerCapabilities): boolean {
   return (
+    message.isUnsigned === true ||
     (message.isEightBit && !peer.hasEightBitMime) ||
     (message.isSmtpUtf8 && !peer.hasSmtpUtf8) ||
     (peer.sizeBytesMax !== null && message.sizeBytes > peer.sizeBytesMax)
@@ -85,13 +87,15 @@ export async function adapt(
     if (!isFit) return refuseAll(localFailures.utf8('header'))
     isSmtpUtf8 = false
   }
-  if (!message.isEightBit || peer.hasEightBitMime || takers.length === 0) {
+  const isTooWide = message.isEightBit && !peer.hasEightBitMime
+  if (takers.length === 0 || !(isTooWide || message.isUnsigned === true)) {
     return { ...plain, isSmtpUtf8, recipients: takers, refused }
   }
-  batch.inHand.sevenBit ??= makeSevenBit(batch, ports)
-  const changed = await batch.inHand.sevenBit
+  if (isTooWide) batch.inHand.sevenBit ??= makeSevenBit(batch, ports)
+  const changed = await (isTooWide ? batch.inHand.sevenBit! : signAsItIs(batch, ports))
   if (changed.kind === 'failure') return refuseAll(changed.failure)
-  return { refused, recipients: takers, parts: changed.parts, isEightBit: false, isSmtpUtf8 }
+  const isEightBit = message.isEightBit && !isTooWide
+  return { refused, recipients: takers, parts: changed.parts, isEightBit, isSmtpUtf8 }
 }
 
 async function makeSevenBit(
@@ -108,13 +112,48 @@ async function makeSevenBit(
     const result = await runInSlices(reencodeSteps(whole, { reason: 'eightbit' }))
     if (result.kind === 'impossible')
       return { kind: 'failure', failure: localFailures.cannotEncode(result.why) }
-    if (result.kind === 'unchanged') return { kind: 'changed', parts: [message.prefix, whole] }
-    const prefix = await ports.resigner.resign(message, result.header, result.body)
-    if (prefix === null) return { kind: 'failure', failure: localFailures.cannotSign() }
-    return { kind: 'changed', parts: [prefix, result.header, ...result.body] }
+    if (result.kind === 'reencoded') return await sign(message, result.header, result.body, ports)
+    if (message.isUnsigned === true) return await signWhole(message, whole, ports)
+    return { kind: 'changed', parts: [message.prefix, whole] }
   } catch (error) {
     return { kind: 'failure', failure: localFailures.fault(error) }
   }
+}
+
+/** Not kept for the message: it is small, a report of ours, and has one recipient. */
+async function signAsItIs(
+  { message, content, inHand }: DeliveryBatch,
+  ports: AdaptPorts,
+): Promise<ChangedContent> {
+  const bytes = message.content.sizeBytes
+  if (inHand.changedBytes === 0) {
+    if (!ports.room.takeChanged(bytes)) return { kind: 'failure', failure: localFailures.noRoomToEncode() }
+    inHand.changedBytes = bytes
+  }
+  try {
+    const whole = await wholeContent(message, content, ports.content)
+    if (whole === null) return { kind: 'failure', failure: localFailures.contentGone() }
+    return await signWhole(message, whole, ports)
+  } catch (error) {
+    return { kind: 'failure', failure: localFailures.fault(error) }
+  }
+}
+
+function signWhole(message: LeasedMessage, whole: Buffer, ports: AdaptPorts): Promise<ChangedContent> {
+  const end = whole.indexOf('\r\n\r\n')
+  const bodyAt = end < 0 ? whole.length : end + 4
+  return sign(message, whole.subarray(0, bodyAt), [whole.subarray(bodyAt)], ports)
+}
+
+async function sign(
+  message: LeasedMessage,
+  header: Buffer,
+  body: readonly Buffer[],
+  { resigner }: AdaptPorts,
+): Promise<ChangedContent> {
+  const prefix = await resigner.resign(message, header, body)
+  if (prefix === null) return { kind: 'failure', failure: localFailures.cannotSign() }
+  return { kind: 'changed', parts: [prefix, header, ...body] }
 }
 
 /** Without a look at the whole body: the header ends at the first blank line. */

@@ -3,6 +3,7 @@
 // Codes as RFC 3463 §3 has them; each text says what is wrong and what would help.
 
 import type { OutcomeScope, OutcomeStage } from '../events/index.ts'
+import type { WaitReason } from '../queue/index.ts'
 import type { Category } from './classify/index.ts'
 
 /** A decision of ours about a recipient. */
@@ -13,6 +14,8 @@ export interface LocalFailure {
   readonly stage: OutcomeStage
   readonly category: Category
   readonly scope: OutcomeScope
+  /** Of 4xx codes; `next-attempt` by default. */
+  readonly waitReason?: WaitReason
 }
 
 function failure(
@@ -64,15 +67,17 @@ export const localFailures = {
       'configuration',
       "the recipient's server takes no 8-bit content, and too many large messages are being re-encoded for such servers now",
     ),
-  cannotSign: (): LocalFailure =>
-    failure(
+  cannotSign: (): LocalFailure => ({
+    ...failure(
       451,
       '4.7.7',
       'mail',
       'authentication',
       'configuration',
-      'the re-encoded message could not be signed for its domain; it is not sent unsigned',
+      'the message could not be signed for its domain; it is not sent unsigned',
     ),
+    waitReason: 'unsigned',
+  }),
   contentGone: (): LocalFailure =>
     failure(
       554,

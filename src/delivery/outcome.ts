@@ -150,6 +150,7 @@ export function decidedHere(
     recipient,
     outcome,
     conversation: [...(connection === null ? [] : [connection.line]), line(text)],
+    ...(failure.waitReason === undefined ? {} : { waitReason: failure.waitReason }),
   }
 }
 

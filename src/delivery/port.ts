@@ -1,4 +1,4 @@
-// What delivery asks of others, beside the queue: memory about hosts, marks before the final dot, signing again.
+// What delivery asks of others, beside the queue: memory about hosts, marks before the final dot, signing at the attempt.
 
 import type { LeasedMessage } from '../queue/index.ts'
 
@@ -20,7 +20,7 @@ export interface EndOfDataMarks {
   clear(token: number): void
 }
 
-/** Signs a content that had to change on the way out (a peer without 8BITMIME or SMTPUTF8). */
+/** Signs a content that had to change on the way out (a peer without 8BITMIME or SMTPUTF8), or that has no signature yet. */
 export interface Resigner {
   /** The new prefix (trace + fresh signature); null when a domain with keys could not be signed for: then the attempt must not send. */
   resign(message: LeasedMessage, header: Buffer, body: readonly Buffer[]): Promise<Buffer | null>

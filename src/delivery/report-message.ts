@@ -13,6 +13,8 @@ export interface ReportMessageFacts {
   readonly signedBy: readonly string[]
   /** Life of a report, milliseconds. */
   readonly expireMs: number
+  /** It should have been signed: each attempt tries, and does not send it without. */
+  readonly isUnsigned?: boolean
 }
 
 /** The new message, due at once; to be committed with the outcomes that caused it. */
@@ -34,6 +36,7 @@ export function reportMessage(draft: ReportDraft, facts: ReportMessageFacts): Ne
     expiresAtMs: createdAtMs + facts.expireMs,
     priority: 5,
     sendsDsn: false,
+    ...(facts.isUnsigned === true ? { isUnsigned: true, startReason: 'unsigned' } : {}),
     prefix: facts.prefix,
     sizeBytes,
     content: { kind: 'inline', parts: [content], sizeBytes: content.length },

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { notifyBits } from '../queue/index.ts'
+import { type NewMessage, notifyBits } from '../queue/index.ts'
 import { Harness, planOf } from './testing/harness.ts'
 import { startReceiver } from './testing/receiver.ts'
 
@@ -171,8 +171,8 @@ test('only so many reports are made at once, and those that wait are made, too',
   const underWay: (() => void)[] = []
   let most = 0
   const makeReport = () => {
-    const { promise, resolve } = Promise.withResolvers<null>()
-    underWay.push(() => resolve(null))
+    const { promise, reject } = Promise.withResolvers<NewMessage>()
+    underWay.push(() => reject(new Error('not made')))
     most = Math.max(most, underWay.length)
     return promise
   }

@@ -27,8 +27,8 @@ export interface ReportDraft {
   readonly createdAtMs: number
 }
 
-/** Makes the message (trace, signature, accepted event) of a draft; null when it cannot. See `reportMessage`. */
-export type ReportFactory = (draft: ReportDraft) => Promise<NewMessage | null>
+/** Makes the message (trace, signature, accepted event) of a draft; signed at its attempt when not now. See `reportMessage`. */
+export type ReportFactory = (draft: ReportDraft) => Promise<NewMessage>
 
 /** Who reports. */
 export interface ReportIdentity {
@@ -87,7 +87,7 @@ export interface ReportPorts {
 /**
  * Builds the report on some recipients of one message. When the original cannot be read now, the report goes out without
  * it: the outcome does not wait, and a sender who is told little is better off than one who is told nothing.
- * @param onFault told why the original cannot be read
+ * @param onFault told why the original cannot be read, and why there is no report
  */
 export async function makeReport(
   message: LeasedMessage,
@@ -119,7 +119,10 @@ export async function makeReport(
     originalHeader: Buffer.concat([message.prefix, header]),
     ...(isWhole ? { originalBody: body } : {}),
   })
-  if (built.kind === 'none') return null
+  if (built.kind === 'none') {
+    onFault(new Error(`no report can be made: ${built.why}`))
+    return null
+  }
   const { content: dsn, isEightBit, isSmtpUtf8 } = built
   return ports.make({ cause: message, id: id.bytes, content: dsn, isEightBit, isSmtpUtf8, createdAtMs })
 }

@@ -51,6 +51,8 @@ export interface MessageEnvelope {
    * without another look. Absent: unknown.
    */
   readonly isPlain?: boolean
+  /** Its signature could not be made: each attempt makes it, and sends nothing without it. Absent: nothing is missing. */
+  readonly isUnsigned?: boolean
   /** RET (RFC 3461 §4.3); '' when not given. */
   readonly ret: '' | 'FULL' | 'HDRS'
   /** ENVID decoded, '' when not given. */
@@ -126,3 +128,5 @@ export type WaitReason =
   | 'retry-requested'
   /** Accepted while the ready queue had no room; not tried yet. */
   | 'ready-queue-full'
+  /** It has to be signed and could not be. */
+  | 'unsigned'

@@ -29,6 +29,7 @@ export function queueSuite(name: string, start: StartStore): void {
         startState: 'scheduled',
         recipients: [recipient(0), recipient(1, 'example.org')],
         isSmtpUtf8: true,
+        isUnsigned: true,
         reversePath: 'sendér@example.com',
         priority: 2,
       })

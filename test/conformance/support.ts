@@ -130,6 +130,7 @@ export function newMessage(change: Partial<NewMessage> = {}): NewMessage {
     isEightBit: true,
     isSmtpUtf8: false,
     isPlain: true,
+    isUnsigned: false,
     ret: 'HDRS',
     envelopeId: 'env-1',
     acceptedAtMs: startMs,

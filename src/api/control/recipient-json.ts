@@ -47,6 +47,7 @@ const details: Readonly<Record<WaitReason, string>> = {
   'held-by-restore': 'held since a restore; postrider queue release lets it go',
   released: 'released, due now',
   'retry-requested': 'an attempt was asked for, due now',
+  unsigned: 'could not be signed, and is not sent unsigned; waits for its next attempt',
   'ready-queue-full': 'the ready queue was full; waits for its first attempt',
 }
 

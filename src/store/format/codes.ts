@@ -23,6 +23,7 @@ const reasonCodes: Readonly<Record<WaitReason, number>> = {
   released: 7,
   'retry-requested': 8,
   'ready-queue-full': 9,
+  unsigned: 10,
 }
 
 const reasons: ReadonlyMap<number, WaitReason> = new Map(

@@ -7,7 +7,7 @@ import type { Extent, NewContent, NewMessage, NewRecipient } from '../../queue/i
 
 const version = 1
 const rets = ['', 'FULL', 'HDRS'] as const
-const bits = { eightBit: 1, smtpUtf8: 2, sendsDsn: 4, segments: 8, plain: 16 } as const
+const bits = { eightBit: 1, smtpUtf8: 2, sendsDsn: 4, segments: 8, plain: 16, unsigned: 32 } as const
 
 /** The envelope facts that are not columns. */
 export interface EnvelopeRest {
@@ -15,6 +15,7 @@ export interface EnvelopeRest {
   readonly isSmtpUtf8: boolean
   readonly sendsDsn: boolean
   readonly isPlain: boolean
+  readonly isUnsigned: boolean
   /** The content lies in segment files. */
   readonly isInSegments: boolean
   readonly ret: '' | 'FULL' | 'HDRS'
@@ -32,7 +33,8 @@ export function writeEnvelope(to: PackWriter, message: NewMessage): void {
       (message.isSmtpUtf8 ? bits.smtpUtf8 : 0) |
       (message.sendsDsn ? bits.sendsDsn : 0) |
       (message.content.kind === 'segments' ? bits.segments : 0) |
-      (message.isPlain === true ? bits.plain : 0),
+      (message.isPlain === true ? bits.plain : 0) |
+      (message.isUnsigned === true ? bits.unsigned : 0),
   )
   to.u8(rets.indexOf(message.ret))
   to.number(message.content.sizeBytes)
@@ -50,6 +52,7 @@ export function readEnvelope(bytes: Uint8Array): EnvelopeRest {
     isSmtpUtf8: (flags & bits.smtpUtf8) !== 0,
     sendsDsn: (flags & bits.sendsDsn) !== 0,
     isPlain: (flags & bits.plain) !== 0,
+    isUnsigned: (flags & bits.unsigned) !== 0,
     isInSegments: (flags & bits.segments) !== 0,
     ret: rets[from.u8()] ?? '',
     contentSizeBytes: from.number(),

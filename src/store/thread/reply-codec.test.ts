@@ -15,6 +15,7 @@ function leased(n: number, prefixBytes: number): LeasedMessage {
     isEightBit: true,
     isSmtpUtf8: false,
     isPlain: true,
+    isUnsigned: n % 2 === 0,
     ret: 'HDRS',
     envelopeId: 'envelope',
     acceptedAtMs: 3,

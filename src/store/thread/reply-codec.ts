@@ -95,7 +95,8 @@ function writeLeased(to: PackWriter, message: LeasedMessage): void {
     (message.isEightBit ? 1 : 0) |
       (message.isSmtpUtf8 ? 2 : 0) |
       (message.sendsDsn ? 4 : 0) |
-      (message.isPlain === true ? 8 : 0),
+      (message.isPlain === true ? 8 : 0) |
+      (message.isUnsigned === true ? 16 : 0),
   )
   to.u8(rets.indexOf(message.ret))
   to.string(message.envelopeId)
@@ -146,6 +147,7 @@ function readLeased(from: PackReader): LeasedMessage {
     isSmtpUtf8: (flags & 2) !== 0,
     sendsDsn: (flags & 4) !== 0,
     isPlain: (flags & 8) !== 0,
+    isUnsigned: (flags & 16) !== 0,
     ret,
     envelopeId,
     acceptedAtMs,

@@ -5,16 +5,22 @@
 import type { Log } from '../telemetry/index.ts'
 import type { MainParts } from './main-parts.ts'
 
+/** What it needs of them. */
+export interface HousekeepingParts {
+  readonly store: { readonly control: Pick<MainParts['store']['control'], 'pruneEvents' | 'sweepSegments'> }
+  readonly config: Pick<MainParts['config'], 'retention'>
+}
+
 const everyMs = 3_600_000
 const firstAfterMs = 60_000
 
 /** Works until it is disposed. */
 export class Housekeeping implements Disposable {
-  readonly #parts: MainParts
-  readonly #log: Log
+  readonly #parts: HousekeepingParts
+  readonly #log: Pick<Log, 'event'>
   readonly #timers: NodeJS.Timeout[]
 
-  constructor(parts: MainParts, log: Log) {
+  constructor(parts: HousekeepingParts, log: Pick<Log, 'event'>) {
     this.#parts = parts
     this.#log = log
     const work = (): void => void this.#work()
@@ -24,9 +30,14 @@ export class Housekeeping implements Disposable {
 
   async #work(): Promise<void> {
     const { store, config } = this.#parts
+    // Segments first, and each by itself: they make room on a full disk, where no event can be deleted.
+    await this.#try(() => store.control.sweepSegments())
+    await this.#try(() => store.control.pruneEvents(Date.now() - config.retention.eventsMs))
+  }
+
+  async #try(work: () => Promise<unknown>): Promise<void> {
     try {
-      await store.control.pruneEvents(Date.now() - config.retention.eventsMs)
-      await store.control.sweepSegments()
+      await work()
     } catch (error) {
       this.#log.event('store.failed', { err: error, during: 'housekeeping' })
     }

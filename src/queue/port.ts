@@ -6,7 +6,7 @@
 import type { EventType, NewEvent } from '../events/index.ts'
 import type { LeasedMessage, NewMessage, RecipientState, StoredContent, WaitReason } from './message.ts'
 
-/** Answer to an accept. `full`: no space or write failed, nothing was kept, answer 452. */
+/** Answer to an accept. `failed`: the disk refused, or the store is gone; nothing was kept, answer 452. */
 export type AcceptResult =
   | { readonly kind: 'stored'; readonly key: number }
   | { readonly kind: 'failed'; readonly why: string }

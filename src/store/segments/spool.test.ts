@@ -90,6 +90,21 @@ test('an upload that ends during its write lets the segment go, and only after t
   assert.equal(sealed.length, 1)
 })
 
+test('the number of a deleted segment is not given again when the clock was set back', async t => {
+  const dir = folder(t)
+  // This clock stands.
+  const { spool, sealed } = openSpool(dir, 5)
+  const first = await store(spool, 'first')
+  spool.release(first)
+  const second = await store(spool, 'second')
+  assert.deepEqual(sealed, [first[0]!.segment])
+  rmSync(segmentPath(dir, first[0]!.segment))
+  spool.release(second)
+  const third = await store(spool, 'third')
+  assert.equal(new Set([...first, ...second, ...third].map(extent => extent.segment)).size, 3)
+  await spool.close()
+})
+
 /** Whether this process has the file open; needs Linux. */
 function isOpen(path: string): boolean {
   return readdirSync('/proc/self/fd').some(name => {

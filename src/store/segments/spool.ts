@@ -71,6 +71,7 @@ export class SegmentSpool implements ContentSpool {
   #segment: Segment | null = null
   #pumping: Promise<void> | null = null
   #unwrittenBytes = 0
+  #lastNumber = 0
 
   constructor(options: SpoolOptions) {
     this.#options = options
@@ -212,7 +213,10 @@ export class SegmentSpool implements ContentSpool {
 
   async #create(): Promise<Segment> {
     const { dir, thread, nowMs } = this.#options
-    for (let number = nowMs() * threadsMax + (thread % threadsMax); ; number += threadsMax) {
+    const byClock = nowMs() * threadsMax + (thread % threadsMax)
+    // When the clock was set back the number may be that of a deleted segment, which readers may still have open.
+    for (let number = Math.max(byClock, this.#lastNumber + threadsMax); ; number += threadsMax) {
+      this.#lastNumber = number
       try {
         const file = await open(segmentPath(dir, number), 'wx', 0o600)
         const segment: Segment = { number, file, sizeBytes: 0, users: 0, isRetired: false }

@@ -7,7 +7,7 @@ import type { EventType, Outcome } from '../../events/index.ts'
 import { eventTypes, packAction, packOutcomeFacts } from '../../events/index.ts'
 import type { QueueAction } from '../../queue/index.ts'
 import { messageKeyOf, numberOf, readHead, reasonCode, stateCodes } from '../format/index.ts'
-import type { Database } from './database.ts'
+import type { Database, Statement } from './database.ts'
 import type { DueHints } from './due-hints.ts'
 import type { EventWriter } from './event-writer.ts'
 import { isMessage } from './message-key.ts'
@@ -97,12 +97,14 @@ export class QueueActions {
   readonly #events: EventWriter
   readonly #settler: Settler
   readonly #hints: DueHints
+  readonly #message: Statement
 
   constructor(db: Database, events: EventWriter, settler: Settler, hints: DueHints) {
     this.#db = db
     this.#events = events
     this.#settler = settler
     this.#hints = hints
+    this.#message = db.prepare('SELECT id, stream_key FROM message WHERE key = ?')
   }
 
   /** @param freed collects packed extents that are free once the transaction is committed. */
@@ -148,9 +150,7 @@ export class QueueActions {
   #append(row: Row, action: QueueAction, change: Change, nowMs: number): void {
     const [key, accountKey, , attempts, head] = row
     const { forwardPath } = readHead(head)
-    const message = this.#db
-      .prepare('SELECT id, stream_key FROM message WHERE key = ?')
-      .get(messageKeyOf(key)) as unknown as [Uint8Array, number]
+    const message = this.#message.get(messageKeyOf(key)) as unknown as [Uint8Array, number]
     const facts =
       action.kind === 'expire'
         ? packOutcomeFacts({

@@ -93,9 +93,10 @@ export class ClockJumps {
   }
 }
 
-/** For readers of other threads: what a message's stored expiry must be moved by. */
-export function expiryShiftMs(db: Database, messageKey: number): number {
-  return shiftOf(readJumps(db), messageKey)
+/** For readers of other threads: what a message's stored expiry must be moved by, as it is now. */
+export function expiryShifts(db: Database): (messageKey: number) => number {
+  const jumps = readJumps(db)
+  return messageKey => shiftOf(jumps, messageKey)
 }
 
 /** How far the clock lies behind the newest event: it was set back while nobody ran. 0 when it does not. */

@@ -17,8 +17,8 @@ import {
   stateCodes,
   stateOf,
 } from '../format/index.ts'
-import { expiryShiftMs } from './clock-jumps.ts'
-import type { Database } from './database.ts'
+import { expiryShifts } from './clock-jumps.ts'
+import type { Database, Statement } from './database.ts'
 import { findMessageKey } from './message-key.ts'
 import {
   type CompiledFilter,
@@ -73,9 +73,13 @@ export interface StateCounts {
 
 export class QueueReader {
   readonly #db: Database
+  readonly #id: Statement
+  readonly #open: Statement
 
   constructor(db: Database) {
     this.#db = db
+    this.#id = db.prepare('SELECT id FROM message WHERE key = ?')
+    this.#open = db.prepare('SELECT count(*) FROM recipient WHERE key >= ? AND key < ?')
   }
 
   /** Matching recipients, oldest message first. */
@@ -146,7 +150,8 @@ export class QueueReader {
       const lowest = bound === undefined ? fromKey : bound[0] + 1
       const wanted = limit - rows.length
       const found = select.all(until, lowest, ...compiled.values, wanted) as unknown as MessageColumns[]
-      for (const row of found) rows.push(this.#toMessage(row))
+      const shiftMs = expiryShifts(this.#db)
+      for (const row of found) rows.push(this.#toMessage(row, shiftMs))
       if (found.length === wanted) return { rows, cursor: `${found.at(-1)![0]}` }
       if (bound === undefined) return { rows, cursor: null }
       until = lowest
@@ -160,7 +165,7 @@ export class QueueReader {
     const row = this.#db.prepare(`SELECT ${messageColumns} FROM message WHERE key = ?`).get(key) as unknown as
       | MessageColumns
       | undefined
-    return row === undefined ? null : this.#toMessage(row)
+    return row === undefined ? null : this.#toMessage(row, expiryShifts(this.#db))
   }
 
   /** Finds the message that a filter names, for an action; null when nothing can match. */
@@ -176,9 +181,7 @@ export class QueueReader {
   #toRow(row: RecipientRow): QueueRow {
     const [key, stateCode, accountKey, nextAtMs, reason, attempts, head, note, outcome] = row
     const state = stateOf(stateCode)
-    const id = this.#db.prepare('SELECT id FROM message WHERE key = ?').get(messageKeyOf(key)) as unknown as
-      | [Uint8Array]
-      | undefined
+    const id = this.#id.get(messageKeyOf(key)) as unknown as [Uint8Array] | undefined
     return {
       messageId: asBuffer(id?.[0] ?? null),
       recipientNumber: numberOf(key),
@@ -187,18 +190,16 @@ export class QueueReader {
       state,
       attempts,
       nextAttemptAtMs: state === 'scheduled' ? nextAtMs : 0,
-      // A leased row keeps the reason it had: recovery may need it again.
+      // A leased row keeps the reason that it had before.
       reason: state === 'leased' ? 'ready' : reasonOf(reason),
       note: note ?? '',
       lastOutcome: outcome === null ? null : asBuffer(outcome),
     }
   }
 
-  #toMessage(row: MessageColumns): MessageRow {
+  #toMessage(row: MessageColumns, shiftMs: (messageKey: number) => number): MessageRow {
     const [key, id, accountKey, streamKey, sizeBytes, acceptedAtMs, expiresAtMs, priority, envelope] = row
-    const open = this.#db
-      .prepare('SELECT count(*) FROM recipient WHERE key >= ? AND key < ?')
-      .get(recipientKey(key, 0), recipientKey(key + 1, 0)) as unknown as [number]
+    const open = this.#open.get(recipientKey(key, 0), recipientKey(key + 1, 0)) as unknown as [number]
     return {
       key,
       id: asBuffer(id),
@@ -207,7 +208,7 @@ export class QueueReader {
       reversePath: readEnvelope(envelope).reversePath,
       sizeBytes,
       acceptedAtMs,
-      expiresAtMs: expiresAtMs + expiryShiftMs(this.#db, key),
+      expiresAtMs: expiresAtMs + shiftMs(key),
       priority,
       openRecipients: open[0],
     }

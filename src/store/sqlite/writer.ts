@@ -102,6 +102,9 @@ export class StoreWriter implements Disposable {
   readonly #leaser: Leaser
   readonly #tlsSeen: Statement
   readonly #probe: Statement
+  readonly #changes: Statement
+  /** A rollback took back what hints and jumps were told: they are read anew before they are used. */
+  #isStale = false
 
   private constructor(db: Database, options: WriterOptions) {
     this.db = db
@@ -121,6 +124,7 @@ export class StoreWriter implements Disposable {
     this.segments = new SegmentLedger(segments, () => SegmentHold.isTaken(segments), options.syncSegment)
     this.segments.load(liveExtents(db))
     this.#tlsSeen = db.prepare('INSERT OR REPLACE INTO host_tls (host, at_ms) VALUES (?, ?)')
+    this.#changes = db.prepare('SELECT total_changes()')
     this.#probe = db.prepare("INSERT OR REPLACE INTO meta (name, value) VALUES ('probed_at_ms', ?)")
   }
 
@@ -157,21 +161,32 @@ export class StoreWriter implements Disposable {
     try {
       return this.db.transaction(work)
     } catch (error) {
-      // What the rolled-back work told the hints may be too late a time: look everywhere again.
-      if (!(error instanceof StoreError && error.isFatal)) {
-        this.#jumps.reread()
-        this.#leaser.rescan()
-      }
+      this.#isStale = true
       throw error
     }
   }
 
+  /** Not at the rollback: a full disk brings one for each message, and each would look through all accounts. */
+  #refresh(): void {
+    if (!this.#isStale) return
+    this.#jumps.reread()
+    this.#leaser.rescan()
+    this.#isStale = false
+  }
+
+  /** Rows changed since the start: a commit that changed none says nothing about the disk. */
+  changesSoFar(): number {
+    return (this.#changes.get() as unknown as [number])[0]
+  }
+
   lease(recipientsMax: number, nowMs: number, shares?: LeaseShares): LeasedMessage[] {
+    this.#refresh()
     return this.#leaser.lease(recipientsMax, nowMs, shares)
   }
 
   /** The wall clock jumped: one step of moving the stored times along. @returns where to go on, null at the end. */
   clockJumped(jump: ClockJump, fromKey: number): number | null {
+    this.#refresh()
     if (fromKey === 0) this.#jumps.remember(jump)
     const next = this.#jumps.shiftStep(jump, fromKey)
     this.#leaser.rescan()

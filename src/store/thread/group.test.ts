@@ -139,6 +139,23 @@ test('refused commits are told with their reason, and the first one that writes 
   assert.equal(told.at(-1), null)
 })
 
+test('a change of the control plane that writes nothing says nothing about the disk', t => {
+  const told: (string | null)[] = []
+  const writer = open(t)
+  const group = new GroupCommitter(writer, {
+    onFatal: () => assert.fail('a full disk is not the end'),
+    onRefusing: why => void told.push(why),
+  })
+  writer.db.exec(`PRAGMA max_page_count = ${Number(writer.db.pragma('page_count')) + 2}`)
+  group.run([accept(1, message(Buffer.alloc(200_000)))])
+  // Nothing is old: housekeeping comes by while the disk is full.
+  group.runControl(() => writer.events.prune(0, 1, 0, 500))
+  assert.equal(told.length, 1)
+  writer.db.exec('PRAGMA max_page_count = 100000')
+  group.runControl(() => writer.probe(1))
+  assert.equal(told.at(-1), null)
+})
+
 test('while another program holds the database the whole group fails after one wait', t => {
   const writer = open(t)
   const group = new GroupCommitter(writer, { onFatal: () => assert.fail('a lock is not the end') })

@@ -63,7 +63,7 @@ export class GroupCommitter {
       this.#note(error)
       const { code, message } = packError(error)
       replies = requests.map(request =>
-        code === 'PR_STORE_BUSY' ? failure(request, message, true) : this.#alone(request, distrusted, error),
+        code === 'PR_STORE_BUSY' ? failure(request, message, true) : this.#alone(request, distrusted),
       )
     }
     for (const request of requests) if (request.kind === 'sealed') this.#writer.segments.seal(request.segment)
@@ -74,8 +74,9 @@ export class GroupCommitter {
   runControl<T>(work: () => T): T {
     if (this.#broken !== null) throw new Error(this.#broken.message)
     try {
+      const before = this.#refusing === null ? 0 : this.#writer.changesSoFar()
       const result = this.#writer.transaction(work)
-      this.#setRefusing(null)
+      if (this.#refusing !== null && this.#writer.changesSoFar() !== before) this.#setRefusing(null)
       return result
     } catch (error) {
       this.#note(error)
@@ -103,13 +104,13 @@ export class GroupCommitter {
     this.#observer.onRefusing?.(why)
   }
 
-  #alone(request: Request, distrusted: ReadonlySet<number>, groupError: unknown): Reply | null {
+  #alone(request: Request, distrusted: ReadonlySet<number>): Reply | null {
     if (this.#broken !== null) return failure(request, this.#broken.message, false)
     try {
       return this.#commit([request], distrusted)[0] ?? null
     } catch (error) {
       this.#note(error)
-      const packed = packError(error ?? groupError)
+      const packed = packError(error)
       return failure(request, packed.message, !packed.isFatal && isPassingCode(packed.code))
     }
   }

@@ -21,13 +21,13 @@ export type FromWorker =
 
 /** A running store. */
 export interface StoreHost extends AsyncDisposable {
-  /** A new line to the store; transfer it to the thread that will use it, see `openStoreClient`. */
+  /** A new line to the store; transfer it to the thread that will use it, see `openThreadStore`. */
   connect(): MessagePort
   /** Resolves when the store cannot go on (a failed fsync, a damaged file, a dead thread): end the process. */
   readonly failed: Promise<StoreError>
   /** By how much the clock lay behind the newest event at start: waiting mail was moved along. 0 when it did not. */
   readonly clockBehindMs: number
-  /** Serves what has been asked, then closes. */
+  /** Closes; its lines are closed before, so that nobody waits for an answer any more. */
   close(): Promise<void>
 }
 

@@ -36,7 +36,7 @@ async function main(): Promise<void> {
   await refuseMemoryFileSystem(parent)
   await using workspace = await Workspace.open(parent)
   const directory = workspace.path
-  const absent = (await missingPeers()).filter(name => /^(postfix|smtp-|opendkim)/.test(name))
+  const absent = (await missingPeers()).filter(name => /^(postfix|smtp-|opendkim|saslpasswd2)/.test(name))
   if (absent.length > 0 && options.scenarios.length > 0)
     throw new Error(`missing: ${absent.join(', ')}; npm test as root on Debian installs them`)
   const ready = options.scenarios.length === 0 ? [] : await readyPeers(options.peers)
@@ -57,7 +57,10 @@ async function main(): Promise<void> {
       process.stdout.write(`\n${textTable(series)}\n\n${verdictLines(verdicts).join('\n')}\n`)
     if (figures.length > 0) process.stdout.write(`\n${figureLines(figures).join('\n')}\n`)
   }
-  if (options.isWriting) say(`written: ${await writePerformancePage(everything)}`)
+  if (!options.isWriting) return
+  // A server that failed would take its row, and the bar beside it, from the page.
+  if (series.some(one => one.runs.length < rounds)) say('not written: see the runs that failed')
+  else say(`written: ${await writePerformancePage(everything)}`)
 }
 
 async function readyPeers(wanted: readonly Peer[]): Promise<readonly Peer[]> {

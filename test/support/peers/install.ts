@@ -49,6 +49,8 @@ const aptPeers: readonly Peer[] = [
   { name: 'Jakarta Mail', package: 'libjakarta-mail-java', file: '/usr/share/java/jakarta-mail.jar' },
   { name: 'ruby-mail', package: 'ruby-mail', file: '/usr/lib/ruby/vendor_ruby/mail.rb' },
   { name: 'Postfix SASL', package: 'libsasl2-modules', file: '/usr/share/doc/libsasl2-modules' },
+  // Accounts of the Postfix that the bench compares with under TLS and AUTH.
+  { name: 'saslpasswd2', package: 'sasl2-bin', file: '/usr/sbin/saslpasswd2' },
   { name: 'nmap', package: 'nmap', file: '/usr/bin/nmap' },
   { name: 'sslscan', package: 'sslscan', file: '/usr/bin/sslscan' },
   { name: 'haproxy', package: 'haproxy', file: '/usr/sbin/haproxy' },

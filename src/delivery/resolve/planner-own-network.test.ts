@@ -1,0 +1,92 @@
+// Hosts that are this server itself, or in private networks, and smarthosts, which may be there.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { createAddressGuard, ownAddressCheck } from './index.ts'
+import { a, failure, mx, names, setUp, signal } from './test-kit.ts'
+
+const ours = ownAddressCheck([{ address: '192.0.2.9', port: 25 }], ['192.0.2.9'])
+
+test('our own host among the MX goes, with all of equal or worse preference', async () => {
+  await using s = await setUp(
+    [
+      mx('example.test', 5, 'a.example.test'),
+      mx('example.test', 10, 'us.example.test'),
+      mx('example.test', 10, 'b.example.test'),
+      mx('example.test', 20, 'c.example.test'),
+      ...['a', 'b', 'c'].map(one => a(`${one}.example.test`, '192.0.2.1')),
+      a('us.example.test', '192.0.2.9'),
+    ],
+    { isOwnAddress: ours },
+  )
+  assert.deepEqual(names(await s.planner.plan('example.test', { signal })), ['a.example.test'])
+})
+
+test('when we are the best host ourselves, the mail loops and fails permanently', async () => {
+  await using s = await setUp(
+    [
+      mx('example.test', 10, 'us.example.test'),
+      a('us.example.test', '192.0.2.9'),
+      a('alone.test', '192.0.2.9'),
+    ],
+    { isOwnAddress: ours },
+  )
+  const result = await s.planner.plan('example.test', { signal })
+  assert.equal(failure(result), 'loop 554 5.4.6')
+  assert.match(result.kind === 'failure' ? result.text : '', /us\.example\.test is this server, at port 25/)
+  assert.equal(failure(await s.planner.plan('alone.test', { signal })), 'loop 554 5.4.6')
+  assert.equal(failure(await s.planner.plan('[192.0.2.9]', { signal })), 'loop 554 5.4.6')
+})
+
+test('our address at another port is another server', async () => {
+  await using s = await setUp(
+    [mx('example.test', 10, 'us.example.test'), a('us.example.test', '192.0.2.9')],
+    {
+      isOwnAddress: ours,
+      port: 2525,
+    },
+  )
+  assert.deepEqual(names(await s.planner.plan('example.test', { signal })), ['us.example.test'])
+})
+
+test('private addresses are refused with the setting that would allow them; public ones beside them stay', async () => {
+  const records = [
+    mx('inside.test', 5, 'db.inside.test'),
+    a('db.inside.test', '10.0.0.5'),
+    mx('mixed.test', 5, 'mx.mixed.test'),
+    a('mx.mixed.test', '192.0.2.1'),
+    { name: 'mx.mixed.test', type: 'AAAA', data: '::ffff:10.0.0.5' } as const,
+  ]
+  await using s = await setUp(records)
+  const result = await s.planner.plan('inside.test', { signal })
+  assert.equal(failure(result), 'private-address 550 5.4.4')
+  assert.match(
+    result.kind === 'failure' ? result.text : '',
+    /private address space: db\.inside\.test has the address 10\.0\.0\.5; .*\[delivery\] allow_private/,
+  )
+  assert.equal(failure(await s.planner.plan('[127.0.0.1]', { signal })), 'private-address 550 5.4.4')
+  const mixed = await s.planner.plan('mixed.test', { signal })
+  assert.ok(mixed.kind === 'plan')
+  assert.deepEqual(mixed.hosts[0]?.addresses, [{ address: '192.0.2.1', family: 4 }])
+  await using allowing = await setUp(records, { guard: createAddressGuard(['10.0.0.0/24']) })
+  assert.deepEqual(names(await allowing.planner.plan('inside.test', { signal })), ['db.inside.test'])
+  s.planner.setGuard(createAddressGuard(['10.0.0.0/24']))
+  assert.equal(s.planner.cached('inside.test'), undefined, 'a new guard forgets what the old one said')
+  assert.deepEqual(names(await s.planner.plan('inside.test', { signal })), ['db.inside.test'])
+})
+
+test('a smarthost is resolved by address only, may be private, and may not be ourselves', async () => {
+  await using s = await setUp([mx('relay.test', 5, 'other.test'), a('relay.test', '10.0.0.5')], {
+    isOwnAddress: ownAddressCheck([{ address: '0.0.0.0', port: 2525 }], ['192.0.2.9']),
+  })
+  const plan = await s.planner.planSmarthost('Relay.test', 587, { signal })
+  assert.deepEqual(names(plan), ['relay.test'])
+  assert.equal(plan.kind === 'plan' && plan.site, 'relay.test:587')
+  assert.equal(s.planner.cachedSmarthost('relay.test', 587)?.kind, 'plan')
+  assert.equal(s.lab.countOf('relay.test', 'MX'), 0)
+  for (const host of ['127.0.0.1', '[127.0.0.1]', '[::1]']) {
+    assert.deepEqual((await s.planner.planSmarthost(host, 25, { signal })).kind, 'plan', host)
+  }
+  assert.equal(failure(await s.planner.planSmarthost('127.0.0.1', 2525, { signal })), 'loop 554 5.4.6')
+  assert.equal(failure(await s.planner.planSmarthost('no host', 25, { signal })), 'bad-domain 550 5.1.3')
+})

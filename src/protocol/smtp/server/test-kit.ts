@@ -8,8 +8,15 @@ import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import tls from 'node:tls'
-import { smtpReply } from '../reply.ts'
-import type { ContentFacts, MailParameters, RcptParameters, SmtpPath, SmtpSessionHandler } from './handler.ts'
+import { type SmtpReply, smtpReply } from '../reply.ts'
+import type {
+  ContentFacts,
+  ContentSink,
+  MailParameters,
+  RcptParameters,
+  SmtpPath,
+  SmtpSessionHandler,
+} from './handler.ts'
 import type { SmtpSessionSummary } from './observer.ts'
 import { type SmtpServerOptions, smtpServerOptions } from './options.ts'
 import { type SmtpServerSession, serveSmtpSession } from './session.ts'
@@ -118,6 +125,31 @@ export class Recorder {
       ...this.answers,
     }
   }
+}
+
+/** A sink that takes the next bytes only when it is let go. */
+export class SlowSink implements ContentSink {
+  writes = 0
+  bytes = 0
+  #release: () => void = () => {}
+
+  write(chunk: Buffer): Promise<void> {
+    this.writes++
+    this.bytes += chunk.length
+    return new Promise(resolve => {
+      this.#release = resolve
+    })
+  }
+
+  release(): void {
+    this.#release()
+  }
+
+  end(): SmtpReply {
+    return smtpReply(250, '2.0.0', 'OK')
+  }
+
+  abort(): void {}
 }
 
 /** A self-signed certificate for tests. */

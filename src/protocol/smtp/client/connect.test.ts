@@ -1,26 +1,21 @@
-// Connecting: each stage can fail, and each failure is a value that names it.
+// Connecting: what a session knows, how dialling fails, deadlines and aborts, and peers that talk nonsense.
 
 import assert from 'node:assert/strict'
 import { connect as netConnect } from 'node:net'
 import { test } from 'node:test'
 import { connectSmtp } from './connect.ts'
-import type { ConnectOptions } from './options.ts'
 import { ManualTicker, type PeerConnection, startPeer } from './testing/scripted-peer.ts'
-import { afterDeadline, failure, message, options, session, summary, welcome } from './testing/sessions.ts'
-
-const required: ConnectOptions['tls'] = { mode: 'required', servername: 'peer.test', verify: false }
-
-/** Runs a script against one connection attempt and returns how it failed. */
-async function failed(
-  script: (peer: PeerConnection) => Promise<void> | void,
-  changes: Partial<ConnectOptions> = {},
-) {
-  const ticker = new ManualTicker()
-  await using peer = await startPeer(script)
-  const result = await failure(connectSmtp(options(peer.port, { ticker, ...changes })))
-  assert.equal(ticker.size, 0, 'nothing is ticked after a failure')
-  return result
-}
+import {
+  afterDeadline,
+  failed,
+  failure,
+  message,
+  options,
+  requiredTls,
+  session,
+  summary,
+  welcome,
+} from './testing/sessions.ts'
 
 test('a session knows what the peer said and both ends of the connection', async () => {
   await using peer = await startPeer(async peer => {
@@ -91,111 +86,6 @@ test('one read buffer serves many connections', async () => {
   })
 })
 
-test('a greeting that refuses is the host failure with its reply, and the peer hears QUIT', async () => {
-  for (const code of [421, 521, 554]) {
-    const result = await failed(async peer => {
-      const digit = Math.floor(code / 100)
-      peer.send(`${code}-${digit}.7.1 no\r\n${code} ${digit}.7.1 go away\r\n`)
-      await peer.line('QUIT')
-    })
-    assert.deepEqual([result.stage, result.kind, result.reply?.code], ['greeting', 'reply', code])
-    assert.deepEqual(result.reply?.lines, ['no', 'go away'])
-  }
-})
-
-test('EHLO refused with 5xx falls back to HELO, without extensions', async () => {
-  await using peer = await startPeer(async peer => {
-    peer.send('220 old\r\n')
-    await peer.line('EHLO client.test')
-    peer.send('502 not implemented\r\n')
-    await peer.line('HELO client.test')
-    peer.send('250 old\r\n')
-    await peer.closed()
-  })
-  const smtp = await session(peer.port)
-  assert.equal(smtp.facts.isExtended, false)
-  assert.equal(smtp.facts.capabilities.hasPipelining, false)
-  smtp.destroy()
-})
-
-test('EHLO refused with 4xx and HELO refused too are failures of stage ehlo', async () => {
-  const transient = await failed(async peer => {
-    peer.send('220 x\r\n')
-    await peer.line(/^EHLO/)
-    peer.send('451 4.7.1 later\r\n')
-    await peer.line('QUIT')
-  })
-  assert.deepEqual([transient.stage, transient.reply?.code], ['ehlo', 451])
-  const permanent = await failed(async peer => {
-    peer.send('220 x\r\n')
-    await peer.line(/^EHLO/)
-    peer.send('500 what\r\n')
-    await peer.line(/^HELO/)
-    peer.send('550 5.7.1 bad name\r\n')
-    await peer.line('QUIT')
-  })
-  assert.deepEqual([permanent.stage, permanent.reply?.code], ['ehlo', 550])
-})
-
-test('a refusal of EHLO is the reason when the peer closes, says 421 or falls silent at HELO', async () => {
-  const ticker = new ManualTicker()
-  const ends: Record<string, (peer: PeerConnection) => Promise<void> | void> = {
-    'closes at once': peer => {
-      peer.send('550 5.7.1 not you\r\n')
-      peer.end()
-    },
-    'closes at HELO': async peer => {
-      peer.send('550 5.7.1 not you\r\n')
-      await peer.line(/^HELO/)
-      peer.end()
-    },
-    'says 421 at HELO': async peer => {
-      peer.send('550 5.7.1 not you\r\n')
-      await peer.line(/^HELO/)
-      peer.send('421 4.7.0 bye\r\n')
-    },
-    'falls silent at HELO': async peer => {
-      peer.send('550 5.7.1 not you\r\n')
-      await peer.line(/^HELO/)
-      ticker.advance(90_000)
-    },
-    'says 421 in the same segment': peer => peer.send('550 5.7.1 not you\r\n421 4.7.0 bye\r\n'),
-    'says more in the same segment': peer => peer.send('550 5.7.1 not you\r\n550 5.7.1 not you\r\n'),
-  }
-  for (const [name, end] of Object.entries(ends)) {
-    const script = async (peer: PeerConnection) => {
-      peer.send('220 x\r\n')
-      await peer.line(/^EHLO/)
-      await end(peer)
-      await peer.closed()
-    }
-    const result = await failed(script, { ticker })
-    assert.deepEqual([result.stage, result.kind, result.reply?.code], ['ehlo', 'reply', 550], name)
-    assert.deepEqual(result.reply?.lines, ['not you'], name)
-  }
-})
-
-test('a peer that does not know EHLO and leaves at HELO has refused nothing', async () => {
-  const ends: [string, boolean, number | undefined][] = [
-    ['500 what\r\n', false, undefined],
-    ['502 what\r\n', true, 421],
-    ['500 what\r\n421 busy\r\n', false, 421],
-  ]
-  for (const [answer, isBusy, code] of ends) {
-    const result = await failed(async peer => {
-      peer.send('220 x\r\n')
-      await peer.line(/^EHLO/)
-      peer.send(answer)
-      if (answer.includes('421')) return peer.closed()
-      await peer.line(/^HELO/)
-      if (isBusy) peer.send('421 busy\r\n')
-      else peer.end()
-      await peer.closed()
-    })
-    assert.deepEqual([result.stage, result.reply?.code], ['ehlo', code], answer)
-  }
-})
-
 test('a drop names the stage it came at', async () => {
   const greeting = await failed(peer => peer.end())
   assert.deepEqual([greeting.stage, greeting.kind], ['greeting', 'closed'])
@@ -211,7 +101,7 @@ test('a drop names the stage it came at', async () => {
       await peer.line('STARTTLS')
       peer.end()
     },
-    { tls: required },
+    { tls: requiredTls },
   )
   assert.deepEqual([starttls.stage, starttls.kind], ['starttls', 'closed'])
 })
@@ -252,7 +142,7 @@ test('silence ends at the deadline of the stage', async () => {
     }
     const mine = { [`${stage.toLowerCase()}Ms`]: 30_000 }
     const pending = failure(
-      connectSmtp(options(peer.port, { ticker, tls: required, timeouts: { ...long, ...mine } })),
+      connectSmtp(options(peer.port, { ticker, tls: requiredTls, timeouts: { ...long, ...mine } })),
     )
     await connected.promise
     const result = await afterDeadline(ticker, pending)
@@ -322,121 +212,9 @@ test('a peer that speaks before it is asked is not talked to', async () => {
       await peer.closed()
       assert.equal(peer.pending, '')
     },
-    { tls: required },
+    { tls: requiredTls },
   )
   assert.deepEqual([beforeStartTls.stage, beforeStartTls.code], ['ehlo', 'EARLY_REPLY'])
-})
-
-test('bytes behind the answer to STARTTLS are an injection: a line, a part of a line, 16 KiB', async () => {
-  for (const tail of ['250-evil\r\n250 AUTH PLAIN\r\n', '2', `250 ${'x'.repeat(16_380)}`]) {
-    const result = await failed(
-      async peer => {
-        await welcome(peer, ['STARTTLS'])
-        await peer.line('STARTTLS')
-        peer.send(`220 go\r\n${tail}`)
-        await peer.closed()
-        assert.equal(peer.pending, '', 'no ClientHello was sent')
-      },
-      { tls: required },
-    )
-    assert.deepEqual([result.stage, result.kind, result.code], ['starttls', 'protocol', 'TLS_INJECTION'])
-  }
-})
-
-test('STARTTLS that is required and not offered, or offered and refused, is a failure; opportunistic goes on without', async () => {
-  const missing = await failed(
-    async peer => {
-      await welcome(peer, ['PIPELINING'])
-      await peer.line('QUIT')
-    },
-    { tls: required },
-  )
-  assert.deepEqual(
-    [missing.stage, missing.kind, missing.code],
-    ['starttls', 'policy', 'STARTTLS_NOT_OFFERED'],
-  )
-  const refused = await failed(
-    async peer => {
-      await welcome(peer, ['STARTTLS'])
-      await peer.line('STARTTLS')
-      peer.send('454 4.7.0 TLS not available\r\n')
-      await peer.line('QUIT')
-    },
-    { tls: { ...required, mode: 'opportunistic' } },
-  )
-  assert.deepEqual([refused.stage, refused.reply?.code], ['starttls', 454])
-  await using peer = await startPeer(async peer => {
-    await welcome(peer, [])
-    await peer.closed()
-  })
-  const smtp = await session(peer.port, { tls: { ...required, mode: 'opportunistic' } })
-  assert.equal(smtp.facts.tls, null)
-  smtp.destroy()
-})
-
-test('credentials are not sent without TLS unless that is allowed, and not where AUTH is not offered', async () => {
-  const auth = { username: 'user', password: 'secret' }
-  const clear = await failed(
-    async peer => {
-      await welcome(peer, ['AUTH PLAIN'])
-      await peer.line('QUIT')
-    },
-    { auth },
-  )
-  assert.deepEqual([clear.stage, clear.code], ['auth', 'AUTH_NEEDS_TLS'])
-  const allowed = { ...auth, isClearAllowed: true }
-  for (const [keywords, code] of [
-    [[], 'AUTH_NOT_OFFERED'],
-    [['AUTH CRAM-MD5'], 'AUTH_NOT_OFFERED'],
-  ] as const) {
-    const result = await failed(
-      async peer => {
-        await welcome(peer, keywords)
-        await peer.line('QUIT')
-      },
-      { auth: allowed },
-    )
-    assert.equal(result.code, code)
-  }
-})
-
-test('PLAIN comes before LOGIN, long credentials wait for the challenge, and a refusal does not show the password', async () => {
-  const password = 'p'.repeat(600)
-  const auth = { username: 'üser', password, isClearAllowed: true }
-  const base64 = (text: string) => Buffer.from(text).toString('base64')
-  await using plain = await startPeer(async peer => {
-    await welcome(peer, ['AUTH LOGIN PLAIN'])
-    await peer.line('AUTH PLAIN')
-    peer.send('334 \r\n')
-    await peer.line(base64(`\0üser\0${password}`))
-    peer.send('235 2.7.0 welcome\r\n')
-    await peer.closed()
-  })
-  const smtp = await session(plain.port, { auth })
-  assert.equal(smtp.facts.authMechanism, 'PLAIN')
-  smtp.destroy()
-  const refused = await failed(
-    async peer => {
-      await welcome(peer, ['AUTH LOGIN'])
-      await peer.line('AUTH LOGIN')
-      peer.send('334 VXNlcm5hbWU6\r\n')
-      await peer.line(base64('üser'))
-      peer.send('334 UGFzc3dvcmQ6\r\n')
-      await peer.line(base64(password))
-      peer.send('535 5.7.8 wrong\r\n')
-      await peer.line('QUIT')
-    },
-    { auth },
-  )
-  assert.deepEqual([refused.stage, refused.reply?.code], ['auth', 535])
-  assert.doesNotMatch(JSON.stringify(refused), /ppp|cHBw/)
-})
-
-test('a name that would inject a command is not sent in EHLO', async () => {
-  for (const heloName of ['', 'a b', 'a\r\nMAIL FROM:<x@y>', 'a\0']) {
-    const result = await failure(connectSmtp(options(1, { heloName })))
-    assert.equal(result.code, 'BAD_HELO_NAME')
-  }
 })
 
 test('hostile replies end the connection with little kept: endless, long, many, garbage', async () => {

@@ -7,7 +7,7 @@ import type { ConnectFailure, ConnectResult } from '../connect-result.ts'
 import type { ConnectOptions } from '../options.ts'
 import type { SmtpClientSession } from '../session.ts'
 import type { SmtpTransaction, TransactionResult } from '../transaction-types.ts'
-import { ManualTicker, type PeerConnection } from './scripted-peer.ts'
+import { ManualTicker, type PeerConnection, startPeer } from './scripted-peer.ts'
 
 /** Options for a clear connection to a peer on loopback. */
 export function options(port: number, changes: Partial<ConnectOptions> = {}): ConnectOptions {
@@ -35,6 +35,20 @@ export async function failure(result: Promise<ConnectResult>): Promise<ConnectFa
   assert.ok(!settled.ok, 'connecting should have failed')
   return settled.failure
 }
+
+/** Runs a script against one connection attempt and returns how it failed. */
+export async function failed(
+  script: (peer: PeerConnection) => Promise<void> | void,
+  changes: Partial<ConnectOptions> = {},
+): Promise<ConnectFailure> {
+  const ticker = new ManualTicker()
+  await using peer = await startPeer(script)
+  const result = await failure(connectSmtp(options(peer.port, { ticker, ...changes })))
+  assert.equal(ticker.size, 0, 'nothing is ticked after a failure')
+  return result
+}
+
+export const requiredTls: ConnectOptions['tls'] = { mode: 'required', servername: 'peer.test', verify: false }
 
 /** The peer's side of greeting and EHLO; `keywords` are what it offers. */
 export async function welcome(peer: PeerConnection, keywords: readonly string[] = []): Promise<void> {

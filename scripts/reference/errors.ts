@@ -15,7 +15,6 @@ const meanings: Readonly<Record<RefusalCode, string>> = {
   'account-missing': 'The listener serves an account that does not exist: `postrider account create NAME`.',
   'authentication-required': 'AUTH (and STARTTLS before it) is demanded of this client.',
   'authentication-failed': 'User name or secret is wrong, or the credential was revoked.',
-  'authentication-slowed': 'Too many failed logins from this address; wait.',
   'sender-not-owned':
     'The domain in MAIL FROM, Sender, Resent-From or Resent-Sender is not a domain of the account: leave the field out, or `postrider domain add`.',
   'sender-invalid':
@@ -37,7 +36,6 @@ const meanings: Readonly<Record<RefusalCode, string>> = {
   'signing-failed':
     'The DKIM keys of the domain cannot be used; nothing leaves unsigned. A matter for the operator.',
   'store-failed': 'The message could not be written to disk and was not kept; try again later.',
-  'shutting-down': 'The server is ending; connect again.',
   'too-many-connections': 'The address has `limits.connections_per_address` sessions open.',
   'connection-rate':
     'The address made more than `limits.connection_rate_per_address` connections this minute.',

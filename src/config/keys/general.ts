@@ -96,7 +96,7 @@ export const httpKeys: Keys<HttpConfig> = {
     text => (text === 'off' ? { ok: true, value: null } : parseSocketAddress(text)),
     {
       name: 'address',
-      text: 'Where HTTP is served: health, metrics and the API. `"off"` serves none.',
+      text: 'Where HTTP is served: health and metrics. `"off"` serves none.',
       fallback: '127.0.0.1:2580',
       since,
     },

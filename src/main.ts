@@ -9,7 +9,7 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import type { Application } from './cli/index.ts'
 
-// Signatures and password hashes must not wait for each other (DESIGN section 4).
+// Signatures and password hashes must not wait for each other.
 const { env } = process
 const { UV_THREADPOOL_SIZE: poolSize = String(Math.max(4, availableParallelism() + 2)) } = env
 Object.assign(env, { UV_THREADPOOL_SIZE: poolSize })

@@ -1,4 +1,4 @@
-// The tidy test: holds the rules of DESIGN section 2 from the table in tidy/rules.ts.
+// The tidy test: holds the rules of the repository from the table in tidy/rules.ts.
 //
 // Each test gathers every violation, so that one run shows all of them with file and reason.
 

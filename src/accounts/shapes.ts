@@ -1,4 +1,4 @@
-// The JSON shapes of accounts, credentials, streams and domains (DESIGN section 9, "JSON shapes").
+// The JSON shapes of accounts, credentials, streams and domains.
 //
 // Place on the path: off it; control socket, CLI and later the API print these and nothing else of a record. No shape
 // holds a secret or a hash, except the answer to `credential create`, which shows the secret once.

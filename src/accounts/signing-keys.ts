@@ -1,7 +1,7 @@
 // The keys that sign a message, ready to use: opened once a thread and domain, kept until something changes.
 //
 // Place on the path: intake asks at the end of each header block. Invariant: it fails closed. A domain that signs and
-// whose keys cannot all be used gives a failure with a reason, never "unsigned" (DESIGN section 9).
+// whose keys cannot all be used gives a failure with a reason, never "unsigned".
 
 import { type DkimKey, importPrivateKey } from '../protocol/auth/dkim/index.ts'
 import { maySendAs } from './may-send.ts'

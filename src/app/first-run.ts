@@ -1,6 +1,6 @@
 // The first run without a configuration: an account, a credential and a domain, ready to send.
 //
-// 1. The secret is made and written to data/first-run.json, for its owner only (DESIGN section 9).
+// 1. The secret is made and written to data/first-run.json, for its owner only.
 // 2. Account, domain, credential: a commit each. The credential comes last and holds that secret.
 // A process that dies on the way goes on at its next start where it stopped: the file says with which secret, and as long
 // as the account has no credential it is unfinished. `postrider credential revoke` ends it for good.

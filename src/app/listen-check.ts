@@ -1,7 +1,7 @@
 // Makes sure that nobody else has our addresses before the relay threads share them.
 //
 // The threads listen with port sharing on, so a second process of the same user would bind the same port silently: the
-// main thread first binds each address without sharing, closes, and only then the threads bind (DESIGN section 4). It looks
+// main thread first binds each address without sharing, closes, and only then the threads bind. It looks
 // twice: before anything is touched, so that a mistake costs nothing, and again right before the doors open, since another
 // server may have opened its own meanwhile.
 

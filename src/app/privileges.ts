@@ -2,7 +2,7 @@
 //
 // States: root → lowered (the user, who can still become root for a moment: to read certificates and to bind ports) →
 // dropped (the user for good), moved on by prepare.ts and serve.ts. Without `user`, or when not started as root, every
-// step does nothing. A change holds for all threads at once (DESIGN section 4): while `asRoot` runs, nothing else may
+// step does nothing. A change holds for all threads at once: while `asRoot` runs, nothing else may
 // make a file.
 
 import { lstatSync, readFileSync } from 'node:fs'

@@ -1,7 +1,7 @@
 // The relay threads as the main thread sees them: started together, called together; the end of one is the end of all.
 //
-// A call goes to every thread and is done when all have answered: what a command has returned is then in force everywhere
-// (DESIGN section 8). A thread that dies on its own is told once through `failed`; serve.ts then ends the process.
+// A call goes to every thread and is done when all have answered: what a command has returned is then in force everywhere.
+// A thread that dies on its own is told once through `failed`; serve.ts then ends the process.
 
 import { Worker } from 'node:worker_threads'
 import type { ControlThreads } from '../api/control/index.ts'

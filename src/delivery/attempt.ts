@@ -5,7 +5,7 @@
 // 2. Fit the message to the peer (adapt.ts): SIZE, SMTPUTF8, 8BITMIME. What cannot go gets its outcome here.
 // 3. Get the content: from memory when just accepted, else from the store, streamed when large or when too much of the
 //    store is in memory already.
-// 4. Run the transaction. Right before the end of data leaves, a mark is written (DESIGN section 3.4).
+// 4. Run the transaction. Right before the end of data leaves, a mark is written (ARCHITECTURE, durability).
 // 5. Read the results, recipient by recipient (results.ts): delivered, refused, too many for one transaction, connection
 //    lost or silent before the end of data (again, bounded), or lost after it (uncertain, deferred).
 // Invariant: every recipient of the batch comes back exactly once, in `outcomes` or in `again`. Never rejects.

@@ -1,6 +1,6 @@
 // The bytes of a batch's message: in memory, read whole, or streamed from the store when large.
 //
-// What is sent is prefix + content (DESIGN section 3.3).
+// What is sent is prefix + content.
 
 import type { TransactionContent } from '../protocol/smtp/client/index.ts'
 import type { LeasedMessage, QueueStore } from '../queue/index.ts'

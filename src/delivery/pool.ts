@@ -1,6 +1,6 @@
 // The connection pool of one thread: every open connection by its key, so that paths which share a key share connections.
 //
-// Key: egress source × MX address × TLS-policy result × credentials (DESIGN section 5). A connection is idle when it has
+// Key: egress source × MX address × TLS-policy result × credentials (decision 0021). A connection is idle when it has
 // no load; nothing is moved when it becomes busy or idle, so that the hot path pays nothing here.
 //
 // A host takes only so many connections, and the next hops of many domains may lead to it. Who finds it full waits in line

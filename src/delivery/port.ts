@@ -2,7 +2,7 @@
 
 import type { LeasedMessage } from '../queue/index.ts'
 
-/** Durable memory of which MX hosts spoke TLS (DESIGN section 6: no clear text where TLS worked in the last 30 days). */
+/** Durable memory of which MX hosts spoke TLS (no clear text where TLS worked lately: tls-policy.ts). */
 export interface HostMemory {
   /** Milliseconds since 1970 of the last successful TLS session with this host name; 0 when never. Answers from memory. */
   lastTlsAtMs(host: string): number
@@ -10,7 +10,7 @@ export interface HostMemory {
   noteTls(host: string, atMs: number): void
 }
 
-/** The side file of DESIGN section 3.4: unsynced, survives a killed process. */
+/** End-of-data marks (ARCHITECTURE, durability): unsynced, they survive a killed process. */
 export interface EndOfDataMarks {
   /** Notes that a final dot is about to go out; the token is given back once the outcome is committed. */
   mark(messageId: Buffer, recipientNumbers: readonly number[]): number

@@ -8,7 +8,7 @@ import type { ClientCredentials } from '../protocol/smtp/client/index.ts'
 /** How TLS is asked of a smarthost. */
 export type RouteTls = 'opportunistic' | 'required' | 'verified'
 
-/** A next hop that the operator named. Exempt from the private-address guard (DESIGN section 9). */
+/** A next hop that the operator named. Exempt from the private-address guard (resolve/private-address.ts). */
 export interface Smarthost {
   /** A name (A and AAAA are looked up, no MX) or an address without brackets. */
   readonly host: string

@@ -1,4 +1,4 @@
-// The careful opportunistic TLS of DESIGN section 6, as a decision table.
+// Opportunistic TLS, with care, as a decision table (docs/concepts/delivery.md).
 //
 // policy               STARTTLS offered, works   offered, fails                        not offered
 // opportunistic        TLS                       next host; none left: defer           clear, unless TLS worked lately: as "fails"

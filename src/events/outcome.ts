@@ -1,6 +1,6 @@
 // The outcome: what one attempt (or one decision without an attempt) meant for one recipient.
 //
-// Created where the reply is read, and unchanged from there through store, event, webhook and DSN (DESIGN section 6).
+// Created where the reply is read, and unchanged from there through store, event, webhook and DSN.
 
 /** How it ended; `deferred` is the only one after which another attempt follows. */
 export type OutcomeKind = 'delivered' | 'deferred' | 'bounced' | 'expired' | 'suppressed' | 'cancelled'

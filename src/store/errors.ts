@@ -36,7 +36,7 @@ const hints: Readonly<Partial<Record<StoreErrorCode, string>>> = {
 export class StoreError extends Error {
   override readonly name = 'StoreError'
   readonly code: StoreErrorCode
-  /** After this the connection must not be used again: the process has to end (DESIGN section 3.5). */
+  /** After this the connection must not be used again: the process has to end (ARCHITECTURE, durability). */
   readonly isFatal: boolean
 
   constructor(code: StoreErrorCode, message: string, options?: { cause?: unknown; isFatal?: boolean }) {

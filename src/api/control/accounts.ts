@@ -1,7 +1,7 @@
 // Control commands about accounts, credentials, domains and streams.
 //
-// Invariant: a change is answered only when every thread has forgotten what it knew before (DESIGN section 8: what a
-// command has returned is in force in every thread), and is in the log once it is stored.
+// Invariant: a change is answered only when every thread has forgotten what it knew before (what a command has returned is
+// in force in every thread), and is in the log once it is stored.
 
 import type { AccountResult } from '../../accounts/index.ts'
 import type { LogFields } from '../../telemetry/index.ts'

@@ -1,4 +1,4 @@
-// The JSON forms of waiting recipients: rows of `queue list` and of `message show` (DESIGN section 9, "JSON shapes").
+// The JSON forms of waiting recipients: rows of `queue list` and of `message show`.
 //
 // Invariant: every waiting recipient says why it waits, in the closed set of the queue and in a sentence.
 

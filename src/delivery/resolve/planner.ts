@@ -95,8 +95,8 @@ export class Planner {
   }
 
   /**
-   * The plan for a host that the operator named: addresses only, no MX, no private-address guard (DESIGN
-   * section 9). `host` is a name, or an address with or without brackets.
+   * The plan for a host that the operator named: addresses only, no MX, no private-address guard. `host` is a name, or an
+   * address with or without brackets.
    */
   async planSmarthost(
     host: string,

@@ -1,4 +1,4 @@
-// The destination site of a set of MX hosts: what shaping, pools and fairness group by (DESIGN section 5).
+// The destination site of a set of MX hosts: what connections are counted by.
 //
 // The provider's name when all hosts are its own, else the set itself: lower case, sorted, joined by commas.
 // Provider names hold no dot or colon, and a set without any gets a dot, so the two never meet.

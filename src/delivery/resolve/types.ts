@@ -27,7 +27,7 @@ export interface DeliveryPlan {
   readonly kind: 'plan'
   /** What was asked: domain in lower case, address literal, or smarthost. */
   readonly domain: string
-  /** Shaping groups by this: a provider, or the normalised MX set (DESIGN section 5). */
+  /** Connections are counted by this: a provider, or the normalised MX set. */
   readonly site: string
   /** Name from the provider table, or null. */
   readonly provider: string | null

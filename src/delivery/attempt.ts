@@ -159,12 +159,13 @@ class Attempt {
   /** Steps 4 and 5. */
   run(content: TransactionContent, isEightBit: boolean, isSmtpUtf8: boolean): Promise<AttemptResult> {
     const { message } = this.#batch
-    const { session } = this.#connection
+    const { session, isOnTrial, answered } = this.#connection
     const transaction: SmtpTransaction = {
       reversePath: message.sentReversePath,
       recipients: transactionRecipients(this.#recipients, session.facts.capabilities.hasDsn),
       parameters: transactionParameters(message, isEightBit, isSmtpUtf8),
       content,
+      isCautious: isOnTrial && answered === 0,
       beforeEnd: () => this.#mark(),
     }
     return session.transact(transaction).then(

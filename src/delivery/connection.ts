@@ -38,6 +38,8 @@ export interface ConnectionFacts {
   readonly isSmarthost: boolean
   /** Messages it may carry. */
   readonly messagesMax: number
+  /** The host failed when it was used last. */
+  readonly isOnTrial: boolean
 }
 
 /** Below this a transaction that waits behind another loses less than what a write and a read of its own would cost. */
@@ -67,6 +69,8 @@ export class Connection {
   answered = 0
   /** Its host failed before it answered anything here: no further work, and no second failure counted for it. */
   isBlamed = false
+  /** Its host failed when it was used last: until it has answered, no content leaves that it might have and not answer. */
+  readonly isOnTrial: boolean
   idleSinceMs: number
   /** How long a transaction takes here, smoothed, milliseconds. */
   #paceMs = Number.POSITIVE_INFINITY
@@ -80,6 +84,7 @@ export class Connection {
     this.site = facts.site
     this.isSmarthost = facts.isSmarthost
     this.messagesMax = facts.messagesMax
+    this.isOnTrial = facts.isOnTrial
     this.path = path
     this.idleSinceMs = nowMs
     const tls = session.facts.tls

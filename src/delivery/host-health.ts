@@ -39,6 +39,11 @@ export class HostHealth {
     return entry.isProbing || nowMs < entry.blockedUntilMs ? entry.last : null
   }
 
+  /** It failed when it was tried last, and has answered nothing since. */
+  hasFailed(address: string): boolean {
+    return this.#entries.has(address)
+  }
+
   /** Until when it is blocked, 0 when it is not. */
   blockedUntilMs(address: string): number {
     return this.#entries.get(address)?.blockedUntilMs ?? 0

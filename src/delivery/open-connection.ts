@@ -249,7 +249,8 @@ export class ConnectionOpener {
       session.facts.capabilities.mailMax ?? Number.POSITIVE_INFINITY,
     )
     const isSmarthost = target.smarthost !== null
-    const facts = { session, key, remoteAddress, host, site: target.site, isSmarthost, messagesMax }
+    const isOnTrial = health.hasFailed(remoteAddress)
+    const facts = { session, key, remoteAddress, host, site: target.site, isSmarthost, messagesMax, isOnTrial }
     return new Connection(facts, target.path, clock.monotonicMs())
   }
 

@@ -61,6 +61,8 @@ export function readResults(
     if (one.stage !== 'rcpt' && one.stage !== 'mail') isSomeoneTaken = true
     const isLost = reason === 'connection-lost' || reason === 'not-started'
     if (isLost) lost = { how: reason, isInData: isInData(one) }
+    // The content left together with MAIL: the peer may have it, and yet the host has failed.
+    else if (one.isUncertain && !isInData(one)) lost = { how: 'connection-lost', isInData: false }
     // Whoever was one too many goes for nothing only while the peer takes the others.
     const isFree = reason === 'too-many-recipients' && result.failure === null
     if (reason === null || !(isFree || context.mayRerun)) {

@@ -90,3 +90,48 @@ test('a host that lets us wait keeps a quarter of the room; the rest goes back, 
   assert.equal(harness.settled.length, 0)
   await harness.engine.drain(AbortSignal.abort())
 })
+
+const withChunking = ['PIPELINING', '8BITMIME', 'SIZE', 'CHUNKING']
+
+test('so has one that is silent when the content left together with MAIL: nobody else runs into it', async () => {
+  await using one = await startReceiver({
+    address: first[1],
+    keywords: withChunking,
+    onMail: () => 'silence',
+  })
+  await using two = await startReceiver({ address: second[1], port: one.port })
+  const harness = new Harness(one.port, { timeouts: { mailMs: 50 } })
+  harness.plans.set('b.test', planOf('b.test', first, second))
+  harness.send(['to@b.test'])
+  await waitInVain(harness, one, 1)
+  await harness.settledCount(1)
+  const { outcome } = harness.settled[0]!.facts
+  assert.deepEqual([outcome.kind, outcome.isUncertain, outcome.category], ['deferred', true, 'timeout'])
+  harness.send(['next@b.test'])
+  await harness.settledCount(2)
+  assert.deepEqual([one.connections, two.messages.length], [1, 1])
+  await harness.close()
+})
+
+test('to a host on trial no content leaves before it has answered, so that the other MX may get it', async () => {
+  await using one = await startReceiver({
+    address: first[1],
+    keywords: withChunking,
+    onMail: () => 'silence',
+  })
+  await using two = await startReceiver({ address: second[1], port: one.port })
+  const harness = new Harness(one.port, { timeouts: { mailMs: 50 } })
+  harness.plans.set('b.test', planOf('b.test', first, second))
+  harness.send(['to@b.test'])
+  await waitInVain(harness, one, 1)
+  await harness.settledCount(1)
+  // The back-off is over, and the retry goes to the first host again.
+  harness.advance(60_000)
+  harness.send([{ forwardPath: 'to@b.test', attempts: 1 }])
+  await waitInVain(harness, one, 2)
+  await harness.settledCount(2)
+  assert.deepEqual(harness.kinds(), ['to@b.test deferred', 'to@b.test delivered'])
+  assert.equal(harness.settled[1]!.facts.outcome.isUncertain, false)
+  assert.deepEqual([one.connections, two.messages.length], [2, 1])
+  await harness.close()
+})

@@ -76,6 +76,25 @@ test('small content goes by BDAT in one write with its envelope, as it is', asyn
   smtp.destroy()
 })
 
+test('a cautious transaction sends no content before a recipient was accepted', async () => {
+  await using peer = await startPeer(async peer => {
+    await welcome(peer, ['PIPELINING', 'CHUNKING'])
+    await peer.line('MAIL FROM:<from@a.test>')
+    await peer.line('RCPT TO:<a@b.test>')
+    await new Promise(resolve => setImmediate(resolve))
+    assert.equal(peer.pending, '')
+    peer.send('250 ok\r\n250 ok\r\n')
+    await peer.line(`BDAT ${PLAIN.length} LAST`)
+    assert.equal((await peer.octets(PLAIN.length)).toString(), PLAIN)
+    peer.send('250 ok\r\n')
+    await peer.closed()
+  })
+  const smtp = await session(peer.port)
+  const result = await smtp.transact({ ...message(['a@b.test']), isCautious: true })
+  assert.deepEqual(summary(result), ['eom 250 accepted'])
+  smtp.destroy()
+})
+
 test('with CHUNKING but without PIPELINING, BDAT follows the last RCPT reply', async () => {
   await using peer = await startPeer(async peer => {
     await welcome(peer, ['CHUNKING'])

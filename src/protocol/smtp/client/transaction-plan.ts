@@ -22,8 +22,9 @@ export function planTransaction(
   const envelope = envelopeCommands(transaction, content.sizeBytes, peer)
   if ('code' in envelope) return { kind: 'refused', code: envelope.code, message: envelope.message }
   const isSmall = content.kind === 'whole' && content.sizeBytes <= limits.singleFlightBytesMax
+  const isSingle = isChunked && isSmall && transaction.isCautious !== true
   let mode: FlightMode = 'lockstep'
-  if (peer.hasPipelining) mode = isChunked && isSmall ? 'single' : 'grouped'
+  if (peer.hasPipelining) mode = isSingle ? 'single' : 'grouped'
   return { transaction, envelope, content, mode, isChunked, blockBytes: limits.blockBytes }
 }
 

@@ -46,6 +46,8 @@ export interface SmtpTransaction {
     readonly envelopeId?: string
   }
   readonly content: TransactionContent
+  /** The content leaves only once a recipient was accepted, also where it could go in the first write. Default false. */
+  readonly isCautious?: boolean
   /** Called synchronously right before the write that holds the end of data. */
   readonly beforeEnd?: () => void
 }

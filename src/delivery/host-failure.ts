@@ -132,6 +132,23 @@ export function tlsRefusal(tried: TriedHost, why: string): HostFailure {
   }
 }
 
+/** A host that was not asked, since those before it took all the time of the opening: it may well be well. */
+export function notAsked(tried: TriedHost): HostFailure {
+  return {
+    ...unreachable,
+    category: 'timeout',
+    stage: 'connect',
+    code: 451,
+    text: 'not asked: the hosts before it took all the time that one attempt has',
+    isPermanent: false,
+    isTls: false,
+    remoteHost: tried.host,
+    remoteAddress: tried.remoteAddress,
+    tls: '',
+    source: 'local',
+  }
+}
+
 /** A host that drops us, or falls silent, before it answered anything is as bad as one that cannot be reached. */
 export function dropFailure(
   tried: TriedHost,

@@ -14,55 +14,21 @@
 //
 // Invariants: a batch is in the queue, in a connection, or handed back, never in two places; no opening while none is due.
 
-import type { Clock } from '../base/index.ts'
 import { ReadyQueue } from '../queue/ready/index.ts'
 import type { Connection, ConnectionOwner } from './connection.ts'
 import type { DeliveryBatch } from './delivery-batch.ts'
-import type { EgressPath, SlotWaiter } from './egress-path.ts'
-import type { HopHosts } from './hop-hosts.ts'
+import type { SlotWaiter } from './egress-path.ts'
+import type { HopPorts, HopTarget } from './hop-ports.ts'
 import { type HostFailure, mostTelling } from './host-failure.ts'
-import type { ConnectionOpener, OpenResult, OpenTarget } from './open-connection.ts'
-import type { DeliveryOptions } from './options.ts'
-import type { ConnectionPool, HostWaiter } from './pool.ts'
-import type { Smarthost } from './route.ts'
-import type { TlsPolicy } from './tls-policy.ts'
+import type { OpenResult, OpenTarget } from './open-connection.ts'
+import type { HostWaiter } from './pool.ts'
 
 const noKeys: readonly string[] = []
-/** A host that has not answered its first message for so long keeps no more than a share of the room waiting. */
+/** A host that has not greeted, or answered its first message, for so long keeps no more than a share of the room waiting. */
 const unansweredMs = 15_000
 const unansweredShare = 1 / 4
 /** Failing batches are settled so many at a time, to leave the event loop free. */
 const failedPerStep = 100
-
-export interface HopTarget {
-  readonly key: string
-  readonly port: number
-  readonly policy: TlsPolicy
-  readonly smarthost: Smarthost | null
-  readonly site: string
-  readonly path: EgressPath
-  readonly hosts: HopHosts
-}
-
-/** What a next hop asks of the engine. */
-export interface HopPorts {
-  readonly opener: ConnectionOpener
-  readonly pool: ConnectionPool
-  readonly clock: Clock
-  readonly options: DeliveryOptions
-  /** Aborted when the engine stops: a connection that opens then is of no use. */
-  readonly signal: AbortSignal
-  /** Runs a batch on a connection; the engine calls `ran` when it is over. */
-  run(batch: DeliveryBatch, connection: Connection, hop: NextHop): void
-  /** Ends a batch that waited here past its expiry; false when it may still go. */
-  expire(batch: DeliveryBatch): boolean
-  /** No host could be reached for this batch. */
-  failed(batch: DeliveryBatch, failures: readonly HostFailure[]): void
-  /** The hosts take so long to answer that this batch should not wait in memory. */
-  postpone(batch: DeliveryBatch): void
-  /** Where this batch goes has to be asked again. */
-  placeAgain(batch: DeliveryBatch): void
-}
 
 /** See the head of the file. */
 export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
@@ -75,6 +41,8 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
   #inFlight = 0
   readonly #ports: HopPorts
   #openings = 0
+  /** Since when there has been an opening under way. */
+  #openingSinceMs = 0
   #failures: readonly HostFailure[] | null = null
   #failedUntilMs = 0
   #isStepPlanned = false
@@ -184,7 +152,7 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
     if (this.queue.size === 0) return
     this.pump()
     const { live, proven } = this.#count()
-    if (live > 0 && proven === 0) this.#trim(nowMs)
+    if (live + this.#openings > 0 && proven === 0) this.#trim(nowMs)
     // Two that wait for their first answer are enough: the host may be silent to all.
     const isTold = proven > 0 || live < 2
     if (this.queue.size > 0 && this.#openings === 0 && this.#failures === null && isTold) this.#open()
@@ -194,7 +162,8 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
   /** Gives back what is too much to wait for a first answer that does not come, the least urgent of it. */
   #trim(nowMs: number): void {
     const recipientsMax = Math.floor(this.#ports.options.readyRecipientsMax * unansweredShare)
-    const isPatient = this.connections.every(one => nowMs - one.idleSinceMs < unansweredMs)
+    const isOpening = this.#openings > 0 && nowMs - this.#openingSinceMs >= unansweredMs
+    const isPatient = !isOpening && this.connections.every(one => nowMs - one.idleSinceMs < unansweredMs)
     if (isPatient || this.queue.recipients <= recipientsMax) return
     for (const batch of this.queue.drain())
       if (this.queue.recipients + batch.recipients.length <= recipientsMax) this.queue.push(batch)
@@ -304,7 +273,7 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
     // At a full site no place would help.
     if (!path.isFull && !this.#hasPlace()) return false
     if (!path.acquire(this)) return false
-    this.#openings++
+    if (this.#openings++ === 0) this.#openingSinceMs = this.#ports.clock.monotonicMs()
     this.#ports.pool.reserve()
     void this.#ports.opener.open(this.#openTarget()).then(result => this.#opened(result))
     return true

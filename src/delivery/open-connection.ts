@@ -1,7 +1,8 @@
 // Opens a connection to one of a plan's hosts: from "we need a connection" to a ready session, or why there is none.
 //
 // Plan:
-// 1. Walk hosts and addresses in the plan's order, at most `addressesPerAttempt` of them dialled.
+// 1. Walk hosts and addresses in the plan's order, at most `addressesPerAttempt` of them dialled, in `openingMs` together:
+//    each may take what leaves enough for the others (patience.ts). Who is not asked for want of time is a deferral.
 // 2. An idle connection with the same pool key is taken over, but not one in clear text to a host that spoke TLS lately;
 //    an address with too many connections is passed over.
 // 3. An address that failed lately is not dialled: its last failure stands for it (host-health.ts). A failure of TLS or
@@ -17,6 +18,7 @@ import type { Clock } from '../base/index.ts'
 import {
   type ConnectOptions,
   connectSmtp,
+  defaultClientTimeouts,
   makeClientContext,
   type Outbox,
   type SmtpDial,
@@ -24,9 +26,10 @@ import {
 } from '../protocol/smtp/client/index.ts'
 import { Connection, type SessionOpener } from './connection.ts'
 import type { EgressPath } from './egress-path.ts'
-import { type HostFailure, hostFailure, type TriedHost, tlsRefusal } from './host-failure.ts'
+import { type HostFailure, hostFailure, notAsked, type TriedHost, tlsRefusal } from './host-failure.ts'
 import type { HostHealth } from './host-health.ts'
 import type { DeliveryOptions } from './options.ts'
+import { Patience } from './patience.ts'
 import type { ConnectionPool } from './pool.ts'
 import type { HostMemory } from './port.ts'
 import type { PlanHost } from './resolve/index.ts'
@@ -80,6 +83,14 @@ interface Candidate extends TriedHost {
   readonly family: 4 | 6
 }
 
+/** How an address is dialled. */
+interface Dial {
+  /** Without TLS, after it failed there. */
+  readonly isClear: boolean
+  /** From dialling to a ready session. */
+  readonly handshakeMs: number
+}
+
 /** Opens connections for all next hops of a thread. */
 export class ConnectionOpener {
   readonly #ports: OpenerPorts
@@ -101,7 +112,10 @@ export class ConnectionOpener {
     let dialled = 0
     let isCutShort = false
     const full: string[] = []
+    const patience = this.#patience()
+    let left = addressCount(target)
     for (const candidate of candidatesOf(target)) {
+      const untried = left--
       const key = this.#key(candidate, target)
       const idle = this.#ports.pool.idle(key)
       if (idle !== null && this.#mayUse(idle, candidate, target))
@@ -113,7 +127,14 @@ export class ConnectionOpener {
         full.push(key)
         continue
       }
-      const result = failure ?? (await this.#dial(candidate, target, key, false))
+      const handshakeMs = patience.nextMs(Math.min(untried, this.#options.addressesPerAttempt - dialled))
+      if (failure === null && handshakeMs === 0) {
+        isCutShort = true
+        failures.push(notAsked(candidate))
+        untilMs = 0
+        break
+      }
+      const result = failure ?? (await this.#dial(candidate, target, key, { isClear: false, handshakeMs }))
       if (result instanceof Connection) return { kind: 'open', connection: result, isTakenOver: false }
       const mayGoClear = result.isTls && this.#mayGoClear(candidate, target)
       if (mayGoClear) withoutTls.push(candidate)
@@ -124,7 +145,7 @@ export class ConnectionOpener {
       untilMs = Math.min(untilMs, this.#blockedUntilMs(candidate, key))
     }
     if (isCutShort || full.length > 0) withoutTls.length = 0
-    for (const candidate of withoutTls) {
+    for (const [index, candidate] of withoutTls.entries()) {
       const withTls = this.#key(candidate, target)
       const key = `${withTls}|clear`
       const { pool } = this.#ports
@@ -134,11 +155,21 @@ export class ConnectionOpener {
         full.push(key)
         continue
       }
-      const result = await this.#dial(candidate, target, key, true)
+      const handshakeMs = patience.nextMs(withoutTls.length - index)
+      if (handshakeMs === 0) break
+      const result = await this.#dial(candidate, target, key, { isClear: true, handshakeMs })
       if (result instanceof Connection) return { kind: 'open', connection: result, isTakenOver: false }
       failures.push(result)
     }
     return full.length > 0 ? { kind: 'busy', keys: full } : { kind: 'failed', failures, untilMs }
+  }
+
+  #patience(): Patience {
+    const { openingMs, timeouts } = this.#options
+    return new Patience(
+      { openingMs, handshakeMs: timeouts.handshakeMs ?? defaultClientTimeouts.handshakeMs },
+      this.#ports.clock,
+    )
   }
 
   /** Pool keys of the hosts that come first: a connection with one of them serves the target as well as a new one. */
@@ -199,9 +230,9 @@ export class ConnectionOpener {
     candidate: Candidate,
     target: OpenTarget,
     key: string,
-    isClear: boolean,
+    dial: Dial,
   ): Promise<Connection | HostFailure> {
-    const result = await this.#connect(candidate, target, key, isClear)
+    const result = await this.#connect(candidate, target, key, dial)
     const isOpen = result instanceof Connection
     this.#ports.onConnection?.(!isOpen ? 'failed' : result.session.facts.tls === null ? 'clear' : 'tls')
     return result
@@ -211,14 +242,14 @@ export class ConnectionOpener {
     candidate: Candidate,
     target: OpenTarget,
     key: string,
-    isClear: boolean,
+    dial: Dial,
   ): Promise<Connection | HostFailure> {
     const { pool, health, sessions, memory, clock, signal } = this.#ports
     const { remoteAddress, host } = candidate
     for (const one of [remoteAddress, key]) health.trying(one)
     pool.opening(key, 1)
     const openSession = this.#ports.openSession ?? connectSmtp
-    const result = await openSession(this.#connectOptions(candidate, target, isClear))
+    const result = await openSession(this.#connectOptions(candidate, target, dial))
     pool.opening(key, -1)
     // Not yet well: a host that greets and then drops us is no better than a dead one. The first answer counts.
     for (const one of [remoteAddress, key]) health.undecided(one)
@@ -235,7 +266,7 @@ export class ConnectionOpener {
     if (session.facts.tls !== null && !isImplicitTls) memory.noteTls(host, clock.nowMs())
     else if (
       session.facts.tls === null &&
-      !isClear &&
+      !dial.isClear &&
       tlsVerdict(target.policy, 'not-offered', this.#workedLately(host)) !== 'clear'
     ) {
       void session.quit()
@@ -254,7 +285,11 @@ export class ConnectionOpener {
     return new Connection(facts, target.path, clock.monotonicMs())
   }
 
-  #connectOptions(candidate: Candidate, target: OpenTarget, isClear: boolean): ConnectOptions {
+  #connectOptions(
+    candidate: Candidate,
+    target: OpenTarget,
+    { isClear, handshakeMs }: Dial,
+  ): ConnectOptions {
     const { source, timeouts, limits, trust } = this.#options
     const { ticker, outbox, signal, sessions, connect } = this.#ports
     const localAddress = candidate.family === 4 ? source.ipv4 : source.ipv6
@@ -276,7 +311,7 @@ export class ConnectionOpener {
         onSession: ticket => sessions.set(sessionKey, ticket),
         ...(session === undefined ? {} : { session }),
       },
-      timeouts,
+      timeouts: { ...timeouts, handshakeMs },
       limits,
       ticker,
       outbox,
@@ -296,6 +331,10 @@ function* candidatesOf({ hosts, port, site }: OpenTarget): Generator<Candidate> 
       yield { host: host.name, address, family, remoteAddress, site }
     }
   }
+}
+
+function addressCount({ hosts }: OpenTarget): number {
+  return hosts.reduce((count, host) => count + host.addresses.length, 0)
 }
 
 /** Candidates of the best preference. */

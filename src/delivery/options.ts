@@ -54,6 +54,11 @@ export interface DeliveryOptions {
   readonly tlsSessionsMax: number
   /** Addresses tried before an attempt counts as failed. Default 5: bounds the time of an attempt on a dead site. */
   readonly addressesPerAttempt: number
+  /**
+   * How long these may take together until a session is ready, milliseconds. Default 10 minutes: twice what one handshake
+   * may take.
+   */
+  readonly openingMs: number
   /** Times a batch is sent again at once after a connection was lost before the end of data. Default 2. */
   readonly rerunsMax: number
   /** A host that failed is left alone this long, doubled with each failure, milliseconds. Default 5,000. */
@@ -93,6 +98,7 @@ export const defaultDeliveryOptions: Omit<DeliveryOptions, 'source' | 'mxPort' |
   trust: null,
   tlsSessionsMax: 1_000,
   addressesPerAttempt: 5,
+  openingMs: 600_000,
   rerunsMax: 2,
   hostBackoffMs: 5_000,
   hostBackoffMsMax: 600_000,

@@ -47,8 +47,8 @@ const answerWaitMs = 1_800
 const staleRecheckMs = 30_000
 /**
  * Domains asked for at once; the rest wait in line. Ten thousand at once overran the resolver, which then refuses, and
- * each of them costs a listener on the one signal that ends them all. The resolver asks 200 questions at once: an account
- * whose domains lead to hosts with silent names, two questions each, must not hold them all.
+ * each of them costs a listener on the one signal that ends them all. The resolver asks 200 questions at once, and where more
+ * wait, accounts take turns: a domain may lead to fifty hosts with silent names, two questions each.
  */
 const lookupBounds = { placesMax: 120, placesOfAccountMax: 80, placesOfRetriesMax: 50 }
 
@@ -114,11 +114,12 @@ export class Destinations {
     const turn = this.#turns.take(asker)
     destination.turn = turn
     if (turn.ready !== null) await turn.ready
+    const asking = { signal, asker: turn.holder!.key }
     try {
       const result =
         smarthost === null
-          ? await this.#planner.plan(domain, { signal })
-          : await this.#planner.planSmarthost(smarthost.host, smarthost.port, { signal })
+          ? await this.#planner.plan(domain, asking)
+          : await this.#planner.planSmarthost(smarthost.host, smarthost.port, asking)
       return this.#renew(destination, result)
     } catch (error) {
       return this.#stale(destination) ?? plannerFault(domain, error)

@@ -25,6 +25,7 @@ export class LookupTurn {
 }
 
 interface Account {
+  readonly key: number
   readonly first: Set<LookupTurn>
   readonly again: Set<LookupTurn>
   held: number
@@ -115,7 +116,7 @@ export class LookupTurns {
   #account(key: number): Account {
     let account = this.#accounts.get(key)
     if (account === undefined) {
-      account = { first: new Set(), again: new Set(), held: 0, heldAgain: 0 }
+      account = { key, first: new Set(), again: new Set(), held: 0, heldAgain: 0 }
       this.#accounts.set(key, account)
     }
     return account

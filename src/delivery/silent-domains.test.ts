@@ -88,6 +88,25 @@ test('a domain that waits in the line of one account is asked for at once when a
   await harness.close()
 })
 
+test('a domain is asked for on account of who had the place for it', async () => {
+  const askers: string[] = []
+  const plan = (domain: string, { asker }: { readonly asker?: number }): Promise<PlanResult> => {
+    askers.push(`${domain} ${asker}`)
+    return silence
+  }
+  const unknown = () => undefined
+  const planSmarthost = () => silence
+  const planner = { plan, planSmarthost, cached: unknown, cachedSmarthost: unknown }
+  const harness = new Harness(25, {}, { planner })
+  for (let i = 0; i < 80; i++) harness.send([`to@silent${i}.test`])
+  harness.send(['one@both.test'])
+  harness.send(['two@both.test'], { accountKey: 2 })
+  await breathe()
+  assert.equal(askers.length, 81)
+  assert.deepEqual(askers.slice(79), ['silent79.test 1', 'both.test 2'])
+  await harness.close()
+})
+
 test('places that become free go to the accounts in turn', async () => {
   await using mx = await startReceiver({ address })
   const asked: string[] = []

@@ -6,7 +6,7 @@
 // exists, "no records" when the name servers of the name or of one above are told. Asked of a resolver with a short
 // memory, since what it knew before it broke says nothing.
 
-import type { DnsResolver } from '../../protocol/dns/index.ts'
+import type { DnsQueryOptions, DnsResolver } from '../../protocol/dns/index.ts'
 
 /** What the servers said of a name. */
 export interface NegativeAnswer {
@@ -18,12 +18,12 @@ export interface NegativeAnswer {
 export async function isBelievable(
   resolver: DnsResolver,
   { name, kind }: NegativeAnswer,
-  signal: AbortSignal,
+  asking: DnsQueryOptions,
 ): Promise<boolean> {
   // A name that does not exist has no servers; the search begins above it.
   let above: string | null = kind === 'nodata' ? name : parentOf(name)
   while (above !== null) {
-    const servers = await resolver.query(above, 'NS', { signal })
+    const servers = await resolver.query(above, 'NS', asking)
     if (servers.kind === 'answer' || (kind === 'nxdomain' && servers.kind === 'nodata')) return true
     above = parentOf(above)
   }

@@ -3,7 +3,7 @@
 // One family that fails does not hide the other. Whether an address may be used is judged by the caller. Of a host with
 // thousands of addresses a few are taken, since each is judged, drawn and remembered.
 
-import type { DnsAnswer, DnsFailure, DnsResolver, DnsResult } from '../../protocol/dns/index.ts'
+import type { DnsAnswer, DnsFailure, DnsQueryOptions, DnsResolver, DnsResult } from '../../protocol/dns/index.ts'
 import type { PlanAddress } from './types.ts'
 
 /** What DNS says about a host. */
@@ -38,10 +38,10 @@ export interface HostQuestion {
 export async function lookupHost(
   resolver: DnsResolver,
   { name, preference, families, random }: HostQuestion,
-  signal: AbortSignal,
+  asking: DnsQueryOptions,
 ): Promise<HostLookup> {
   const results = await Promise.all(
-    families.map(family => resolver.query(name, family === 4 ? 'A' : 'AAAA', { signal })),
+    families.map(family => resolver.query(name, family === 4 ? 'A' : 'AAAA', asking)),
   )
   const addresses: PlanAddress[] = []
   let canonicalName = name

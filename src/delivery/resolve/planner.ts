@@ -13,7 +13,7 @@
 // 7. What is permanent because DNS has nothing is believed only of servers that know something above (belief.ts).
 // What is found is remembered as long as the shortest answer lives.
 
-import type { DnsResolver, DnsResult } from '../../protocol/dns/index.ts'
+import type { DnsQueryOptions, DnsResolver, DnsResult } from '../../protocol/dns/index.ts'
 import { normaliseName, TtlCache } from '../../protocol/dns/index.ts'
 import { isBelievable, type NegativeAnswer } from './belief.ts'
 import { badDomain, dnsFailure, loop, nobodyLeft, nullMx, resolveFailure } from './failure.ts'
@@ -84,9 +84,9 @@ export class Planner {
   }
 
   /** The plan for a recipient's domain (A-labels) or address literal. Aborting gives `aborted`, not remembered. */
-  async plan(domain: string, options: { readonly signal: AbortSignal }): Promise<PlanResult> {
+  async plan(domain: string, options: DnsQueryOptions): Promise<PlanResult> {
     const key = domain.toLowerCase()
-    return this.#peek(key) ?? this.#remember(key, await this.#planDomain(key, options.signal))
+    return this.#peek(key) ?? this.#remember(key, await this.#planDomain(key, options))
   }
 
   /** Like `cached`, for a smarthost. */
@@ -101,10 +101,10 @@ export class Planner {
   async planSmarthost(
     host: string,
     port: number,
-    options: { readonly signal: AbortSignal },
+    options: DnsQueryOptions,
   ): Promise<PlanResult> {
     const key = smarthostKey(host, port)
-    return this.#peek(key) ?? this.#remember(key, await this.#planSmarthost(host, port, key, options.signal))
+    return this.#peek(key) ?? this.#remember(key, await this.#planSmarthost(host, port, key, options))
   }
 
   /** Another private-address guard, as reloaded; all plans are forgotten with the old one. */
@@ -126,7 +126,7 @@ export class Planner {
     return ties ? drawOrder(result, this.#options.random) : result
   }
 
-  async #planDomain(domain: string, signal: AbortSignal): Promise<PlanResult> {
+  async #planDomain(domain: string, asking: DnsQueryOptions): Promise<PlanResult> {
     const literal = parseAddressLiteral(domain)
     if (literal === 'invalid') {
       return badDomain(domain, domain, 'address literal', partialTtlMs)
@@ -139,45 +139,45 @@ export class Planner {
     if (name === null || !hostName.test(name)) {
       return badDomain(domain, domain, 'domain name', partialTtlMs)
     }
-    return this.#planMx(domain, name, signal)
+    return this.#planMx(domain, name, asking)
   }
 
-  async #planMx(domain: string, name: string, signal: AbortSignal): Promise<PlanResult> {
-    const mx = await this.#options.resolver.query(name, 'MX', { signal })
+  async #planMx(domain: string, name: string, asking: DnsQueryOptions): Promise<PlanResult> {
+    const mx = await this.#options.resolver.query(name, 'MX', asking)
     switch (mx.kind) {
       case 'failure':
         return dnsFailure(domain, mx)
       case 'nxdomain': {
         const gone = resolveFailure('nxdomain', domain, `the domain ${domain} does not exist`, mx.ttlMs)
-        return this.#believed(gone, [{ name, kind: 'nxdomain' }], signal)
+        return this.#believed(gone, [{ name, kind: 'nxdomain' }], asking)
       }
       case 'nodata': {
-        const host = await this.#lookup(name, 0, signal)
+        const host = await this.#lookup(name, 0, asking)
         const found = { domain, hosts: [host], mxNames: [name], isImplicitMx: true }
         const judged = this.#judge({ ...found, isMxAuthenticated: mx.isAuthenticated, mxTtlMs: mx.ttlMs })
         // That there is no MX is the word of these servers too: a captive portal gives every name its own address.
         const doubtful = [...negativesOf(found.hosts), { name, kind: 'nodata' } as const]
-        return this.#believed(judged, doubtful, signal)
+        return this.#believed(judged, doubtful, asking)
       }
       case 'answer': {
         const chosen = chooseMx(mx, this.#hostsMax)
         if (chosen === null) return nullMx(domain, mx.ttlMs)
-        const hosts = await Promise.all(chosen.map(one => this.#lookup(one.exchange, one.preference, signal)))
+        const hosts = await Promise.all(chosen.map(one => this.#lookup(one.exchange, one.preference, asking)))
         const mxNames = chosen.map(one => one.exchange).filter(one => hostName.test(one))
         const found = { domain, hosts, mxNames, isImplicitMx: false }
         const judged = this.#judge({ ...found, isMxAuthenticated: mx.isAuthenticated, mxTtlMs: mx.ttlMs })
-        return this.#believed(judged, negativesOf(hosts), signal)
+        return this.#believed(judged, negativesOf(hosts), asking)
       }
     }
   }
 
-  async #lookup(name: string, preference: number, signal: AbortSignal): Promise<HostLookup> {
+  async #lookup(name: string, preference: number, asking: DnsQueryOptions): Promise<HostLookup> {
     if (!hostName.test(name)) return withAddresses(name, preference, [])
     const { resolver, random } = this.#options
-    return lookupHost(resolver, { name, preference, families: this.#families, random }, signal)
+    return lookupHost(resolver, { name, preference, families: this.#families, random }, asking)
   }
 
-  async #planSmarthost(host: string, port: number, key: string, signal: AbortSignal): Promise<PlanResult> {
+  async #planSmarthost(host: string, port: number, key: string, asking: DnsQueryOptions): Promise<PlanResult> {
     const bare = host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host
     const literal = parseAddressLiteral(
       bare.includes(':') ? `[IPv6:${bare.replace(/^ipv6:/i, '')}]` : `[${bare}]`,
@@ -187,7 +187,7 @@ export class Planner {
       return badDomain(key, host, 'host name', partialTtlMs)
     }
     const lookup =
-      literal === 'invalid' ? await this.#lookup(name ?? bare, 0, signal) : withAddresses(bare, 0, [literal])
+      literal === 'invalid' ? await this.#lookup(name ?? bare, 0, asking) : withAddresses(bare, 0, [literal])
     const found = { domain: key, hosts: [lookup], mxNames: [key], isImplicitMx: false, ...noMx }
     return this.#judge(found, port)
   }
@@ -196,13 +196,13 @@ export class Planner {
   async #believed(
     result: PlanResult,
     negatives: readonly NegativeAnswer[],
-    signal: AbortSignal,
+    asking: DnsQueryOptions,
   ): Promise<PlanResult> {
     if (result.kind === 'plan' || !restsOnNothing.has(result.reason)) return result
     const { witness, resolver, onUnbelievable } = this.#options
     for (const negative of negatives) {
-      if (await isBelievable(witness ?? resolver, negative, signal)) continue
-      if (signal.aborted) return resolveFailure('aborted', result.domain, 'the question was given up', 0)
+      if (await isBelievable(witness ?? resolver, negative, asking)) continue
+      if (asking.signal.aborted) return resolveFailure('aborted', result.domain, 'the question was given up', 0)
       const text = unbelievable(negative)
       onUnbelievable?.(text)
       return resolveFailure('dns-failure', result.domain, text, unbelievedTtlMs)

@@ -3,7 +3,13 @@
 export { TtlCache } from './cache.ts'
 export { normaliseName, parseIpv4, parseIpv6, reverseName } from './name.ts'
 export { machinePorts } from './ports.ts'
-export { type DnsCounters, type DnsResolver, type DnsServerHealth, Resolver } from './resolver.ts'
+export {
+  type DnsCounters,
+  type DnsQueryOptions,
+  type DnsResolver,
+  type DnsServerHealth,
+  Resolver,
+} from './resolver.ts'
 export type {
   DnsAnswer,
   DnsFailure,

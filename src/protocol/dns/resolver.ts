@@ -3,7 +3,7 @@
 // It stands in front of every attempt that goes by MX. `cached` is for the hot path (no promise); `query`
 // asks the servers and shares one question on the wire between all who ask it at the same time.
 // Plan of a query: 1. check the name, 2. the cache, 3. join a question already under way, 4. ask (bounded
-// number at once), 5. follow CNAMEs that lead out of the answer, eight steps in all, 6. remember.
+// number at once, those who ask in turn), 5. follow CNAMEs that lead out of the answer, eight steps in all, 6. remember.
 // A question ends early only when everybody who waits for it has gone.
 
 import { cnameStepsMax, readAnswer } from './answer.ts'
@@ -40,20 +40,28 @@ export interface DnsServerHealth {
   readonly failures: number
 }
 
+/** Of one question. */
+export interface DnsQueryOptions {
+  /** Ends this call with ABORTED; others waiting for the same question are not hurt. */
+  readonly signal: AbortSignal
+  /**
+   * Who asks: where questions wait, askers take turns. Default 0. A question that several ask waits with those of the first.
+   */
+  readonly asker?: number
+}
+
 interface Flight {
   readonly result: Promise<DnsResult>
   readonly control: AbortController
   waiters: number
 }
 
+type Asking = Required<DnsQueryOptions>
+
 /** The part that delivery needs; anything that answers so will do. */
 export interface DnsResolver {
-  /** Asks. Aborting ends this call with ABORTED; others waiting for the same question are not hurt. */
-  query<T extends DnsType>(
-    name: string,
-    type: T,
-    options: { readonly signal: AbortSignal },
-  ): Promise<DnsResult<T>>
+  /** Asks. */
+  query<T extends DnsType>(name: string, type: T, options: DnsQueryOptions): Promise<DnsResult<T>>
   /** What is remembered, without asking. `ttlMs` is the life left. */
   cached<T extends DnsType>(name: string, type: T): DnsResult<T> | undefined
 }
@@ -117,7 +125,7 @@ export class Resolver implements DnsResolver, AsyncDisposable {
   async query<T extends DnsType>(
     name: string,
     type: T,
-    options: { readonly signal: AbortSignal },
+    options: DnsQueryOptions,
   ): Promise<DnsResult<T>> {
     const normal = normaliseName(name)
     if (normal === null)
@@ -129,7 +137,7 @@ export class Resolver implements DnsResolver, AsyncDisposable {
       return known as DnsResult<T>
     }
     if (options.signal.aborted || this.#closed.signal.aborted) return aborted(normal, type)
-    const result = this.#join(key, normal, type, options.signal)
+    const result = this.#join(key, normal, type, options)
     return result as Promise<DnsResult<T>>
   }
 
@@ -151,11 +159,16 @@ export class Resolver implements DnsResolver, AsyncDisposable {
     return found === undefined ? undefined : { ...found.value, ttlMs: found.leftMs }
   }
 
-  #join(key: string, name: string, type: DnsType, signal: AbortSignal): Promise<DnsResult> {
+  #join(
+    key: string,
+    name: string,
+    type: DnsType,
+    { signal, asker = 0 }: DnsQueryOptions,
+  ): Promise<DnsResult> {
     let flight = this.#flights.get(key)
     if (flight === undefined) {
       const control = new AbortController()
-      const result = this.#run(key, name, type, control.signal)
+      const result = this.#run(key, name, type, { signal: control.signal, asker })
       flight = { result, control, waiters: 0 }
       this.#flights.set(key, flight)
     } else {
@@ -167,10 +180,10 @@ export class Resolver implements DnsResolver, AsyncDisposable {
     })
   }
 
-  async #run(key: string, name: string, type: DnsType, signal: AbortSignal): Promise<DnsResult> {
-    const result = await this.#resolve(name, type, signal)
+  async #run(key: string, name: string, type: DnsType, options: Asking): Promise<DnsResult> {
+    const result = await this.#resolve(name, type, options)
     if (result.kind === 'failure') this.#counts.failed++
-    if (!signal.aborted) {
+    if (!options.signal.aborted) {
       this.#cache.set(key, result, isGiant(result) ? 0 : result.ttlMs)
       this.#flights.delete(key)
     }
@@ -178,7 +191,7 @@ export class Resolver implements DnsResolver, AsyncDisposable {
   }
 
   /** Asks, and asks again for the target while the answer is a CNAME that leads out of it. */
-  async #resolve(name: string, type: DnsType, signal: AbortSignal): Promise<DnsResult> {
+  async #resolve(name: string, type: DnsType, options: Asking): Promise<DnsResult> {
     let owner = name
     let steps = 0
     let ttlMs = Number.POSITIVE_INFINITY
@@ -186,7 +199,7 @@ export class Resolver implements DnsResolver, AsyncDisposable {
     for (;;) {
       const known = owner === name ? undefined : this.#peek(keyOf(owner, type))
       if (known !== undefined) return bounded(known, ttlMs, isAuthenticated)
-      const asked = await this.#askBounded(owner, type, signal)
+      const asked = await this.#askBounded(owner, type, options)
       if (asked.kind === 'failure') return this.#failed(asked.code, asked.why, owner, type, asked.server)
       isAuthenticated &&= asked.isTrusted && asked.reply.isAuthentic
       const reading = readAnswer(asked.reply, owner, type)
@@ -222,8 +235,8 @@ export class Resolver implements DnsResolver, AsyncDisposable {
     }
   }
 
-  async #askBounded(name: string, type: DnsType, signal: AbortSignal): Promise<Asked> {
-    const slot = await this.#slots.take(signal)
+  async #askBounded(name: string, type: DnsType, { signal, asker }: Asking): Promise<Asked> {
+    const slot = await this.#slots.take(signal, asker)
     if (slot === 'full') {
       return { kind: 'failure', code: 'OVERLOADED', why: 'too many queries are waiting', server: '' }
     }

@@ -2,11 +2,8 @@
 export * from './classify/index.ts'
 export type { PeerSession, SessionOpener, SessionResult } from './connection.ts'
 export type { PlanSource } from './destinations.ts'
-export {
-  DeliveryEngine,
-  type DeliveryGauges,
-  type DeliveryPorts,
-} from './engine.ts'
+export { DeliveryEngine } from './engine.ts'
+export type { DeliveryGauges, DeliveryPorts } from './engine-ports.ts'
 export type { ConnectionBegin } from './open-connection.ts'
 export { type DeliveryOptions, defaultDeliveryOptions, type EgressSource } from './options.ts'
 export type { EndOfDataMarks, HostMemory, Resigner } from './port.ts'

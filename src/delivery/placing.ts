@@ -1,0 +1,141 @@
+// From recipients to the ready queue of their next hop: route ▶ destination ▶ plan ▶ next hop.
+//
+// Place on the path: the first step of a delivery. All of it from memory on the hot path.
+//
+// What is known of the domain   what becomes of the batch
+// a plan                        it goes to the next hop of these hosts under the policy of its age
+// why there is no plan          it ends with that
+// nothing                       it waits, with all others of the domain, for one answer; then as above, in steps
+// an old plan, and no answer    when the time to wait for one is over, it goes by the old plan
+//
+// Recipients of a message for one next hop stay together, as far as their plans are known.
+
+import type { Clock } from '../base/index.ts'
+import type { LeasedRecipient } from '../queue/index.ts'
+import type { DeliveryBatch } from './delivery-batch.ts'
+import type { Destination, Destinations } from './destinations.ts'
+import type { Endings } from './endings.ts'
+import type { LookupAsker } from './lookup-turns.ts'
+import type { NextHops } from './next-hops.ts'
+import type { DeliveryOptions } from './options.ts'
+import type { PlanResult } from './resolve/index.ts'
+import { parseSmarthost, type RouteTable, type Smarthost } from './route.ts'
+import { tlsPolicyFor } from './tls-policy.ts'
+
+/** Batches that waited for a plan are placed so many at a time. */
+const placedPerStep = 100
+
+export interface PlacingPorts {
+  readonly clock: Clock
+  readonly destinations: Destinations
+  readonly hops: NextHops
+  readonly endings: Endings
+  /** Ends all lookups when the engine stops. */
+  readonly signal: AbortSignal
+}
+
+/** See the head of the file. */
+export class Placing {
+  readonly #ports: PlacingPorts
+  readonly #options: DeliveryOptions
+  /** For recipients that come from now on. */
+  routes: RouteTable
+
+  constructor(ports: PlacingPorts, options: DeliveryOptions, routes: RouteTable) {
+    this.#ports = ports
+    this.#options = options
+    this.routes = routes
+  }
+
+  /** Brings each recipient of the batch to its next hop, or to its end. */
+  place(batch: DeliveryBatch): void {
+    const { recipients } = batch
+    if (recipients.length === 1) {
+      this.#place(batch, this.#destinationOf(recipients[0]!))
+      return
+    }
+    for (const [destination, group] of this.#grouped(recipients)) {
+      this.#place({ ...batch, recipients: group }, destination)
+    }
+  }
+
+  /** Old plans whose new one does not come: what waits for it goes by the old one. It is still asked for. */
+  placeOverdue(): void {
+    for (const destination of this.#ports.destinations.takeOverdue()) this.#placeOverdue(destination)
+  }
+
+  #destinationOf(recipient: LeasedRecipient): Destination {
+    return this.#ports.destinations.of(recipient.domain, this.#smarthostOf(recipient))
+  }
+
+  #smarthostOf({ route, domain }: LeasedRecipient): Smarthost | null {
+    return (route === '' ? null : parseSmarthost(route)) ?? this.routes.find(domain)
+  }
+
+  /** Recipients by next hop where it is known, else by domain: those of one next hop share transactions. */
+  #grouped(recipients: readonly LeasedRecipient[]): Map<Destination, LeasedRecipient[]> {
+    const { destinations, hops } = this.#ports
+    const groups = new Map<Destination, LeasedRecipient[]>()
+    const firstOfHop = new Map<string, Destination>()
+    for (const recipient of recipients) {
+      const own = this.#destinationOf(recipient)
+      const hopKey = hops.knownKey(destinations.peek(own), own.smarthost)
+      const destination = hopKey === null ? own : (firstOfHop.get(hopKey) ?? own)
+      if (hopKey !== null) firstOfHop.set(hopKey, destination)
+      const group = groups.get(destination)
+      if (group === undefined) groups.set(destination, [recipient])
+      else group.push(recipient)
+    }
+    return groups
+  }
+
+  #place(batch: DeliveryBatch, destination: Destination): void {
+    const { destinations } = this.#ports
+    const result = destinations.peek(destination)
+    if (result !== null) this.#placeWith(result, batch, destination)
+    else if (destination.waiting !== null) {
+      destination.waiting.push(batch)
+      destinations.join(destination, askerOf(batch))
+    } else {
+      destination.waiting = [batch]
+      void this.#resolve(destination, askerOf(batch))
+    }
+  }
+
+  #placeWith(result: PlanResult, batch: DeliveryBatch, destination: Destination): void {
+    const { clock, endings, hops } = this.#ports
+    if (result.kind === 'failure') {
+      endings.noPlan(batch, result)
+      return
+    }
+    const ageMs = clock.nowMs() - batch.message.acceptedAtMs
+    const policy = tlsPolicyFor(destination.smarthost, ageMs, this.#options.tlsFallbackAfterMs)
+    hops.find(destination, result, policy).push(batch)
+  }
+
+  async #resolve(destination: Destination, asker: LookupAsker): Promise<void> {
+    const { destinations, signal } = this.#ports
+    const result = await destinations.resolve(destination, asker, signal)
+    const step = () => {
+      for (const batch of destination.waiting?.splice(0, placedPerStep) ?? []) {
+        this.#placeWith(result, batch, destination)
+      }
+      if (destination.waiting !== null && destination.waiting.length > 0) setImmediate(step)
+      else destination.waiting = null
+    }
+    step()
+  }
+
+  #placeOverdue(destination: Destination): void {
+    const result = this.#ports.destinations.peek(destination)
+    if (result === null || destination.waiting === null) return
+    for (const batch of destination.waiting.splice(0, placedPerStep)) {
+      this.#placeWith(result, batch, destination)
+    }
+    if (destination.waiting.length > 0) setImmediate(() => this.#placeOverdue(destination))
+  }
+}
+
+function askerOf({ message, recipients }: DeliveryBatch): LookupAsker {
+  return { accountKey: message.accountKey, isFirst: recipients[0]!.attempts === 0 }
+}

@@ -281,15 +281,20 @@ export class ConnectionOpener {
     )
     const isSmarthost = target.smarthost !== null
     const isOnTrial = health.hasFailed(remoteAddress)
-    const facts = { session, key, remoteAddress, host, site: target.site, isSmarthost, messagesMax, isOnTrial }
+    const facts = {
+      session,
+      key,
+      remoteAddress,
+      host,
+      site: target.site,
+      isSmarthost,
+      messagesMax,
+      isOnTrial,
+    }
     return new Connection(facts, target.path, clock.monotonicMs())
   }
 
-  #connectOptions(
-    candidate: Candidate,
-    target: OpenTarget,
-    { isClear, handshakeMs }: Dial,
-  ): ConnectOptions {
+  #connectOptions(candidate: Candidate, target: OpenTarget, { isClear, handshakeMs }: Dial): ConnectOptions {
     const { source, timeouts, limits, trust } = this.#options
     const { ticker, outbox, signal, sessions, connect } = this.#ports
     const localAddress = candidate.family === 4 ? source.ipv4 : source.ipv6

@@ -3,7 +3,13 @@
 // One family that fails does not hide the other. Whether an address may be used is judged by the caller. Of a host with
 // thousands of addresses a few are taken, since each is judged, drawn and remembered.
 
-import type { DnsAnswer, DnsFailure, DnsQueryOptions, DnsResolver, DnsResult } from '../../protocol/dns/index.ts'
+import type {
+  DnsAnswer,
+  DnsFailure,
+  DnsQueryOptions,
+  DnsResolver,
+  DnsResult,
+} from '../../protocol/dns/index.ts'
 import type { PlanAddress } from './types.ts'
 
 /** What DNS says about a host. */

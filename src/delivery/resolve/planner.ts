@@ -98,11 +98,7 @@ export class Planner {
    * The plan for a host that the operator named: addresses only, no MX, no private-address guard. `host` is a name, or an
    * address with or without brackets.
    */
-  async planSmarthost(
-    host: string,
-    port: number,
-    options: DnsQueryOptions,
-  ): Promise<PlanResult> {
+  async planSmarthost(host: string, port: number, options: DnsQueryOptions): Promise<PlanResult> {
     const key = smarthostKey(host, port)
     return this.#peek(key) ?? this.#remember(key, await this.#planSmarthost(host, port, key, options))
   }
@@ -177,7 +173,12 @@ export class Planner {
     return lookupHost(resolver, { name, preference, families: this.#families, random }, asking)
   }
 
-  async #planSmarthost(host: string, port: number, key: string, asking: DnsQueryOptions): Promise<PlanResult> {
+  async #planSmarthost(
+    host: string,
+    port: number,
+    key: string,
+    asking: DnsQueryOptions,
+  ): Promise<PlanResult> {
     const bare = host.startsWith('[') && host.endsWith(']') ? host.slice(1, -1) : host
     const literal = parseAddressLiteral(
       bare.includes(':') ? `[IPv6:${bare.replace(/^ipv6:/i, '')}]` : `[${bare}]`,
@@ -202,7 +203,8 @@ export class Planner {
     const { witness, resolver, onUnbelievable } = this.#options
     for (const negative of negatives) {
       if (await isBelievable(witness ?? resolver, negative, asking)) continue
-      if (asking.signal.aborted) return resolveFailure('aborted', result.domain, 'the question was given up', 0)
+      if (asking.signal.aborted)
+        return resolveFailure('aborted', result.domain, 'the question was given up', 0)
       const text = unbelievable(negative)
       onUnbelievable?.(text)
       return resolveFailure('dns-failure', result.domain, text, unbelievedTtlMs)

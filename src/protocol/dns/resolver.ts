@@ -122,11 +122,7 @@ export class Resolver implements DnsResolver, AsyncDisposable {
     return normal === null ? undefined : (this.#peek(keyOf(normal, type)) as DnsResult<T> | undefined)
   }
 
-  async query<T extends DnsType>(
-    name: string,
-    type: T,
-    options: DnsQueryOptions,
-  ): Promise<DnsResult<T>> {
+  async query<T extends DnsType>(name: string, type: T, options: DnsQueryOptions): Promise<DnsResult<T>> {
     const normal = normaliseName(name)
     if (normal === null)
       return failure('BAD_NAME', `${JSON.stringify(name)} is not a name DNS can hold`, '', 0)

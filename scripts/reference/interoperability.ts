@@ -35,12 +35,15 @@ ${Object.entries(families)
 | --- | --- |
 | 100 recipients in one message | all; with Postfix some of them refused |
 | DSN parameters that go on from there | all |
-| a message above the announced SIZE | Postfix, sendmail, smtp-server |
+| a message above the announced SIZE: bounced without being sent | all |
+| no SIZE, and a refusal behind the content: bounced | Postfix, smtp-server |
 | UTF-8 addresses and fields by SMTPUTF8 | Postfix, Exim, smtp-server |
 | no SMTPUTF8: what needs it bounces, the rest goes | OpenSMTPD, sendmail |
-| PIPELINING, and its absence | Postfix |
-| no 8BITMIME: encoded anew and signed anew | Postfix |
-| greylisting | Postfix with postgrey 1.37 |
+| PIPELINING | Postfix, Exim, sendmail, smtp-server |
+| no PIPELINING: one command at a time | Postfix, OpenSMTPD, smtp-server |
+| no 8BITMIME: encoded anew, and signed anew | Postfix, Exim, smtp-server |
+| TLS demanded by the server | Postfix, Exim, OpenSMTPD |
+| greylisting | Postfix and Exim with postgrey 1.37 |
 | payloads that smuggle a second mail | Postfix |
 
 Debian's OpenSMTPD 6.8.0p2 offers STARTTLS and fails each handshake; it is tested without, and as an example of a server whose TLS is broken.

@@ -24,14 +24,23 @@ const hosts = {
   'opensmtpd.test': '127.0.0.53',
   'sendmail.test': '127.0.0.56',
   'smtp-server.test': '127.0.0.57',
-  /** In front of Postfix, holding the answer to MAIL back. */
-  'held.test': '127.0.0.54',
-  /** Postfix that offers no PIPELINING and judges whoever talks early. */
+  /** In front of the servers with PIPELINING, holding the answer to MAIL back. */
+  'held-postfix.test': '127.0.0.54',
+  'held-exim.test': '127.0.0.58',
+  'held-sendmail.test': '127.0.0.59',
+  'held-smtp-server.test': '127.0.0.61',
+  /** In front of OpenSMTPD, to see what is written in one go. */
+  'seen-opensmtpd.test': '127.0.0.62',
+  /** Postfix that offers neither PIPELINING nor SIZE and judges whoever talks early. */
   'stepwise.test': '127.0.0.55',
+  /** Without 8BITMIME. */
+  'exim-7bit.test': '127.0.0.63',
+  /** smtp-server without 8BITMIME, SIZE, PIPELINING and SMTPUTF8. */
+  'lean.test': '127.0.0.64',
 } as const
 type Domain = keyof typeof hosts
 
-/** What three of them announce with SIZE. */
+/** What all of them announce with SIZE, but for those that keep it to themselves. */
 const sizeBytes = 65_536
 
 /** Users ending in 0 or 7 are unknown, those ending in 5 are over quota. */
@@ -43,7 +52,8 @@ const postfixRules = [
   'smtpd_data_restrictions = reject_unauth_pipelining',
 ].join('\n')
 const stepwiseRules = [
-  'smtpd_discard_ehlo_keywords = pipelining, chunking',
+  'smtpd_discard_ehlo_keywords = pipelining, chunking, size',
+  `message_size_limit = ${sizeBytes}`,
   'smtpd_helo_restrictions = reject_unauth_pipelining',
   'smtpd_sender_restrictions = reject_unauth_pipelining',
   'smtpd_recipient_restrictions = reject_unauth_pipelining',
@@ -56,8 +66,11 @@ interface Stage {
   readonly network: MailNetwork
   readonly house: House
   readonly client: SmtpClient
-  readonly receivers: Readonly<Record<Name | 'stepwise', Receiver>>
+  readonly receivers: Readonly<Record<Name | 'stepwise' | 'exim-7bit' | 'lean', Receiver>>
+  readonly seen: Hosts
 }
+
+const pipelining = ['postfix', 'exim', 'sendmail', 'smtp-server'] as const
 
 async function openStage(owned: AsyncDisposableStack): Promise<Stage> {
   const zones = Object.entries(hosts).map(([domain, address]) => zoneWithMx(domain, address))
@@ -65,8 +78,10 @@ async function openStage(owned: AsyncDisposableStack): Promise<Stage> {
   const at = (domain: Domain) => ({ listenAddress: hosts[domain], port: network.mxPort })
   const receivers = {
     postfix: owned.use(await startPostfixReceiver({ ...at('postfix.test'), extraMainCf: postfixRules })),
-    exim: owned.use(await startEximReceiver(at('exim.test'))),
-    opensmtpd: owned.use(await startOpenSmtpdReceiver(at('opensmtpd.test'))),
+    exim: owned.use(
+      await startEximReceiver({ ...at('exim.test'), extraMain: `message_size_limit = ${sizeBytes}` }),
+    ),
+    opensmtpd: owned.use(await startOpenSmtpdReceiver({ ...at('opensmtpd.test'), sizeBytes })),
     sendmail: owned.use(
       await startSendmailReceiver({
         ...at('sendmail.test'),
@@ -75,17 +90,26 @@ async function openStage(owned: AsyncDisposableStack): Promise<Stage> {
     ),
     'smtp-server': owned.use(await startSmtpServerReceiver({ ...at('smtp-server.test'), sizeBytes })),
     stepwise: owned.use(await startPostfixReceiver({ ...at('stepwise.test'), extraMainCf: stepwiseRules })),
+    'exim-7bit': owned.use(
+      await startEximReceiver({ ...at('exim-7bit.test'), extraMain: 'accept_8bitmime = false' }),
+    ),
+    lean: owned.use(await startSmtpServerReceiver({ ...at('lean.test'), sizeBytes, isLean: true })),
   }
-  owned.use(
-    await Hosts.start({
-      addresses: [hosts['held.test']],
-      port: network.mxPort,
-      to: receivers.postfix,
-      holdsMailReply: true,
-    }),
+  const { mxPort: port } = network
+  for (const name of pipelining)
+    owned.use(
+      await Hosts.start({
+        addresses: [hosts[`held-${name}.test`]],
+        port,
+        to: receivers[name],
+        holdsMailReply: true,
+      }),
+    )
+  const seen = owned.use(
+    await Hosts.start({ addresses: [hosts['seen-opensmtpd.test']], port, to: receivers.opensmtpd }),
   )
   const house = owned.use(await House.open(`${network.toml}idle_connection = "1s"\n`))
-  return { network, house, client: owned.use(await house.client()), receivers }
+  return { network, house, client: owned.use(await house.client()), receivers, seen }
 }
 
 /** The mails that came for any recipient that starts with `prefix`. */
@@ -119,7 +143,7 @@ const needed = await needs('postfix', 'exim', 'opensmtpd', 'sendmail', 'm4', 'kn
 test('extensions are used as real servers mean them', needed, async context => {
   await using owned = new AsyncDisposableStack()
   const stage = await openStage(owned)
-  const { house, client, receivers } = stage
+  const { house, client, receivers, seen } = stage
 
   await context.test(
     'of 100 recipients each gets its own answer, though Postfix hangs up after 20 refusals',
@@ -170,20 +194,62 @@ test('extensions are used as real servers mean them', needed, async context => {
     assert.equal(found.get(to[1]!)!.type, 'delivered')
   })
 
-  for (const name of ['postfix', 'sendmail', 'smtp-server'] as const)
+  const large = message([], `${'x'.repeat(70)}\r\n`.repeat(1000))
+  for (const name of ['postfix', 'exim', 'opensmtpd', 'sendmail', 'smtp-server'] as const)
     await context.test(
       `a message above the SIZE that ${name} announces bounces without being sent`,
       async () => {
-        const large = message([], `${'x'.repeat(70)}\r\n`.repeat(1000))
         const to = `large@${name}.test`
         const id = queuedId(await client.send('ann@acme.example', to, large))
         const { outcome } = (await outcomes(house, id, 1)).get(to)!
-        assert.deepEqual([outcome!.kind, outcome!.enhancedCode], ['bounced', '5.3.4'])
-        assert.match(outcome!.text, new RegExp(String(sizeBytes)))
+        const { kind, code, enhancedCode, stage, scope, text } = outcome!
+        assert.deepEqual(
+          [kind, code, enhancedCode, stage, scope],
+          ['bounced', 552, '5.3.4', 'mail', 'content'],
+        )
+        assert.match(text, new RegExp(`the recipient's server takes ${sizeBytes};`))
         assert.deepEqual(await mailsFor(receivers[name], 'large'), [])
-        assert.doesNotMatch(await receivers[name].log(), /size exceeds|exceeds fixed maximum/i)
+        assert.doesNotMatch(
+          await receivers[name].log(),
+          /size exceeds|exceeds fixed maximum|too (?:big|large)/i,
+        )
       },
     )
+
+  for (const [name, title] of [
+    ['stepwise', 'Postfix'],
+    ['lean', 'smtp-server'],
+  ] as const)
+    await context.test(
+      `${title} that announces no SIZE refuses a large message behind its content: bounced`,
+      async () => {
+        const to = `large@${name}.test`
+        const id = queuedId(await client.send('ann@acme.example', to, large))
+        const { kind, code, stage, scope, category } = (await outcomes(house, id, 1)).get(to)!.outcome!
+        assert.deepEqual(
+          [kind, code, stage, scope, category],
+          ['bounced', 552, 'data', 'content', 'message-too-large'],
+        )
+        assert.deepEqual(await mailsFor(receivers[name], 'large'), [])
+      },
+    )
+
+  for (const name of ['exim-7bit', 'lean'] as const)
+    await context.test(`${name}, without 8BITMIME, gets 8-bit content in 7 bits`, async () => {
+      const content = message(
+        ['MIME-Version: 1.0', 'Content-Type: text/plain; charset=utf-8', 'Content-Transfer-Encoding: 8bit'],
+        'Grüße',
+      )
+      const mail = ' BODY=8BITMIME'
+      const id = queuedId(await client.send('ann@acme.example', `eight@${name}.test`, content, { mail }))
+      await waitForAll(house.server, [id], 'delivered')
+      await recipientsThatCame(receivers[name], 'eight', 1)
+      const [came] = await mailsFor(receivers[name], 'eight')
+      assert.doesNotMatch(came!.mailParameters, /BODY=8BITMIME/)
+      const text = came!.bytes.toString('latin1')
+      assert.match(text, /^Content-Transfer-Encoding: quoted-printable\r\n[\s\S]*\r\nGr=C3=BC=C3=9Fe\r\n$/m)
+      assert.doesNotMatch(text, /[\x80-\xff]/)
+    })
 
   for (const name of ['postfix', 'exim', 'smtp-server'] as const)
     await context.test(`a UTF-8 recipient and header reach ${name} with SMTPUTF8`, async () => {
@@ -232,10 +298,25 @@ test('extensions are used as real servers mean them', needed, async context => {
       assert.ok(came!.rcptParameters[0]!.includes(`ORCPT=rfc822;bob+2Bx@${name}.test`))
     })
 
-  await context.test('commands are pipelined: RCPT is sent before MAIL is answered', async () => {
-    const id = queuedId(await client.send('ann@acme.example', 'mail@held.test', message()))
+  for (const name of pipelining)
+    await context.test(
+      `commands to ${name} are pipelined: RCPT is sent before MAIL is answered`,
+      async () => {
+        const id = queuedId(await client.send('ann@acme.example', `mail@held-${name}.test`, message()))
+        await waitForAll(house.server, [id], 'delivered')
+        await recipientsThatCame(receivers[name], 'mail@held', 1)
+      },
+    )
+
+  await context.test('OpenSMTPD, without PIPELINING, gets one command at a time', async () => {
+    const to = ['a@seen-opensmtpd.test', 'b@seen-opensmtpd.test']
+    const id = queuedId(await client.send('ann@acme.example', to, message()))
     await waitForAll(house.server, [id], 'delivered')
-    await recipientsThatCame(receivers.postfix, 'mail@held', 1)
+    const commands = seen.writes.filter(text => /^(?:MAIL|RCPT|DATA)/.test(text))
+    assert.deepEqual(
+      commands.map(text => text.replace(/ .*/, '')),
+      ['MAIL\r\n', 'RCPT\r\n', 'RCPT\r\n', 'DATA\r\n'],
+    )
   })
 
   await context.test('a server without PIPELINING is spoken to one command at a time', async () => {

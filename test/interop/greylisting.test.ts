@@ -1,4 +1,4 @@
-// Debian's postgrey in front of Debian's Postfix: a stranger's first try is put off, and Postrider comes again.
+// Debian's postgrey in front of Debian's Postfix, and asked by Debian's Exim: a stranger's first try is put off, and Postrider comes again.
 //
 // What must hold: a deferred recipient says so and is delivered by a later attempt of the schedule, once; who was let in
 // before is not put off again; of several recipients each has its own way; a null reverse-path is greylisted, too.
@@ -7,22 +7,50 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { queuedId } from '../scenario/support/client.ts'
 import { House, message, typesOf, waitForAll, waitForEvents } from '../scenario/support/house.ts'
-import { freePort, startPostfixReceiver, startPostgrey } from '../support/peers/index.ts'
+import { freePort, startEximReceiver, startPostfixReceiver, startPostgrey } from '../support/peers/index.ts'
 import { startMailNetwork, zoneWithMx } from './support/mail-network.ts'
 import { needs } from './support/needs.ts'
 
 const grey = { domain: 'grey.test', address: '127.0.0.60' } as const
+const exims = { domain: 'grey-exim.test', address: '127.0.0.65' } as const
 const delaySec = 3
 
-const needed = await needs('postfix', 'postgrey', 'knot', 'unbound')
+/** As the Exim of a site with postgrey does it: the question that Postfix would ask, and 450 with postgrey's words. */
+function askPostgrey(service: string): string {
+  const question = [
+    'request=smtpd_access_policy',
+    'protocol_state=RCPT',
+    'protocol_name=ESMTP',
+    'client_address=$sender_host_address',
+    'client_name=unknown',
+    'helo_name=$sender_helo_name',
+    'sender=$sender_address',
+    'recipient=$local_part@$domain',
+  ]
+  const lines = question.map(line => `${line}\\n`).join('')
+  return [
+    `  warn set acl_m_grey = \${readsocket{${service}}{${lines}\\n}{10s}{ }{action=none}}`,
+    `  defer condition = \${if match{$acl_m_grey}{DEFER_IF_PERMIT}}`,
+    `    message = 450 4.2.0 \${sg{$acl_m_grey}{\\N^.*DEFER_IF_PERMIT\\s*|\\s+$\\N}{}}`,
+  ].join('\n')
+}
+
+const needed = await needs('postfix', 'exim', 'postgrey', 'knot', 'unbound')
 
 test('greylisting by postgrey is waited out', needed, async context => {
   await using postgrey = await startPostgrey({ port: await freePort(), delaySec })
-  await using network = await startMailNetwork({ zones: [zoneWithMx(grey.domain, grey.address)] })
+  await using network = await startMailNetwork({
+    zones: [grey, exims].map(one => zoneWithMx(one.domain, one.address)),
+  })
   await using postfix = await startPostfixReceiver({
     listenAddress: grey.address,
     port: network.mxPort,
     extraMainCf: `smtpd_recipient_restrictions = check_policy_service ${postgrey.service}`,
+  })
+  await using exim = await startEximReceiver({
+    listenAddress: exims.address,
+    port: network.mxPort,
+    rcptAcl: askPostgrey(postgrey.service),
   })
   await using house = await House.open(`${network.toml}[retry]\nschedule = ["1s"]\n`)
   await using client = await house.client()
@@ -39,6 +67,20 @@ test('greylisting by postgrey is waited out', needed, async context => {
     assert.equal(outcome!.category, 'greylisted')
     const [mail] = await postfix.waitFor(1)
     assert.match(mail!.bytes.toString('latin1'), /^X-Greylist: delayed ([3-9]|\d{2,}) seconds by postgrey/)
+  })
+
+  await context.test('an Exim that asks postgrey is waited out, too', async () => {
+    const id = queuedId(await client.send('ann@acme.example', `bob@${exims.domain}`, message()))
+    const events = await waitForAll(house.server, [id], 'delivered')
+    const types = typesOf(events, id)
+    assert.deepEqual([types[0], types[1], types.at(-1)], ['accepted', 'deferred', 'delivered'])
+    const { outcome } = events.find(event => event.messageId === id && event.type === 'deferred')!
+    assert.deepEqual([outcome!.code, outcome!.stage, outcome!.category], [450, 'rcpt', 'greylisted'])
+    const mails = await exim.waitFor(1)
+    assert.deepEqual(
+      mails.map(mail => mail.rcptTo),
+      [[`bob@${exims.domain}`]],
+    )
   })
 
   await context.test('the next mail to the same recipient goes at once', async () => {

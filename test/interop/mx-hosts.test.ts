@@ -100,6 +100,17 @@ test('mail reaches a domain as its hosts allow', needed, async context => {
       )
       for (const host of one.unasked ?? []) assert.equal(receivers[host]?.connections, 0)
       if (one.arrives !== undefined) assert.match(receivers[0]!.messages.at(-1)!.content, one.arrives)
+      const commands = receivers[0]?.commands ?? []
+      for (const [pattern, isSaid] of [
+        [one.said, true],
+        [one.unsaid, false],
+      ] as const)
+        if (pattern !== undefined)
+          assert.equal(
+            commands.some(line => pattern.test(line)),
+            isSaid,
+            `${pattern} in ${commands.join(', ')}`,
+          )
     })
   }
 
@@ -147,12 +158,34 @@ const mime = [
   'Content-Type: text/plain; charset=utf-8',
   'Content-Transfer-Encoding: 8bit',
 ]
+const signed = [
+  'MIME-Version: 1.0',
+  'Content-Type: multipart/signed; boundary=b; micalg=pgp-sha256; protocol="application/pgp-signature"',
+]
+const signedBody = ['--b', ...mime.slice(1), '', 'Grüße', '--b', '', 'AAAA', '--b--'].join('\r\n')
 
-async function send(client: SmtpClient, to: string, content: MxCase['content'] = 'plain'): Promise<string> {
-  if (content === 'plain') return queuedId(await client.send('ann@acme.example', to, message()))
-  const fields = content === 'UTF-8' ? ['X-Greeting: Grüße', ...mime] : mime
-  const mail = content === 'UTF-8' ? ' SMTPUTF8 BODY=8BITMIME' : ' BODY=8BITMIME'
-  return queuedId(await client.send('ann@acme.example', to, message(fields, 'Grüße'), { mail }))
+/** Content and parameters of each kind. */
+const contents: Readonly<
+  Record<NonNullable<MxCase['content']>, { content: string; mail?: string; rcpt?: string }>
+> = {
+  plain: { content: message() },
+  '8-bit': { content: message(mime, 'Grüße'), mail: ' BODY=8BITMIME' },
+  'UTF-8': {
+    content: message(['X-Greeting: Grüße', ...mime], 'Grüße'),
+    mail: ' SMTPUTF8 BODY=8BITMIME',
+  },
+  'needless SMTPUTF8': { content: message(), mail: ' SMTPUTF8 BODY=8BITMIME' },
+  signed: { content: message(signed, signedBody), mail: ' BODY=8BITMIME' },
+  DSN: {
+    content: message(),
+    mail: ' RET=HDRS ENVID=QQ314',
+    rcpt: ' NOTIFY=FAILURE,DELAY ORCPT=rfc822;bob@there.example',
+  },
+}
+
+async function send(client: SmtpClient, to: string, kind: MxCase['content'] = 'plain'): Promise<string> {
+  const { content, ...parameters } = contents[kind]
+  return queuedId(await client.send('ann@acme.example', to, content, parameters))
 }
 
 /** The events with an outcome of a message, in order. */

@@ -3,6 +3,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { createSecureContext, TLSSocket } from 'node:tls'
+import { Offer, refusedContent, refusedMail, refusedPipeline, refusedRcpt } from './strict.ts'
 
 /** A reply such as `250 ok`, `drop` to close the connection instead, or `silence` to read and answer nothing from then on. */
 export type Answer = string | 'drop' | 'silence'
@@ -13,6 +14,8 @@ export interface ReceiverOptions {
   readonly greeting?: Answer
   /** EHLO keywords; default PIPELINING, 8BITMIME, SIZE, ENHANCEDSTATUSCODES. */
   readonly keywords?: readonly string[]
+  /** Refuses what goes beyond these keywords, before any of the answers below are asked for; else it takes anything. */
+  readonly isStrict?: true
   /** Answers to MAIL by its number on the connection (from 1). */
   readonly onMail?: (count: number, line: string) => Answer
   /** Answers to RCPT by path and number in the transaction (from 1). */
@@ -150,14 +153,18 @@ class Dialogue {
   async #end(content: string): Promise<void> {
     this.#isInData = false
     this.#isWaiting = true
-    const answer = (await this.#receiver.options.onEnd?.(content)) ?? '250 2.0.0 taken'
+    const plain = content.replace(/^\.\./gm, '.')
+    const answer =
+      this.#refused(offer => refusedContent(plain, this.#mail, offer)) ??
+      (await this.#receiver.options.onEnd?.(content)) ??
+      '250 2.0.0 taken'
     this.#isWaiting = false
     if (answer.startsWith('2')) {
       this.#receiver.messages.push({
         mail: this.#mail,
         recipients: this.#recipients,
         rcptLines: this.#rcptLines,
-        content: content.replace(/^\.\./gm, '.'),
+        content: plain,
         isTls: this.#isTls,
         connection: this.#number,
       })
@@ -166,24 +173,43 @@ class Dialogue {
     this.#read()
   }
 
+  #keywords(): readonly string[] {
+    const { keywords = defaultKeywords, tls } = this.#receiver.options
+    return tls !== undefined && !this.#isTls ? [...keywords, 'STARTTLS'] : keywords
+  }
+
+  /** What a strict receiver says instead of its answer. */
+  #refused(look: (offer: Offer) => string | null): string | null {
+    return this.#receiver.options.isStrict === true ? look(new Offer(this.#keywords())) : null
+  }
+
   #command(line: string): void {
     this.#receiver.commands.push(line)
     const { options } = this.#receiver
     const verb = line.slice(0, 4).toUpperCase()
-    if (verb === 'EHLO') this.#ehlo()
+    const refused = this.#refused(offer =>
+      this.#buffer !== '' && verb !== 'QUIT' ? refusedPipeline(offer) : null,
+    )
+    if (refused !== null) this.#answer(refused)
+    else if (verb === 'EHLO') this.#ehlo()
     else if (verb === 'STAR') this.#startTls()
     else if (verb === 'MAIL') {
       this.#mail = line
       this.#recipients = []
       this.#rcptLines = []
       this.#rcpts = 0
-      const answer = options.onMail?.(++this.#mails, line) ?? '250 2.1.0 ok'
+      const answer =
+        this.#refused(offer => refusedMail(line, offer)) ??
+        options.onMail?.(++this.#mails, line) ??
+        '250 2.1.0 ok'
       this.#hasMail = answer.startsWith('2')
       this.#answer(answer)
     } else if (verb === 'RCPT') {
       const path = /<([^>]*)>/.exec(line)?.[1] ?? ''
       const answer = this.#hasMail
-        ? (options.onRcpt?.(path, ++this.#rcpts) ?? '250 2.1.5 ok')
+        ? (this.#refused(offer => refusedRcpt(line, this.#mail, offer)) ??
+          options.onRcpt?.(path, ++this.#rcpts) ??
+          '250 2.1.5 ok')
         : '503 5.5.1 MAIL first'
       if (answer.startsWith('2')) {
         this.#recipients.push(path)
@@ -199,17 +225,22 @@ class Dialogue {
       this.#answer(answer)
     } else if (verb === 'QUIT') {
       this.#socket.end('221 2.0.0 bye\r\n')
+    } else if (options.isStrict === true && !['HELO', 'RSET', 'NOOP'].includes(verb)) {
+      this.#answer('502 5.5.1 not implemented')
     } else this.#answer('250 2.0.0 ok')
   }
 
   #ehlo(): void {
-    const { keywords = defaultKeywords, tls } = this.#receiver.options
-    const all = tls !== undefined && !this.#isTls ? [...keywords, 'STARTTLS'] : keywords
-    this.#socket.write(`250-mx.test\r\n${all.map(one => `250-${one}\r\n`).join('')}250 HELP\r\n`)
+    const keywords = this.#keywords()
+    this.#socket.write(`250-mx.test\r\n${keywords.map(one => `250-${one}\r\n`).join('')}250 HELP\r\n`)
   }
 
   #startTls(): void {
     const { tls } = this.#receiver.options
+    if (tls === undefined && this.#receiver.options.isStrict === true) {
+      this.#answer('502 5.5.1 not implemented')
+      return
+    }
     if (tls === 'refused') {
       this.#answer('454 4.7.0 not now')
       return

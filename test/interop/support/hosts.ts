@@ -10,6 +10,8 @@ export class Hosts implements AsyncDisposable {
   readonly #sockets = new Set<net.Socket>()
   /** Addresses that were connected to, in order. */
   readonly chosen: string[] = []
+  /** What clients wrote, in the pieces in which it came. */
+  readonly writes: string[] = []
 
   /** Starts a host at each address. `to` is where they pass connections on to. */
   static async start(options: {
@@ -43,7 +45,9 @@ export class Hosts implements AsyncDisposable {
     let held: Buffer[] = []
     const isHeld = (): boolean => holdsMailReply && /^MAIL /im.test(said) && !/^RCPT /im.test(said)
     client.on('data', (chunk: Buffer) => {
-      said += chunk.toString('latin1')
+      const text = chunk.toString('latin1')
+      this.writes.push(text)
+      said += text
       server.write(chunk)
       if (isHeld()) return
       for (const reply of held) client.write(reply)

@@ -34,7 +34,8 @@ export interface MxCase {
   readonly change?: readonly HostBehaviour[]
   /** A smarthost route to the first host instead of MX, with these lines. */
   readonly route?: readonly string[]
-  readonly content?: 'plain' | '8-bit' | 'UTF-8'
+  /** `signed` has 8-bit text in a signed part, `DSN` comes with all parameters of that extension. */
+  readonly content?: 'plain' | '8-bit' | 'UTF-8' | 'needless SMTPUTF8' | 'signed' | 'DSN'
   readonly first: Expected
   readonly second?: Expected
   /** Messages that each host has in the end, those before included. */
@@ -42,6 +43,9 @@ export interface MxCase {
   /** Hosts that must not be connected to. */
   readonly unasked?: readonly number[]
   readonly arrives?: RegExp
+  /** A command that the first host got, and one that it did not get. */
+  readonly said?: RegExp
+  readonly unsaid?: RegExp
 }
 
 const well: HostBehaviour = {}
@@ -285,49 +289,126 @@ const policies: readonly MxCase[] = [
   },
 ]
 
+/** Refuses whatever goes beyond these keywords. */
+const offers = (...keywords: readonly string[]): HostBehaviour => ({ keywords, isStrict: true })
+const tooLarge = '552 5.3.4 Message size exceeds fixed limit'
+
 const capabilities: readonly MxCase[] = [
   {
     name: 'a host without 8BITMIME gets 8-bit content in 7 bits',
-    hosts: [{ keywords: ['PIPELINING', 'SIZE', 'SMTPUTF8'] }],
+    hosts: [offers('PIPELINING', 'SIZE', 'SMTPUTF8')],
     content: '8-bit',
     first: inClear(0),
     messages: [1],
     arrives: /^Content-Transfer-Encoding: quoted-printable\r\n[\s\S]*Gr=C3=BC=C3=9Fe/m,
+    unsaid: /BODY=/,
+  },
+  {
+    name: 'a host without 8BITMIME gets no 8-bit content that must not be changed: bounced',
+    hosts: [offers('PIPELINING', 'SIZE')],
+    content: 'signed',
+    first: { kind: 'bounced', host: 0, code: 554, enhancedCode: '5.6.3', stage: 'mail' },
+    messages: [0],
+    unsaid: /^MAIL/,
   },
   {
     name: 'a host with 8BITMIME gets 8-bit content as it is',
-    hosts: [well],
+    hosts: [offers('PIPELINING', '8BITMIME')],
     content: '8-bit',
     first: inClear(0),
     messages: [1],
     arrives: /Gr\xc3\xbc\xc3\x9fe/,
+    said: /^MAIL FROM:<ann@acme\.example> BODY=8BITMIME$/,
   },
   {
     name: 'a host without SMTPUTF8 gets no message with a UTF-8 header: bounced',
-    hosts: [{ keywords: ['PIPELINING', '8BITMIME'] }],
+    hosts: [offers('PIPELINING', '8BITMIME')],
     content: 'UTF-8',
     first: { kind: 'bounced', host: 0, code: 553, enhancedCode: '5.6.7', stage: 'mail' },
     messages: [0],
+    unsaid: /^MAIL/,
+  },
+  {
+    name: 'a host without SMTPUTF8 gets an ASCII message that was declared with it',
+    hosts: [offers('PIPELINING', '8BITMIME')],
+    content: 'needless SMTPUTF8',
+    first: inClear(0),
+    messages: [1],
+    unsaid: /SMTPUTF8/,
   },
   {
     name: 'a host with SMTPUTF8 gets it as it is',
-    hosts: [{ keywords: ['8BITMIME', 'SMTPUTF8'] }],
+    hosts: [offers('8BITMIME', 'SMTPUTF8')],
     content: 'UTF-8',
     first: inClear(0),
     messages: [1],
     arrives: /^X-Greeting: Gr\xc3\xbc\xc3\x9fe\r\n/m,
+    said: /^MAIL .* BODY=8BITMIME SMTPUTF8$/,
   },
   {
     name: 'a message over the SIZE of the host bounces without being sent',
-    hosts: [{ keywords: ['SIZE 100'] }],
+    hosts: [offers('SIZE 100')],
     first: { kind: 'bounced', host: 0, code: 552, enhancedCode: '5.3.4', stage: 'mail' },
     messages: [0],
+    unsaid: /^MAIL/,
+  },
+  {
+    name: 'a host whose SIZE names no limit is told the size and may refuse it: bounced',
+    hosts: [{ ...offers('SIZE'), onMail: () => tooLarge }],
+    first: { kind: 'bounced', host: 0, code: 552, enhancedCode: '5.3.4', stage: 'mail' },
+    messages: [0],
+    said: /^MAIL .* SIZE=\d+$/,
+  },
+  {
+    name: 'a host that has no room for this size now: the mail waits',
+    hosts: [{ ...offers('SIZE 0'), onMail: () => '452 4.3.1 Insufficient system storage' }],
+    first: { kind: 'deferred', host: 0, code: 452, enhancedCode: '4.3.1', stage: 'mail' },
+    messages: [0],
+    said: /^MAIL .* SIZE=\d+$/,
+  },
+  {
+    name: 'a host without SIZE is told none',
+    hosts: [offers('PIPELINING', '8BITMIME')],
+    first: inClear(0),
+    messages: [1],
+    said: /^MAIL FROM:<ann@acme\.example>$/,
+  },
+  {
+    name: 'a host without SIZE that finds the content too large: bounced, and the next host is not asked',
+    hosts: [{ ...offers('PIPELINING'), onEnd: () => tooLarge }, well],
+    first: { kind: 'bounced', host: 0, code: 552, enhancedCode: '5.3.4', stage: 'data' },
+    messages: [0, 0],
+    unasked: [1],
+  },
+  {
+    name: 'a host without DSN is told nothing of it',
+    hosts: [offers('PIPELINING', 'SIZE')],
+    content: 'DSN',
+    first: inClear(0),
+    messages: [1],
+    unsaid: /NOTIFY|ORCPT|RET=|ENVID/,
+  },
+  {
+    name: 'a host with DSN is told all of it',
+    hosts: [offers('PIPELINING', 'DSN')],
+    content: 'DSN',
+    first: inClear(0),
+    messages: [1],
+    said: /^RCPT .* NOTIFY=FAILURE,DELAY ORCPT=rfc822;bob@there\.example$/,
   },
   {
     name: 'a host that offers nothing at all gets the mail command by command',
-    hosts: [{ keywords: [] }],
+    hosts: [offers()],
     first: inClear(0),
     messages: [1],
+  },
+  {
+    name: 'a host that offers nothing at all gets 8-bit content in 7 bits',
+    hosts: [offers()],
+    content: '8-bit',
+    first: inClear(0),
+    messages: [1],
+    arrives: /Gr=C3=BC=C3=9Fe/,
   },
 ]
 

@@ -11,8 +11,15 @@ import { Recorder } from './recorder.ts'
 
 const eximUser = { name: 'Debian-exim', id: 64_101 }
 
+export interface EximReceiverOptions extends ReceiverOptions {
+  /** Lines for the main section. */
+  readonly extraMain?: string
+  /** What is asked about each recipient before it is taken: statements of an ACL. */
+  readonly rcptAcl?: string
+}
+
 /** Start an Exim that accepts mail for every recipient. */
-export async function startEximReceiver(options: ReceiverOptions): Promise<Receiver> {
+export async function startEximReceiver(options: EximReceiverOptions): Promise<Receiver> {
   await using owned = new AsyncDisposableStack()
   const recorder = owned.use(await Recorder.start())
   const root = owned.use(await cloneRoot('exim', [eximUser]))
@@ -44,7 +51,7 @@ export async function startEximReceiver(options: ReceiverOptions): Promise<Recei
   return makeReceiver({ name: 'exim', options, recorder, pid: program.pid, log, owned: owned.move() })
 }
 
-function configuration(options: ReceiverOptions, recorderPort: number): string {
+function configuration(options: EximReceiverOptions, recorderPort: number): string {
   const tls = options.tls
   return `
 primary_hostname = ${options.hostname ?? 'exim.peers.test'}
@@ -61,10 +68,14 @@ dsn_advertise_hosts = *
 chunking_advertise_hosts = *
 smtputf8_advertise_hosts = *
 ${tls === undefined ? 'tls_advertise_hosts =' : 'tls_advertise_hosts = *\ntls_certificate = /etc/exim4/tls.pem\ntls_privatekey = /etc/exim4/tls.key'}
-acl_smtp_rcpt = take_all
+acl_smtp_rcpt = take_rcpt
 acl_smtp_data = take_all
+${options.extraMain ?? ''}
 
 begin acl
+take_rcpt:
+${options.rcptAcl ?? ''}
+  accept
 take_all:
   accept
 

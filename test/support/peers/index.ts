@@ -12,7 +12,7 @@ export {
   makeCertificateAuthority,
 } from './certificate.ts'
 export { type Knot, type KnotZone, startKnot, startUnbound, type Unbound } from './dns.ts'
-export { startEximReceiver } from './exim.ts'
+export { type EximReceiverOptions, startEximReceiver } from './exim.ts'
 export { type InstallOptions, installPeers, missingPeers, type PeersReport } from './install.ts'
 export {
   type DkimVerdict,
@@ -20,7 +20,7 @@ export {
   verifyAllWithOpendkim,
   verifyWithOpendkim,
 } from './opendkim.ts'
-export { startOpenSmtpdReceiver } from './opensmtpd.ts'
+export { type OpenSmtpdReceiverOptions, startOpenSmtpdReceiver } from './opensmtpd.ts'
 export { type PostfixReceiverOptions, startPostfix, startPostfixReceiver } from './postfix.ts'
 export { type Postgrey, startPostgrey } from './postgrey.ts'
 export {

@@ -17,8 +17,15 @@ const users = [
   { name: 'opensmtpq', id: 64_103 },
 ]
 
+export interface OpenSmtpdReceiverOptions extends ReceiverOptions {
+  /** What it announces with SIZE. Default 100 MiB. */
+  readonly sizeBytes?: number
+  /** With `tls`: takes no mail in clear text. */
+  readonly isTlsOnly?: true
+}
+
 /** Start an OpenSMTPD that accepts mail for every recipient. */
-export async function startOpenSmtpdReceiver(options: ReceiverOptions): Promise<Receiver> {
+export async function startOpenSmtpdReceiver(options: OpenSmtpdReceiverOptions): Promise<Receiver> {
   await using owned = new AsyncDisposableStack()
   const recorder = owned.use(await Recorder.start())
   const root = owned.use(await cloneRoot('opensmtpd', users))
@@ -42,11 +49,12 @@ export async function startOpenSmtpdReceiver(options: ReceiverOptions): Promise<
   return makeReceiver({ name: 'opensmtpd', options, recorder, pid: program.pid, log, owned: owned.move() })
 }
 
-function configuration(options: ReceiverOptions, hostname: string, recorderPort: number): string {
+function configuration(options: OpenSmtpdReceiverOptions, hostname: string, recorderPort: number): string {
+  const tls = options.isTlsOnly === true ? 'tls-require' : 'tls'
   const pki =
     options.tls === undefined ? '' : 'pki peer cert "/etc/ssl/peer.pem"\npki peer key "/etc/ssl/peer.key"\n'
-  return `${pki}smtp max-message-size 100M
-listen on ${options.listenAddress} port ${options.port}${pki === '' ? '' : ' tls pki peer'} hostname "${hostname}"
+  return `${pki}smtp max-message-size ${options.sizeBytes ?? 100 * 1024 * 1024}
+listen on ${options.listenAddress} port ${options.port}${pki === '' ? '' : ` ${tls} pki peer`} hostname "${hostname}"
 action "record" relay host smtp://127.0.0.1:${recorderPort}
 match from any for any action "record"
 `

@@ -11,6 +11,8 @@ import type { ReceivedMail } from './recorder.ts'
 export interface SmtpServerReceiverOptions extends ReceiverOptions {
   /** What it announces with SIZE. Default 100 MiB. */
   readonly sizeBytes?: number
+  /** Announces neither SIZE nor 8BITMIME, PIPELINING or SMTPUTF8; refuses what is too large behind its content. */
+  readonly isLean?: true
 }
 
 /** Start an smtp-server that accepts mail for every recipient. Needs no root. */
@@ -28,6 +30,10 @@ export async function startSmtpServerReceiver(options: SmtpServerReceiverOptions
     disableReverseLookup: true,
     closeTimeout: 100,
     size: options.sizeBytes ?? 100 * 1024 * 1024,
+    rejectOversized: true,
+    ...(options.isLean === true
+      ? { hideSize: true, hide8BITMIME: true, hidePIPELINING: true, hideSMTPUTF8: true }
+      : {}),
     ...(tls === undefined ? {} : { cert: await readFile(tls.certificate), key: await readFile(tls.key) }),
     onData: (stream, session, callback) => {
       const chunks: Buffer[] = []

@@ -14,11 +14,7 @@ import { ThreadLink } from './thread-link.ts'
  * would copy what is in flight again and again. All of it stays resident: 64 MB a thread cost 110 MB more in all.
  */
 const youngGenerationMb = 32
-/**
- * Far above what a full ready queue, all caches and two thousand sessions need (under 150 MB). It also decides how far
- * the heap may grow between two collections: with 512 MB, marking took a seventh of all CPU a message; from 2 GB on it
- * hardly counts, for 28 MB more of resident memory under load.
- */
+/** Far above what a full ready queue, all caches and two thousand sessions need (under 150 MB); see heap-growth.ts. */
 const oldGenerationMb = 2048
 
 interface RunningThread {

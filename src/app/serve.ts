@@ -22,6 +22,7 @@ import { controlPorts } from './control-ports.ts'
 import { limitEnd } from './end-limit.ts'
 import { isFirstRun, sampleCommand, setUpFirstRun } from './first-run.ts'
 import { Hangups } from './hangups.ts'
+import { boundHeapGrowth } from './heap-growth.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { startLabFor } from './lab-host.ts'
 import { checkAddresses, describe, takeTurn } from './listen-check.ts'
@@ -59,6 +60,7 @@ interface Failure {
 export async function serve(options: ServeOptions): Promise<0 | 1> {
   // A log file on a full disk is no reason to end.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+  boundHeapGrowth()
   const hangups = new Hangups()
   const prepared = await prepare(options.configPath)
   if (!('config' in prepared)) return report(prepared)

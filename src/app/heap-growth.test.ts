@@ -16,7 +16,7 @@ const worker = `
   const live = Array.from({ length: 100 }, make)
   const waiting = []
   let most = 0
-  for (let turn = 0; turn < 400; turn++) {
+  for (let turn = 0; turn < 1200; turn++) {
     waiting.push(make())
     if (waiting.length > 40) waiting.shift()
     most = Math.max(most, v8.getHeapStatistics().total_heap_size)
@@ -39,5 +39,5 @@ async function mostMib(prelude: string): Promise<number> {
 test('heaps of threads grow by little between collections, and V8 still knows how to be told so', async () => {
   const unbound = await mostMib('')
   const bound = await mostMib(`(await import(${JSON.stringify(module)})).boundHeapGrowth()`)
-  assert.ok(bound < unbound * 0.8, `${bound} MiB, without the bound ${unbound} MiB`)
+  assert.ok(bound < unbound * 0.85, `${bound} MiB, without the bound ${unbound} MiB`)
 })

@@ -17,7 +17,7 @@ import {
   scanHeaderBlock,
   withoutFields,
 } from '../protocol/mail/index.ts'
-import type { LeasedMessage } from '../queue/index.ts'
+import type { LeasedMessage, PrefixedMessage } from '../queue/index.ts'
 import type { Log } from '../telemetry/index.ts'
 
 const signatureNames: ReadonlySet<string> = new Set(['dkim-signature'])
@@ -32,7 +32,7 @@ export class Resign implements Resigner {
     this.#log = log
   }
 
-  async resign(message: LeasedMessage, header: Buffer, body: readonly Buffer[]): Promise<Buffer | null> {
+  async resign(message: PrefixedMessage, header: Buffer, body: readonly Buffer[]): Promise<Buffer | null> {
     const prefix = scanHeaderBlock(message.prefix)
     const block = scanHeaderBlock(header, { sizeBytesMax: header.length, fieldsMax: 2000 })
     if (prefix.kind !== 'scanned' || block.kind !== 'scanned')

@@ -11,9 +11,9 @@
 import { isAscii } from 'node:buffer'
 import { reencodeSteps, runInSlices } from '../protocol/mail/index.ts'
 import type { PeerCapabilities } from '../protocol/smtp/client/index.ts'
-import type { LeasedMessage, LeasedRecipient } from '../queue/index.ts'
+import type { LeasedMessage, LeasedRecipient, PrefixedMessage } from '../queue/index.ts'
 import { type ContentReader, contentHead, wholeContent } from './content.ts'
-import type { DeliveryBatch } from './delivery-batch.ts'
+import type { PrefixedBatch } from './delivery-batch.ts'
 import { type LocalFailure, localFailures } from './local-failure.ts'
 import type { Resigner } from './port.ts'
 
@@ -57,7 +57,7 @@ export function needsAdapting(message: LeasedMessage, peer: PeerCapabilities): b
 
 /** Fits a batch to a peer. */
 export async function adapt(
-  batch: DeliveryBatch,
+  batch: PrefixedBatch,
   recipients: readonly LeasedRecipient[],
   peer: PeerCapabilities,
   ports: AdaptPorts,
@@ -99,7 +99,7 @@ export async function adapt(
 }
 
 async function makeSevenBit(
-  { message, content, inHand }: DeliveryBatch,
+  { message, content, inHand }: PrefixedBatch,
   ports: AdaptPorts,
 ): Promise<ChangedContent> {
   // The old content and the new one: text grows to three times its size, attachments stay as they are.
@@ -122,7 +122,7 @@ async function makeSevenBit(
 
 /** Not kept for the message: it is small, a report of ours, and has one recipient. */
 async function signAsItIs(
-  { message, content, inHand }: DeliveryBatch,
+  { message, content, inHand }: PrefixedBatch,
   ports: AdaptPorts,
 ): Promise<ChangedContent> {
   const bytes = message.content.sizeBytes
@@ -139,14 +139,14 @@ async function signAsItIs(
   }
 }
 
-function signWhole(message: LeasedMessage, whole: Buffer, ports: AdaptPorts): Promise<ChangedContent> {
+function signWhole(message: PrefixedMessage, whole: Buffer, ports: AdaptPorts): Promise<ChangedContent> {
   const end = whole.indexOf('\r\n\r\n')
   const bodyAt = end < 0 ? whole.length : end + 4
   return sign(message, whole.subarray(0, bodyAt), [whole.subarray(bodyAt)], ports)
 }
 
 async function sign(
-  message: LeasedMessage,
+  message: PrefixedMessage,
   header: Buffer,
   body: readonly Buffer[],
   { resigner }: AdaptPorts,
@@ -157,7 +157,7 @@ async function sign(
 }
 
 /** Without a look at the whole body: the header ends at the first blank line. */
-async function hasAsciiHeader({ message, content }: DeliveryBatch, reader: ContentReader): Promise<boolean> {
+async function hasAsciiHeader({ message, content }: PrefixedBatch, reader: ContentReader): Promise<boolean> {
   const head = await contentHead(message, content, reader, headerBytesMax)
   if (head === null) return true
   const end = head.indexOf('\r\n\r\n')

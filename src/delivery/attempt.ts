@@ -15,8 +15,8 @@ import type { SmtpTransaction, TransactionContent, TransactionResult } from '../
 import type { LeasedRecipient } from '../queue/index.ts'
 import { type Adapted, adapt, type ChangedRoom, needsAdapting } from './adapt.ts'
 import type { Connection } from './connection.ts'
-import { type ContentReader, contentFromStore, contentInMemory } from './content.ts'
-import type { DeliveryBatch } from './delivery-batch.ts'
+import { type ContentReader, contentFromStore, contentInMemory, withPrefix } from './content.ts'
+import type { DeliveryBatch, PrefixedBatch } from './delivery-batch.ts'
 import { transactionParameters, transactionRecipients } from './envelope.ts'
 import { localFailures } from './local-failure.ts'
 import { decidedHere, type RecipientOutcome } from './outcome.ts'
@@ -66,8 +66,9 @@ export function runAttempt(
       ? splitByCount(batch.recipients, recipientsMax)
       : splitByDomains(batch.recipients, recipientsMax, peer.rcptDomainMax)
   const attempt = new Attempt(batch, now, later, connection, ports, limits)
-  if (content === null || needsAdapting(message, peer)) return attempt.prepareAndRun()
-  return attempt.run(contentInMemory(message, content), message.isEightBit, message.isSmtpUtf8)
+  const { prefix, isPlain } = message
+  if (content === null || prefix === null || needsAdapting(message, peer)) return attempt.prepareAndRun()
+  return attempt.run(contentInMemory(prefix, isPlain, content), message.isEightBit, message.isSmtpUtf8)
 }
 
 interface Split {
@@ -137,14 +138,17 @@ class Attempt {
     let adapted: Adapted | null = null
     let content: TransactionContent | null
     try {
+      const prefixed = withPrefix(message, this.#ports.content)
+      if (prefixed === null) return this.#endAll(localFailures.contentGone())
+      const batch = { ...this.#batch, message: prefixed }
       const peer = this.#connection.session.facts.capabilities
       if (needsAdapting(message, peer)) {
-        adapted = await adapt(this.#batch, this.#recipients, peer, this.#ports)
+        adapted = await adapt(batch, this.#recipients, peer, this.#ports)
         for (const { recipient, failure } of adapted.refused) this.#decide(recipient, failure)
         this.#recipients = adapted.recipients
         if (this.#recipients.length === 0) return this.#end(null)
       }
-      content = await this.#content(adapted)
+      content = await this.#content(batch, adapted)
     } catch (error) {
       return this.#endAll(localFailures.fault(error))
     }
@@ -174,10 +178,12 @@ class Attempt {
     )
   }
 
-  async #content(adapted: Adapted | null): Promise<TransactionContent | null> {
+  async #content(
+    { message, content }: PrefixedBatch,
+    adapted: Adapted | null,
+  ): Promise<TransactionContent | null> {
     if (adapted?.parts) return { parts: adapted.parts }
-    const { message, content } = this.#batch
-    if (content !== null) return contentInMemory(message, content)
+    if (content !== null) return contentInMemory(message.prefix, message.isPlain, content)
     const { sizeBytes } = message.content
     const isWhole = sizeBytes <= this.#limits.wholeContentBytesMax && this.#ports.reads.take(sizeBytes)
     if (isWhole) this.#readBytes = sizeBytes

@@ -3,14 +3,21 @@
 // What is sent is prefix + content.
 
 import type { TransactionContent } from '../protocol/smtp/client/index.ts'
-import type { LeasedMessage, QueueStore } from '../queue/index.ts'
+import type { LeasedMessage, PrefixedMessage, QueueStore } from '../queue/index.ts'
 
-/** Reads contents again. */
-export type ContentReader = Pick<QueueStore, 'readContent' | 'openContent'>
+/** Reads messages again. */
+export type ContentReader = Pick<QueueStore, 'readPrefix' | 'readContent' | 'openContent'>
+
+/** The message with its prefix, from the store when it is not in memory; null when it is gone. */
+export function withPrefix(message: LeasedMessage, reader: ContentReader): PrefixedMessage | null {
+  const prefix = message.prefix ?? reader.readPrefix(message.key)
+  return prefix === null ? null : { ...message, prefix }
+}
 
 /** Content from memory, behind the message's prefix. */
 export function contentInMemory(
-  { prefix, isPlain }: LeasedMessage,
+  prefix: Buffer,
+  isPlain: boolean | undefined,
   content: readonly Buffer[],
 ): TransactionContent {
   const parts = prefix.length === 0 ? content : [prefix, ...content]
@@ -19,7 +26,7 @@ export function contentInMemory(
 
 /** Content from the store, whole or as a stream; null when it is gone. */
 export async function contentFromStore(
-  message: LeasedMessage,
+  message: PrefixedMessage,
   reader: ContentReader,
   isWhole: boolean,
 ): Promise<TransactionContent | null> {
@@ -27,10 +34,10 @@ export async function contentFromStore(
     return { stream: prefixed(message, reader), sizeBytes: message.prefix.length + message.content.sizeBytes }
   }
   const content = await reader.readContent(message.key, message.content)
-  return content === null ? null : contentInMemory(message, [content])
+  return content === null ? null : contentInMemory(message.prefix, message.isPlain, [content])
 }
 
-async function* prefixed(message: LeasedMessage, reader: ContentReader): AsyncGenerator<Buffer> {
+async function* prefixed(message: PrefixedMessage, reader: ContentReader): AsyncGenerator<Buffer> {
   if (message.prefix.length > 0) yield message.prefix
   yield* reader.openContent(message.key, message.content)
 }

@@ -2,6 +2,7 @@
 //
 // The room of the ready queue is let go when the last of them is settled or given back.
 
+import type { PrefixedMessage } from '../queue/index.ts'
 import type { ReadyBatch } from '../queue/ready/index.ts'
 import type { ChangedContent } from './adapt.ts'
 
@@ -22,4 +23,9 @@ export interface InHand {
 /** What ready queues of delivery hold. */
 export interface DeliveryBatch extends ReadyBatch {
   readonly inHand: InHand
+}
+
+/** One in an attempt. */
+export interface PrefixedBatch extends DeliveryBatch {
+  readonly message: PrefixedMessage
 }

@@ -1,6 +1,6 @@
 // What delivery asks of others, beside the queue: memory about hosts, marks before the final dot, signing at the attempt.
 
-import type { LeasedMessage } from '../queue/index.ts'
+import type { PrefixedMessage } from '../queue/index.ts'
 
 /** Durable memory of which MX hosts spoke TLS (no clear text where TLS worked lately: tls-policy.ts). */
 export interface HostMemory {
@@ -23,5 +23,5 @@ export interface EndOfDataMarks {
 /** Signs a content that had to change on the way out (a peer without 8BITMIME or SMTPUTF8), or that has no signature yet. */
 export interface Resigner {
   /** The new prefix (trace + fresh signature); null when a domain with keys could not be signed for: then the attempt must not send. */
-  resign(message: LeasedMessage, header: Buffer, body: readonly Buffer[]): Promise<Buffer | null>
+  resign(message: PrefixedMessage, header: Buffer, body: readonly Buffer[]): Promise<Buffer | null>
 }

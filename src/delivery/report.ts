@@ -12,7 +12,7 @@
 import type { Outcome } from '../events/index.ts'
 import { buildDsn, type DsnAction, type DsnRecipient } from '../protocol/mail/index.ts'
 import { type LeasedMessage, type LeasedRecipient, type NewMessage, notifyBits } from '../queue/index.ts'
-import { type ContentReader, contentHead } from './content.ts'
+import { type ContentReader, contentHead, withPrefix } from './content.ts'
 
 /** A finished report on its way to become a message of ours. */
 export interface ReportDraft {
@@ -48,6 +48,7 @@ export interface ReportEntry {
 
 /** Bytes of the original that are looked at: its header, and its body when RET=FULL and it fits. */
 const originalBytesMax = 256 * 1024
+const noBytes: Buffer = Buffer.alloc(0)
 
 /** What a report on this outcome says; null: there is none. */
 export function reportAction(
@@ -97,7 +98,9 @@ export async function makeReport(
   onFault: (error: unknown) => void,
 ): Promise<NewMessage | null> {
   let original: Buffer | null = null
+  let prefix = noBytes
   try {
+    prefix = withPrefix(message, ports.content)?.prefix ?? noBytes
     original = await contentHead(message, content, ports.content, originalBytesMax)
   } catch (error) {
     onFault(error)
@@ -116,7 +119,7 @@ export async function makeReport(
     envelopeId: message.envelopeId,
     recipients: entries.map(entry => dsnRecipient(message, entry)),
     ret: message.ret,
-    originalHeader: Buffer.concat([message.prefix, header]),
+    originalHeader: Buffer.concat([prefix, header]),
     ...(isWhole ? { originalBody: body } : {}),
   })
   if (built.kind === 'none') {

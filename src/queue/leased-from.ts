@@ -1,9 +1,9 @@
 // A message just committed as leased, in the form in which a lease would give it: the hot path does not read it back.
 
-import type { LeasedMessage, NewMessage } from './message.ts'
+import type { NewMessage, PrefixedMessage } from './message.ts'
 
 /** @param key what the store answered */
-export function leasedFrom(message: NewMessage, key: number): LeasedMessage {
+export function leasedFrom(message: NewMessage, key: number): PrefixedMessage {
   const { content } = message
   return {
     ...message,

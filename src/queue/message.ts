@@ -100,7 +100,9 @@ export interface LeasedRecipient extends NewRecipient {
 }
 
 /** A message with those of its recipients that are now leased to one thread. */
-export interface LeasedMessage extends MessageEnvelope {
+export interface LeasedMessage extends Omit<MessageEnvelope, 'prefix'> {
+  /** In memory while the content is, too (just accepted); null: read it from the store, it is most of what would wait. */
+  readonly prefix: Buffer | null
   /** The store's key of the message. */
   readonly key: number
   readonly content: StoredContent
@@ -108,6 +110,9 @@ export interface LeasedMessage extends MessageEnvelope {
   /** How many recipients the message had in all: 1 lets the store skip a count. */
   readonly recipientCount: number
 }
+
+/** One whose prefix is in memory. */
+export type PrefixedMessage = LeasedMessage & { readonly prefix: Buffer }
 
 /** States of a recipient row. Final recipients have no row: their end is in the event log. */
 export type RecipientState = 'scheduled' | 'leased' | 'held'

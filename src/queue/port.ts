@@ -84,6 +84,8 @@ export interface QueueStore {
   settle(batch: SettleBatch): Promise<void>
   /** Leases due recipients, fair between accounts, urgent lanes first. Leases of a stopped node are free again at its start. */
   lease(request: LeaseRequest): Promise<LeasedMessage[]>
+  /** Trace and signature of a leased message; null when it is gone. */
+  readPrefix(messageKey: number): Buffer | null
   /** The content's bytes (without prefix); null when it is gone. Large ones should be streamed with {@link openContent}. */
   readContent(messageKey: number, content: StoredContent): Promise<Buffer | null>
   /** The content as chunks of at most 256 KiB. */

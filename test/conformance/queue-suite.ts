@@ -41,6 +41,8 @@ export function queueSuite(name: string, start: StartStore): void {
       assert.ok(firstAttemptAtMs > 0 && acceptedFacts.length > 0)
       assert.deepEqual(leased, {
         ...envelope,
+        // Read when it is needed.
+        prefix: null,
         key,
         recipientCount: 2,
         content: { kind: 'inline', sizeBytes: content.sizeBytes },
@@ -52,6 +54,8 @@ export function queueSuite(name: string, start: StartStore): void {
           isUncertain: false,
         })),
       })
+      assert.deepEqual(store.queue.readPrefix(key), envelope.prefix)
+      assert.equal(store.queue.readPrefix(key + 1), null)
       const bytes = await store.queue.readContent(key, leased!.content)
       assert.equal(bytes?.toString(), 'Subject: hello\r\n\r\nbody\r\n')
     })

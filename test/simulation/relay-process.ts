@@ -211,6 +211,7 @@ class RelayThread {
           ledger.leased(this.number, messages)
           return messages
         }),
+      readPrefix: key => queue.readPrefix(key),
       readContent: (key, content) => counted(() => queue.readContent(key, content)),
       openContent: (key, content) => queue.openContent(key, content),
     }

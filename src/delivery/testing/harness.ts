@@ -115,6 +115,8 @@ export class Harness {
         },
       },
       content: {
+        // What the harness sends has its prefix with it.
+        readPrefix: () => null,
         readContent: async key => this.contents.get(key) ?? null,
         openContent: key => chunksOf(this.contents.get(key) ?? Buffer.alloc(0)),
       },

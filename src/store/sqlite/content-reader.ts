@@ -1,4 +1,5 @@
-// Reads contents again: inline ones by one statement on a read-only connection, large ones from their segment files.
+// Reads contents again: inline ones by one statement on a read-only connection, large ones from their segment files; and what
+// is sent before them.
 
 import type { StoredContent } from '../../queue/index.ts'
 import { asBuffer } from '../format/index.ts'
@@ -9,11 +10,19 @@ const chunkBytesMax = 256 * 1024
 
 export class ContentReader {
   readonly #select: Statement
+  readonly #prefix: Statement
   readonly #segments: SegmentReader
 
   constructor(db: Database, segments: SegmentReader) {
     this.#select = db.prepare('SELECT bytes FROM content WHERE message_key = ?')
+    this.#prefix = db.prepare('SELECT prefix FROM message WHERE key = ?')
     this.#segments = segments
+  }
+
+  /** Null when the message is gone. */
+  readPrefix(messageKey: number): Buffer | null {
+    const row = this.#prefix.get(messageKey) as unknown as [Uint8Array | null] | undefined
+    return row === undefined ? null : asBuffer(row[0])
   }
 
   /** The whole content; null when it is gone. */

@@ -39,7 +39,6 @@ type MessageColumns = [
   sizeBytes: number,
   recipientCount: number,
   envelope: Uint8Array,
-  prefix: Uint8Array | null,
 ]
 
 const unshared: LeaseShares = { each: Number.POSITIVE_INFINITY, less: new Map() }
@@ -75,7 +74,7 @@ export class Leaser {
     )
     this.#message = db.prepare(
       'SELECT id, account_key, stream_key, accepted_at_ms, expires_at_ms, priority, size_bytes, recipient_count,' +
-        ' envelope, prefix FROM message WHERE key = ?',
+        ' envelope FROM message WHERE key = ?',
     )
     this.#extents = db.prepare('SELECT extents FROM segment_content WHERE message_key = ?')
     this.rescan()
@@ -176,7 +175,7 @@ export class Leaser {
       priority: row[5],
       sizeBytes: row[6],
       recipientCount: row[7],
-      prefix: asBuffer(row[9]),
+      prefix: null,
     }
   }
 

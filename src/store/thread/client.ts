@@ -91,6 +91,10 @@ export class StoreClient implements QueueStore {
     })
   }
 
+  readPrefix(messageKey: number): Buffer | null {
+    return this.#contents.readPrefix(messageKey)
+  }
+
   readContent(messageKey: number, content: StoredContent): Promise<Buffer | null> {
     return this.#contents.read(messageKey, content)
   }

@@ -10,6 +10,7 @@ import { packExtents, unpackExtents } from '../format/index.ts'
 const kinds = { end: 0, stored: 1, failed: 2, settled: 3, broken: 4, leased: 5 } as const
 const rets = ['', 'FULL', 'HDRS'] as const
 const idBytes = 16
+const idsPerPiece = 32
 
 /** One answer of a packet. */
 export type Reply =
@@ -50,7 +51,7 @@ export function writeReplyEnd(to: PackWriter): void {
   to.u8(kinds.end)
 }
 
-/** Reads every answer of a packet. Nothing of it points into the packet: see {@link ownBytes}. */
+/** Reads every answer of a packet. Nothing of it points into the packet. */
 export function readReplies(packet: ArrayBuffer): Reply[] {
   const from = new PackReader(Buffer.from(packet))
   const replies: Reply[] = []
@@ -75,7 +76,7 @@ export function readReplies(packet: ArrayBuffer): Reply[] {
         replies.push({
           kind: 'leased',
           id,
-          messages: Array.from({ length: from.u32() }, () => readLeased(from)),
+          messages: readMessages(from),
         })
         break
       default:
@@ -89,21 +90,22 @@ function writeLeased(to: PackWriter, message: LeasedMessage): void {
   to.raw(message.id)
   to.number(message.accountKey)
   to.number(message.streamKey)
-  to.string(message.reversePath)
-  to.string(message.sentReversePath)
+  const isSentAsGiven = message.sentReversePath === message.reversePath
   to.u8(
     (message.isEightBit ? 1 : 0) |
       (message.isSmtpUtf8 ? 2 : 0) |
       (message.sendsDsn ? 4 : 0) |
       (message.isPlain === true ? 8 : 0) |
-      (message.isUnsigned === true ? 16 : 0),
+      (message.isUnsigned === true ? 16 : 0) |
+      (isSentAsGiven ? 32 : 0),
   )
+  to.string(message.reversePath)
+  if (!isSentAsGiven) to.string(message.sentReversePath)
   to.u8(rets.indexOf(message.ret))
   to.string(message.envelopeId)
   to.number(message.acceptedAtMs)
   to.number(message.expiresAtMs)
   to.u8(message.priority)
-  to.bytes(message.prefix)
   to.number(message.sizeBytes)
   to.u32(message.recipientCount)
   to.number(message.content.sizeBytes)
@@ -122,20 +124,28 @@ function writeLeased(to: PackWriter, message: LeasedMessage): void {
   }
 }
 
-function readLeased(from: PackReader): LeasedMessage {
+function readMessages(from: PackReader): LeasedMessage[] {
+  const count = from.u32()
+  const ids = new Ids(count)
+  const messages: LeasedMessage[] = []
+  for (let i = 0; i < count; i++) messages.push(readLeased(from, ids))
+  return messages
+}
+
+/** The prefix stays in the store: it would be most of what waits in memory (see LeasedMessage). */
+function readLeased(from: PackReader, ids: Ids): LeasedMessage {
   const key = from.number()
-  const idInPacket = from.raw(idBytes)
+  const id = ids.keep(from.raw(idBytes))
   const accountKey = from.number()
   const streamKey = from.number()
-  const reversePath = from.string()
-  const sentReversePath = from.string()
   const flags = from.u8()
+  const reversePath = from.string()
+  const sentReversePath = (flags & 32) !== 0 ? reversePath : from.string()
   const ret = rets[from.u8()] ?? ''
   const envelopeId = from.string()
   const acceptedAtMs = from.number()
   const expiresAtMs = from.number()
   const priority = from.u8()
-  const { id, prefix } = ownBytes(idInPacket, from.bytes())
   return {
     key,
     id,
@@ -153,23 +163,38 @@ function readLeased(from: PackReader): LeasedMessage {
     acceptedAtMs,
     expiresAtMs,
     priority,
-    prefix,
+    prefix: null,
     sizeBytes: from.number(),
     recipientCount: from.u32(),
     content: readContent(from),
-    recipients: Array.from({ length: from.u32() }, () => readRecipient(from)),
+    recipients: readRecipients(from),
   }
 }
 
 /**
- * The bytes of one message in memory of its own, exactly as large as they are: a view would keep the whole packet alive
- * for as long as one of its recipients waits.
+ * Ids in memory of their own: a view would keep the whole packet alive for as long as one of its recipients waits. A few
+ * share a piece, since one alone costs far more than its sixteen bytes.
  */
-function ownBytes(id: Buffer, prefix: Buffer): { readonly id: Buffer; readonly prefix: Buffer } {
-  const own = Buffer.allocUnsafeSlow(idBytes + prefix.length)
-  own.set(id, 0)
-  own.set(prefix, idBytes)
-  return { id: own.subarray(0, idBytes), prefix: own.subarray(idBytes) }
+class Ids {
+  #left: number
+  #piece: Buffer = Buffer.alloc(0)
+  #at = 0
+
+  constructor(count: number) {
+    this.#left = count
+  }
+
+  keep(id: Buffer): Buffer {
+    if (this.#at === this.#piece.length) {
+      this.#piece = Buffer.allocUnsafeSlow(Math.min(idsPerPiece, this.#left) * idBytes)
+      this.#at = 0
+    }
+    this.#left--
+    const at = this.#at
+    this.#piece.set(id, at)
+    this.#at = at + idBytes
+    return this.#piece.subarray(at, this.#at)
+  }
 }
 
 function readContent(from: PackReader): StoredContent {
@@ -177,6 +202,14 @@ function readContent(from: PackReader): StoredContent {
   return from.u8() === 0
     ? { kind: 'inline', sizeBytes }
     : { kind: 'segments', sizeBytes, extents: unpackExtents(from.bytes()) }
+}
+
+function readRecipients(from: PackReader): LeasedRecipient[] {
+  const count = from.u32()
+  // There is always one, and mostly no other: an array of just its size.
+  const recipients = [readRecipient(from)]
+  for (let i = 1; i < count; i++) recipients.push(readRecipient(from))
+  return recipients
 }
 
 function readRecipient(from: PackReader): LeasedRecipient {

@@ -261,7 +261,7 @@ test('stored contents are read whole only while they fit, and streamed beyond th
   const text = `Subject: x\r\n\r\n${'0123456789\r\n'.repeat(3_000)}`
   const seen = { whole: 0, streams: 0 }
   const content = {
-    readPrefix: () => null,
+    readPrefix: () => Buffer.alloc(0),
     readContent: async () => {
       seen.whole++
       return Buffer.from(text)

@@ -75,7 +75,7 @@ test('a report whose original cannot be read goes out without it', async () => {
     {},
     {
       content: {
-        readPrefix: () => null,
+        readPrefix: key => harness.prefixes.get(key) ?? null,
         // The attempt reads it, the report does not get it.
         readContent: key =>
           reads++ === 0 ? Promise.resolve(harness.contents.get(key) ?? null) : Promise.reject(noDescriptors),

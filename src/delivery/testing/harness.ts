@@ -47,6 +47,8 @@ export class Harness {
   readonly openMarks: Map<number, readonly number[]> = new Map()
   readonly tlsHosts: Map<string, number> = new Map()
   readonly contents: Map<number, Buffer> = new Map()
+  /** As the contents: of what is sent as stored. */
+  readonly prefixes: Map<number, Buffer> = new Map()
   readonly plans: Map<string, PlanResult> = new Map()
   planCalls = 0
   marksWritten = 0
@@ -115,8 +117,7 @@ export class Harness {
         },
       },
       content: {
-        // What the harness sends has its prefix with it.
-        readPrefix: () => null,
+        readPrefix: key => this.prefixes.get(key) ?? null,
         readContent: async key => this.contents.get(key) ?? null,
         openContent: key => chunksOf(this.contents.get(key) ?? Buffer.alloc(0)),
       },
@@ -179,9 +180,12 @@ export class Harness {
       recipientCount: paths.length,
       recipients: paths.map((path, number) => recipientOf(path, number)),
       ...rest,
-      prefix,
+      prefix: isStored ? null : prefix,
     }
-    if (isStored) this.contents.set(message.key, content)
+    if (isStored) {
+      this.contents.set(message.key, content)
+      this.prefixes.set(message.key, prefix)
+    }
     this.engine.enqueue(message, isStored ? null : [content])
     return message
   }

@@ -13,8 +13,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import tls from 'node:tls'
 import { makeCertificate } from '../../src/protocol/smtp/client/testing/certificates.ts'
 import { queuedId } from './support/client.ts'
+import { HostileDialogue } from './support/hostile-dialogue.ts'
 import { message, type ShownEvent, waitForEvents } from './support/house.ts'
-import { describe, pour, Siege } from './support/siege.ts'
+import { describe, Siege } from './support/siege.ts'
 
 const mebibyte = 1024 * 1024
 /** Of every stage. */
@@ -25,83 +26,9 @@ const coarseMs = 1000
 const slackMs = 6000
 const certificate = makeCertificate('hostile.example')
 
-/** One connection of a hostile server. */
-class Dialogue {
-  readonly socket: Socket
-  #received = ''
-  #wake: () => void = () => {}
-
-  constructor(socket: Socket) {
-    this.socket = socket
-    socket.on('data', chunk => {
-      this.#received += String(chunk)
-      this.#wake()
-    })
-    socket.on('close', () => this.#wake())
-  }
-
-  /** Waits for a line that begins like this. */
-  async line(start: string): Promise<void> {
-    for (;;) {
-      const at = this.#received.indexOf('\r\n')
-      if (at < 0) {
-        if (this.socket.destroyed) throw new Error('gone')
-        await new Promise<void>(resolve => {
-          this.#wake = resolve
-        })
-        continue
-      }
-      const line = this.#received.slice(0, at)
-      this.#received = this.#received.slice(at + 2)
-      if (line.startsWith(start)) return
-    }
-  }
-
-  say(text: string): void {
-    if (!this.socket.destroyed) this.socket.write(text)
-  }
-
-  /** Greeting and EHLO. */
-  async hello(keywords: string = '250-PIPELINING\r\n'): Promise<void> {
-    this.say('220 hostile.example\r\n')
-    await this.line('EHLO')
-    this.say(`250-hostile.example\r\n${keywords}250 HELP\r\n`)
-  }
-
-  /** As far as the content. */
-  async envelope(): Promise<void> {
-    await this.hello()
-    for (const [command, reply] of [
-      ['MAIL', '250 ok'],
-      ['RCPT', '250 ok'],
-      ['DATA', '354 go'],
-    ] as const) {
-      await this.line(command)
-      this.say(`${reply}\r\n`)
-    }
-  }
-
-  /** A byte every 300 ms, for ever. */
-  async drip(text: string): Promise<void> {
-    for (let at = 0; !this.socket.destroyed; at++) {
-      this.say(text[at % text.length]!)
-      await sleep(300)
-    }
-  }
-
-  /** The same text as fast as it is taken, for ever. */
-  async flood(text: string): Promise<void> {
-    await pour(this.socket, text, Number.POSITIVE_INFINITY)
-  }
-
-  async silence(): Promise<void> {
-    await once(this.socket, 'close')
-  }
-}
-
 interface Hostile {
   readonly name: string
-  readonly run: (peer: Dialogue) => Promise<unknown>
+  readonly run: (peer: HostileDialogue) => Promise<unknown>
   /** What the outcome must say. */
   readonly text: RegExp
   readonly stage: string
@@ -359,7 +286,7 @@ before(async () => {
     const server = createServer(socket => {
       sockets.add(socket)
       socket.on('error', () => undefined)
-      void run(new Dialogue(socket)).catch(() => undefined)
+      void run(new HostileDialogue(socket)).catch(() => undefined)
     })
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')

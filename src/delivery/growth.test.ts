@@ -132,3 +132,36 @@ test('many sites at one full host share its connections without waiting for the 
   assert.ok(mx.connections <= 50, `${mx.connections} connections for 100 messages`)
   await harness.close()
 })
+
+test('two hundred that wait for one full host do not all look for it each second, and look again after a while', async () => {
+  const { promise: held, resolve: release } = Promise.withResolvers<string>()
+  await using mx = await startReceiver({ address: '127.0.0.2', onEnd: () => held })
+  const harness = new Harness(mx.port, { connectionsPerHost: 2 })
+  let lookups = 0
+  const { get } = harness.plans
+  harness.plans.get = domain => {
+    lookups++
+    return get.call(harness.plans, domain)
+  }
+  for (let index = 0; index < 200; index++) {
+    const domain = `d${index}.test`
+    harness.plans.set(domain, planOf(domain, [`mx.${domain}`, '127.0.0.2']))
+    harness.send([`to@${domain}`])
+  }
+  while (harness.marksWritten < 2) await new Promise(resolve => setImmediate(resolve))
+  const lookupsAfter = async (ms: number) => {
+    lookups = 0
+    harness.advance(ms)
+    await new Promise(resolve => setImmediate(resolve))
+    return lookups
+  }
+  await lookupsAfter(1_000)
+  const soon = await lookupsAfter(1_000)
+  assert.ok(soon <= 10, `${soon} lookups`)
+  const late = await lookupsAfter(11_000)
+  assert.ok(late >= 190, `${late} lookups`)
+  release('250 2.0.0 ok')
+  await harness.settledCount(200)
+  assert.equal(mx.messages.length, 200)
+  await harness.close()
+})

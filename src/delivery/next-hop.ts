@@ -6,7 +6,7 @@
 // connections with room     hands out batches, first to connections without load
 // backlog outgrows them     opens more, at most as many at once as have been answered something; one while there is none
 // an opening came to naught grows no further before the next tick (others on the path may)
-// hosts or pool are full    waits in line while it has no connection of its own; in the pool an idle one makes room
+// hosts or pool are full    waits in line to be told while it has no connection of its own; in the pool an idle one makes room
 // hosts let us wait long    keeps a quarter of the room at most; the rest goes back to the scheduled queue for a while
 // its hosts were forgotten  has what waits placed again, in steps
 // hosts just failed         ends all that wait with that failure, in steps; after the back-off one opening probes again
@@ -27,6 +27,12 @@ const noKeys: readonly string[] = []
 /** A host that has not greeted, or answered its first message, for so long keeps no more than a share of the room waiting. */
 const unansweredMs = 15_000
 const unansweredShare = 1 / 4
+/**
+ * Who stands in line for a host or a place is told. It looks again only after this time, since plans change, and so much
+ * later for each before it: ten thousand that look each second would hold up everything else.
+ */
+const lookAgainMs = 10_000
+const lookSpreadMs = 2
 /** Failing batches are settled so many at a time, to leave the event loop free. */
 const failedPerStep = 100
 
@@ -48,6 +54,8 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
   #isStepPlanned = false
   /** An opening came to naught at once: trying again in the same breath would never end. */
   #isGrowthPaused = false
+  /** Until then it stands in line and need not look by itself. */
+  #inLineUntilMs = 0
   /** What `servingKeys` answers, for the hosts of this plan. */
   #servingKeys: readonly string[] = noKeys
   #servingPlan = -1
@@ -148,14 +156,15 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
 
   /** Once a second: a head that waits although nothing grew may get one connection more. */
   tick(nowMs: number): void {
-    this.#isGrowthPaused = false
+    this.#isGrowthPaused = nowMs < this.#inLineUntilMs && this.target.hosts.areKnown
     if (this.queue.size === 0) return
     this.pump()
     const { live, proven } = this.#count()
     if (live + this.#openings > 0 && proven === 0) this.#trim(nowMs)
     // Two that wait for their first answer are enough: the host may be silent to all.
     const isTold = proven > 0 || live < 2
-    if (this.queue.size > 0 && this.#openings === 0 && this.#failures === null && isTold) this.#open()
+    const mayGrow = !this.#isGrowthPaused && this.#openings === 0 && this.#failures === null
+    if (this.queue.size > 0 && mayGrow && isTold) this.#open()
     this.lastUsedMs = nowMs
   }
 
@@ -177,6 +186,7 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
 
   /** Takes over an idle connection of another next hop, or a new one. */
   adopt(connection: Connection): void {
+    this.#inLineUntilMs = 0
     connection.owner = this
     this.connections.push(connection)
     connection.session.onIdleEnd = () => this.lostConnection(connection)
@@ -188,14 +198,20 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
 
   hostHasRoom(): void {
     this.#isGrowthPaused = false
+    this.#inLineUntilMs = 0
     this.pump()
   }
 
   /** The hosts may be tried again at once. */
   forgetFailures(): void {
     this.#failures = null
-    this.#isGrowthPaused = false
-    this.pump()
+    this.hostHasRoom()
+  }
+
+  /** `ahead`: how many stand there before it. */
+  #standInLine(ahead: number): void {
+    this.#isGrowthPaused = true
+    this.#inLineUntilMs = this.#ports.clock.monotonicMs() + lookAgainMs + ahead * lookSpreadMs
   }
 
   /** Gives an idle connection away: the slot moves with it. */
@@ -287,7 +303,7 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
     // Its place goes to who waits longest.
     idle?.owner?.lostConnection(idle)
     if (!pool.isFull) return true
-    if (this.#count().live + this.#openings === 0) pool.awaitPlace(this)
+    if (this.#count().live + this.#openings === 0) this.#standInLine(pool.awaitPlace(this))
     return false
   }
 
@@ -308,7 +324,7 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
       this.target.path.release()
       pool.placeIsFree()
       if (result.kind === 'failed') this.#refused(result)
-      else if (live === 0) pool.awaitHost(result.keys, this)
+      else if (live === 0) this.#standInLine(pool.awaitHost(result.keys, this))
       return
     }
     const { connection, isTakenOver } = result

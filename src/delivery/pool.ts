@@ -119,9 +119,9 @@ export class ConnectionPool {
     return longest
   }
 
-  /** Puts a next hop in line for a place. */
-  awaitPlace(waiter: HostWaiter): void {
-    this.#line.add(waiter)
+  /** Puts a next hop in line for a place. @returns how long the line is. */
+  awaitPlace(waiter: HostWaiter): number {
+    return this.#line.add(waiter).size
   }
 
   /** Calls who waits for a place, until all are taken or nobody is left. */
@@ -133,13 +133,15 @@ export class ConnectionPool {
     }
   }
 
-  /** Puts a next hop in line for hosts with these keys; it is told once by each. */
-  awaitHost(keys: readonly string[], waiter: HostWaiter): void {
+  /** Puts a next hop in line for hosts with these keys; it is told once by each. @returns how long the longest line is. */
+  awaitHost(keys: readonly string[], waiter: HostWaiter): number {
+    let longest = 0
     for (const key of keys) {
       const line = this.#lines.get(key)
       if (line === undefined) this.#lines.set(key, new Set([waiter]))
-      else line.add(waiter)
+      else longest = Math.max(longest, line.add(waiter).size)
     }
+    return longest
   }
 
   /** There is room with this key: the first in line that still needs it is told. False when there is none. */

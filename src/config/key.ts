@@ -51,10 +51,25 @@ export interface Key<T> extends KeyText {
 /** One documented key for each value. */
 export type Keys<T> = { readonly [K in keyof T]: Key<T[K]> }
 
+/** What would end a line, or a text, where a value is written into a command, a header field or a path. */
+const control = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/
+
+/** What is wrong with a text that is not one plain line. Without the text: it may be a secret. */
+export function controlFault(text: string): string | undefined {
+  const found = control.exec(text)?.[0].charCodeAt(0)
+  if (found === undefined) return undefined
+  const code = `U+${found.toString(16).toUpperCase().padStart(4, '0')}`
+  const name = controlNames[found]
+  return `must be one line without control characters, and has ${name === undefined ? code : `${name} (${code})`}`
+}
+
+const controlNames: Readonly<Record<number, string>> = { 0: 'NUL', 10: 'LF', 13: 'CR' }
+
 /** A schema from one of our parsers, which answer with a value or a sentence. */
 function parsedText<T>(parse: (text: string) => Parsed<T>): z.ZodType<T> {
   return z.string({ error: 'must be text in quotes' }).transform((text, context) => {
-    const parsed = parse(text)
+    const fault = controlFault(text)
+    const parsed = fault === undefined ? parse(text) : ({ ok: false, why: fault } as const)
     if (parsed.ok) return parsed.value
     context.addIssue({ code: 'custom', message: parsed.why })
     return z.NEVER
@@ -102,10 +117,14 @@ export function choiceKey<const T extends string>(options: readonly T[], text: K
   return { ...text, form: 'text', schema: z.enum(options as readonly [T, ...T[]], { error }) as z.ZodType<T> }
 }
 
-/** Text that is not empty. */
+/** Text that is not empty, in one line. */
 export function textKey(text: KeyText): Key<string> {
   const error = 'must be text in quotes, and not empty'
-  return { ...text, form: 'text', schema: z.string({ error }).min(1, { error }) }
+  const schema = z
+    .string({ error })
+    .min(1, { error })
+    .refine(value => !control.test(value), { error: issue => controlFault(String(issue.input)) })
+  return { ...text, form: 'text', schema }
 }
 
 /** A path of a file or folder; relative ones start at the folder of the configuration file. */

@@ -15,6 +15,7 @@ import type { z } from 'zod'
 import { isHostName } from './address.ts'
 import { checkConfig } from './checks.ts'
 import { applyEnvironment, isTable, type Table } from './environment.ts'
+import { controlFault } from './key.ts'
 import { locateKey } from './locate.ts'
 import { nearestName, type Problem } from './problem.ts'
 import { configSchema, configSections, namesAt } from './schema.ts'
@@ -69,7 +70,8 @@ export function loadConfig(request: LoadRequest): LoadResult {
   const checked = configSchema.safeParse(table)
   if (!checked.success)
     problems.push(...checked.error.issues.flatMap(issue => issueProblems(issue, table, where)))
-  else
+  // Checks across keys would complain of what is missing because it could not be read.
+  else if (problems.length === 0)
     problems.push(
       ...checkConfig(checked.data).map(({ path, what, hint }) => ({ where: where(path), what, hint })),
     )
@@ -156,6 +158,8 @@ function readSecret(place: Table, name: string, written: string): Problem[] {
   if (place[name] !== undefined)
     return [problem(label, `both ${name} and ${fileName} are given`, 'keep one of them')]
   if (typeof path !== 'string') return [problem(label, 'must be the path of a file in quotes', '')]
+  const fault = controlFault(path)
+  if (fault !== undefined) return [problem(label, fault, '')]
   try {
     place[name] = readFileSync(path, 'utf8').trim()
     return []

@@ -11,10 +11,17 @@ export interface Problem {
   readonly hint: string
 }
 
-/** One sentence for a terminal or a log line. */
+/** One sentence for a terminal or a log line; it stays one line whatever a file or the environment names. */
 export function formatProblem(problem: Problem): string {
-  return `${problem.where}: ${problem.what}${problem.hint === '' ? '' : ` (${problem.hint})`}`
+  const { where, what, hint } = problem
+  return `${where}: ${what}${hint === '' ? '' : ` (${hint})`}`.replace(unsafe, character => {
+    const code = character.charCodeAt(0)
+    return code < 256 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16)}`
+  })
 }
+
+/** Controls, and what changes the direction or the visibility of other characters. */
+const unsafe = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g
 
 /** The known name that is most like an unknown one; undefined when none is near. */
 export function nearestName(name: string, known: readonly string[]): string | undefined {

@@ -34,7 +34,10 @@ function check({ code, enhanced, lines }: SmtpReply): void {
   must(lines.length >= 1 && lines.length <= limits.linesMax + 1, 'the lines are bounded')
   for (const line of lines) {
     must(line.length <= limits.lineTextBytesMax * escapedCharacters, 'the text of a line is bounded')
-    must(!/[\u0000-\u0008\u000a-\u001f\u007f-\u009f]/.test(line), 'the text has no control character but TAB')
+    must(
+      !/[\u0000-\u0008\u000a-\u001f\u007f-\u009f\u2028\u2029]/.test(line),
+      'nothing but TAB controls or ends a line',
+    )
     must(line.isWellFormed(), 'the text is Unicode')
   }
   const peer = parseCapabilities({ code, enhanced, lines })

@@ -48,6 +48,13 @@ test('an enhanced code of another class than the code is text', () => {
   assert.deepEqual(read('550 5.7.1\r\n').replies, [smtpReply(550, '5.7.1', '')])
 })
 
+test('what ends a line for readers of Unicode is shown as \\xNN, and its neighbours are kept', () => {
+  const bytes = Buffer.from('550 a\u2028b\u2029c\u2027d\u2030e\u0085f\u00a0g\r\n')
+  assert.deepEqual(read(bytes).replies[0]?.lines, [
+    'a\\xE2\\x80\\xA8b\\xE2\\x80\\xA9c\u2027d\u2030e\\xC2\\x85f\u00a0g',
+  ])
+})
+
 test('UTF-8 text is kept; invalid bytes and control characters are shown as \\xNN', () => {
   const bytes = Buffer.concat([
     Buffer.from('550 5.1.1 ж '),

@@ -1,7 +1,7 @@
 // Turns the bytes of a peer's reply text into a string that is safe to store, print and send on.
 //
-// Valid UTF-8 stays as it is; every other byte, and every control character except TAB, is shown as `\xNN`.
-// Invariants: never throws, time linear in the bytes, no control character in the result.
+// Valid UTF-8 stays as it is; every other byte, every control character except TAB and the line separators of Unicode are
+// shown as `\xNN`. Invariants: never throws, time linear in the bytes, nothing in the result ends a line.
 
 import { isUtf8 } from 'node:buffer'
 
@@ -46,8 +46,9 @@ function isPrintable(sequence: Buffer, length: number): boolean {
   const first = sequence[0]!
   if (length === 1) return first === TAB || (first >= SPACE && first <= TILDE)
   if (sequence.length !== length || !isUtf8(sequence)) return false
-  // U+0080 to U+009F are control characters too: terminals obey them.
-  return !(first === 0xc2 && sequence[1]! < 0xa0)
+  // U+0080 to U+009F are control characters too: terminals obey them. U+2028 and U+2029 end a line for some readers.
+  if (first === 0xc2) return sequence[1]! >= 0xa0
+  return !(first === 0xe2 && sequence[1] === 0x80 && (sequence[2]! & 0xfe) === 0xa8)
 }
 
 function sequenceLength(first: number): number {

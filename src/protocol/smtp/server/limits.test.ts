@@ -23,12 +23,12 @@ test('a line that never ends closes the connection with bounded memory', async (
 })
 
 for (const [name, line] of [
-  ['a bare LF', 'NOOP\n'],
   ['a CR inside', 'NOOP\rMAIL FROM:<a@b.test>\r\n'],
   ['a NUL', 'NOOP \0\r\n'],
   ['an escape', 'NOOP \x1b[1m\r\n'],
   ['octets that are no UTF-8', Buffer.from([0x4e, 0x4f, 0x4f, 0x50, 0x20, 0xff, 0x0d, 0x0a])],
   ['a C1 control', 'NOOP \u0085\r\n'],
+  ['a line separator of Unicode', 'NOOP \u2028\r\n'],
 ] as const) {
   test(`a command line with ${name} is refused`, async () => {
     await using server = await TestServer.start()
@@ -38,6 +38,23 @@ for (const [name, line] of [
     assert.equal(codes(await client.talk('NOOP')), '250 2.0.0')
   })
 }
+
+test('a bare LF is no line end: what stands behind it, up to CRLF, is refused with it and never obeyed', async () => {
+  await using server = await TestServer.start()
+  const client = await server.greeted()
+  for (const text of ['NOOP\nNOOP\r\n', '\nNOOP\r\n', `${'x'.repeat(3000)}\nNOOP\r\n`]) {
+    for (const octet of text) client.send(octet)
+    assert.match(codes(await client.reply()), /^500 5\.5\.[26]$/)
+    assert.equal(codes(await client.reply()), '500 5.5.2')
+    assert.equal(codes(await client.talk('NOOP')), '250 2.0.0')
+  }
+  // A line that is too long ends all the same where it ends, also when its CR came before what was dropped.
+  client.send('x'.repeat(3000))
+  client.send('\r')
+  client.send('\nNOOP\r\n')
+  assert.match(codes(await client.reply()), /^500/)
+  assert.equal(codes(await client.reply()), '250 2.0.0')
+})
 
 test('a recipient over the maximum gets 452 4.5.3 and the rest is delivered', async () => {
   await using server = await TestServer.start({ limits: { rcptMax: 2 } })

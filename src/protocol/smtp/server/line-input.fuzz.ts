@@ -23,16 +23,19 @@ function readLines(chunks: readonly Buffer[]): string[] {
   return found
 }
 
-/** How many lines there are and how long each is can be read off the bytes. */
-function lengthsOf(input: Buffer): string[] {
-  const lengths: string[] = []
+/** How many lines there are, how long each is and which may be obeyed can be read off the bytes. */
+function kindsOf(input: Buffer): { readonly isLong: boolean; readonly isWhole: boolean }[] {
+  const kinds: { isLong: boolean; isWhole: boolean }[] = []
   let start = 0
+  let isBehindCrLf = true
   for (let at = 0; at < input.length; at++) {
     if (input[at] !== 0x0a) continue
-    lengths.push(at + 1 - start > lineBytesMax ? 'too-long' : 'short')
+    const isCrLf = at > start && input[at - 1] === 0x0d
+    kinds.push({ isLong: at + 1 - start > lineBytesMax, isWhole: isCrLf && isBehindCrLf })
+    isBehindCrLf = isCrLf
     start = at + 1
   }
-  return lengths
+  return kinds
 }
 
 export const target: FuzzTarget = {
@@ -41,6 +44,7 @@ export const target: FuzzTarget = {
     'the same lines come out however the bytes are split',
     'a line has no control characters and is within its limit; what is held of an unfinished one too',
     'one status for each LF: too-long exactly when the line is, and never two lines out of one',
+    'nothing is a line that ends in a bare LF or stands behind one',
   ],
   dictionary: [
     '\r\n',
@@ -62,8 +66,13 @@ export const target: FuzzTarget = {
   inputBytesMax: 300,
   run(input) {
     const whole = readLines([input])
-    const statuses = whole.map(one => (one === 'too-long' ? 'too-long' : 'short'))
-    assert.deepEqual(statuses, lengthsOf(input))
+    const kinds = kindsOf(input)
+    assert.deepEqual(
+      whole.map(one => one === 'too-long'),
+      kinds.map(one => one.isLong),
+    )
+    for (const [at, one] of whole.entries())
+      must(!one.startsWith('line') || kinds[at]!.isWhole, 'a line begins and ends with CRLF')
     for (const chunks of cutsOf(input)) assert.deepEqual(readLines(chunks), whole)
   },
 }

@@ -1,8 +1,9 @@
 // Bytes received and not yet used, and the cutting of command lines out of them.
 //
-// A line ends at LF and is well formed only when it ends in CRLF and has no other control character: a bare LF
-// or CR, or a NUL, makes the line refused, never two lines or part of one. Memory is bounded by the line limit:
-// the bytes of a line that is too long are dropped as they come.
+// A line ends at LF and is well formed only when it ends in CRLF and has no other control character or line separator. A bare LF or CR,
+// or a NUL, makes it refused; what stands behind a bare LF, up to the next CRLF, is refused as well, so that no command
+// can be hidden behind one. Memory is bounded by the line limit: the bytes of a line that is too long are dropped as they
+// come.
 
 import { isUtf8 } from 'node:buffer'
 
@@ -14,7 +15,8 @@ const floodBytes = 1_048_576
 
 const emptyBuffer = Buffer.alloc(0)
 const plainLine = /^[ -~]*$/
-const controlCharacter = /[\u0000-\u001f\u007f-\u009f]/
+/** With the two of Unicode that end a line for some who read logs. */
+const controlCharacter = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/
 
 /** The input of a session. */
 export class LineInput {
@@ -23,6 +25,9 @@ export class LineInput {
   /** The buffer is not ours: its memory may be used again once the reader of the socket has returned. */
   #isBorrowed = false
   #droppedBytes = 0
+  #isCrDropped = false
+  /** The line before ended in a bare LF. */
+  #isBehindBareLf = false
   /** Text of the last line, without line end and trailing spaces. */
   line = ''
   /** Octets of the last line with its line end. */
@@ -84,14 +89,18 @@ export class LineInput {
     if (lf < 0) {
       if (buffer.length - start + this.#droppedBytes <= bytesMax) return 'none'
       this.#droppedBytes += buffer.length - start
+      this.#isCrDropped = buffer.at(-1) === 0x0d
       this.clear()
       return this.#droppedBytes > floodBytes ? 'flood' : 'none'
     }
     this.advanceTo(lf + 1)
     this.lineBytes = lf + 1 - start + this.#droppedBytes
+    const isCrLf = lf > start ? buffer[lf - 1] === 0x0d : this.#droppedBytes > 0 && this.#isCrDropped
+    const isRest = this.#isBehindBareLf
+    this.#isBehindBareLf = !isCrLf
     this.#droppedBytes = 0
     if (this.lineBytes > bytesMax) return 'too-long'
-    if (lf === start || buffer[lf - 1] !== 0x0d) return 'malformed'
+    if (isRest || !isCrLf) return 'malformed'
     return this.#decode(buffer, start, lf - 1)
   }
 

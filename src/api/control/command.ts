@@ -56,6 +56,15 @@ export class Arguments {
     return undefined
   }
 
+  /** Where an earlier list ended; '' when not given. */
+  cursor(): string {
+    const text = this.optionalText('cursor')
+    if (text === undefined || (/^\d{1,16}$/.test(text) && Number.isSafeInteger(Number(text))))
+      return text ?? ''
+    this.#fail('"cursor" is not what an earlier list gave as its cursor')
+    return ''
+  }
+
   /** One of these words, or undefined when not given. */
   choice<T extends string>(name: string, words: readonly T[]): T | undefined {
     const value = this.#take(name)
@@ -83,7 +92,8 @@ export class Arguments {
 
   #take(name: string): unknown {
     this.#read.add(name)
-    return this.#given[name] ?? undefined
+    // null is a value that was given: as "not said" it would make a filter mean everything.
+    return this.#given[name]
   }
 
   #fail(message: string): void {

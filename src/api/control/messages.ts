@@ -55,7 +55,7 @@ export function messageCommands(ports: Ports): ControlCommands {
     'message.list': async given => {
       const filter = readFilter(given, ports.accountService)
       const limit = given.whole('limit', [1, 1000]) ?? 50
-      const cursor = given.optionalText('cursor') ?? ''
+      const cursor = given.cursor()
       const isOpenOnly = given.flag('open', false)
       if (given.problem !== null) return given.problem
       if (!filter.ok) return filter

@@ -33,7 +33,7 @@ export function queueCommands(ports: Ports): ControlCommands {
     'queue.list': async given => {
       const filter = readFilter(given, accountService)
       const limit = given.whole('limit', [1, 1000]) ?? 100
-      const cursor = given.optionalText('cursor') ?? ''
+      const cursor = given.cursor()
       if (given.problem !== null) return given.problem
       if (!filter.ok) return filter
       return done(await listRows(queue, filter.filter, cursor, limit))

@@ -147,3 +147,43 @@ test('a server with another certificate than ours is not given the secret', asyn
   assert.match(stderr, /"code":"smtp-(starttls|tls)"/)
   assert.deepEqual(received, [])
 })
+
+test('addresses and a subject with line ends, NUL or other odd bytes are refused, or stay what they are', async t => {
+  const { cwd, received } = await open(t)
+  const send = (from: string, to: string, ...more: string[]) =>
+    run(['send', '--from', from, '--to', to, ...more], { cwd })
+  for (const tail of [
+    '\r\nRCPT TO:<v@evil.test>',
+    '\n',
+    '\r',
+    '\0',
+    ' ',
+    '\t',
+    '%0d%0a',
+    '> SIZE=1 <v@evil.test',
+    ',v@evil.test',
+  ])
+    for (const odd of [`b${tail}@x.test`, `b@x${tail}.test`, `b@x.te${tail}st`]) {
+      const { code, stdout, stderr } = await send('a@example.test', odd)
+      if (code === 0) continue
+      assert.deepEqual([code, stdout], [2, ''])
+      assert.match(stderr, /^error: --to: .* is no address: /)
+      assert.doesNotMatch(stderr, /[\r\t\0]/)
+      assert.match((await send(odd.replace('x', 'example'), 'b@x.test')).stderr, /^error: --from: /)
+    }
+  // A percent sign is a letter of the local part; nobody reads it as anything else.
+  assert.deepEqual(
+    received.splice(0).map(one => one.to),
+    [['b%0d%0a@x.test']],
+  )
+  for (const line of ['\r\nBcc: v@evil.test', '\nX-Evil: y', '\rX-Evil: y', '\0'])
+    await send(`Ann${line} <a@example.test>`, `Bob${line} <b@x.test>`, '--subject', `s${line}`)
+  assert.ok(received.length > 0)
+  for (const { to, content } of received) {
+    assert.deepEqual(to, ['b@x.test'])
+    assert.doesNotMatch(
+      content.slice(0, content.indexOf('\r\n\r\n')),
+      /^(?:Bcc|X-Evil)|\r(?!\n)|(?<!\r)\n|\0/im,
+    )
+  }
+})

@@ -5,7 +5,7 @@
 
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
-import { domainToASCII } from 'node:url'
+import { formatAddress, parseAddress } from '../protocol/mail/index.ts'
 import {
   connectSmtp,
   type RecipientResult,
@@ -44,12 +44,14 @@ export async function submit(
   to: readonly string[],
   content: Buffer,
 ): Promise<SentJson> {
+  const reversePath = envelopeAddress(from, '--from')
+  const forwardPaths = to.map(path => envelopeAddress(path, '--to'))
   const members = new Set<SmtpTicking>()
   const timer = setInterval(() => {
     for (const member of members) member.tick(performance.now())
   }, 1000)
   try {
-    return await transact(await open(door, members), from, to, content)
+    return await transact(await open(door, members), reversePath, forwardPaths, content)
   } finally {
     clearInterval(timer)
   }
@@ -57,12 +59,10 @@ export async function submit(
 
 async function transact(
   session: SmtpClientSession,
-  from: string,
-  to: readonly string[],
+  reversePath: string,
+  forwardPaths: readonly string[],
   content: Buffer,
 ): Promise<SentJson> {
-  const forwardPaths = to.map(envelopeAddress)
-  const reversePath = envelopeAddress(from)
   const { recipients } = await session.transact({
     reversePath,
     recipients: forwardPaths.map(forwardPath => ({ forwardPath })),
@@ -124,11 +124,18 @@ function replyText(reply: SmtpReply | null): string {
     : `${reply.code} ${reply.enhanced} ${reply.lines.join(' ')}`.replace(/ +/g, ' ')
 }
 
-/** `Name <a@b>` or `a@b` as an envelope path with an A-label domain. */
-function envelopeAddress(text: string): string {
+/** `Name <a@b>` or `a@b` as an envelope path with an A-label domain; `<>` is the null path. Throws a CliError. */
+function envelopeAddress(text: string, option: '--from' | '--to'): string {
   const bare = (/<([^<>]*)>\s*$/.exec(text)?.[1] ?? text).trim()
-  const at = bare.lastIndexOf('@')
-  if (at < 0) return bare
-  const domain = bare.slice(at + 1)
-  return `${bare.slice(0, at)}@${domain.startsWith('[') ? domain : domainToASCII(domain) || domain}`
+  // What MAIL and RCPT may have without a domain.
+  if (option === '--from' ? bare === '' : /^postmaster$/i.test(bare)) return bare
+  const parsed = parseAddress(bare)
+  if (parsed.ok) return formatAddress(parsed.value)
+  const shown = JSON.stringify(text.slice(0, 80))
+  throw cliError(
+    'usage',
+    `${option}: ${shown} is no address: ${parsed.why}`,
+    'give it as name@example.com',
+    2,
+  )
 }

@@ -69,6 +69,34 @@ test('fifty Received fields pass and fifty-one are refused as a loop', async () 
   assert.match(reply.text, /51 Received/)
 })
 
+const ownReceived =
+  'Received: from app.example by relay.example with ESMTPSA id msg_aaaaaaaaaaaaaaaaaaaaaaaaaa'
+for (const [name, field] of [
+  ['of our own', `${ownReceived}; ${date}`],
+  ['in capitals', `RECEIVED: by hop.example; ${date}`],
+  ['with a blank before the colon', `Received : by hop.example; ${date}`],
+  ['folded at once', `Received:\r\n\tby hop.example;\r\n ${date}`],
+  ['with nothing in them', 'Received:'],
+] as const)
+  test(`fifty-one Received fields ${name} are a loop, by DATA and by BDAT, and fifty are none`, async () => {
+    await using client = await house.client()
+    const content = (count: number) => `${`${field}\r\n`.repeat(count)}${message()}`
+    const send = (count: number) => client.send('ann@acme.example', 'u@us-last.example', content(count))
+    queuedId(await send(50))
+    assert.match((await send(51)).text, /^554 5\.4\.6 .*51 Received/)
+    const bytes = Buffer.from(`${content(51)}\r\n`)
+    const chunked = await client.sendChunks('ann@acme.example', 'u@us-last.example', bytes, { chunks: 7 })
+    assert.match(chunked.text, /^554 5\.4\.6 /)
+  })
+
+test('Received fields of a message inside the message, or in its text, count for nothing', async () => {
+  await using client = await house.client()
+  const inside = `${received(60).join('\r\n')}\r\n${message()}`
+  const attached = ['MIME-Version: 1.0', 'Content-Type: message/rfc822']
+  queuedId(await client.send('ann@acme.example', 'u@us-last.example', message(attached, inside)))
+  queuedId(await client.send('ann@acme.example', 'u@us-last.example', message([], inside)))
+})
+
 test('a domain whose only MX is our own address and port is bounced at once', async () => {
   for (const domain of ['only-us.example', 'us-first.example', 'implicit.example']) {
     const { outcome } = await outcomeAt(domain, 'bounced')

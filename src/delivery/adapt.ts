@@ -6,10 +6,11 @@
 //   (RFC 6531 §3.2); domains are A-labels already. Whatever needs no SMTPUTF8 goes without it.
 // - no 8BITMIME and an 8-bit content: re-encoded and signed again (RFC 6152 §3); 5.6.3 when that cannot be.
 // - a message without its signature is signed here, whatever the peer can do; 4.7.7 when that cannot be.
-// The changed content is made once for a message in hand. It must be whole in memory, so the room for it is bounded.
+// The changed content is made once for a message in hand. It must be whole in memory, so the room for it is bounded, and
+// so is how many are made at the same time.
 
 import { isAscii } from 'node:buffer'
-import { reencodeSteps, runInSlices } from '../protocol/mail/index.ts'
+import { reencodeSteps, runInSlices, type Turns } from '../protocol/mail/index.ts'
 import type { PeerCapabilities } from '../protocol/smtp/client/index.ts'
 import type { LeasedMessage, LeasedRecipient, PrefixedMessage } from '../queue/index.ts'
 import { type ContentReader, contentHead, wholeContent } from './content.ts'
@@ -41,6 +42,8 @@ interface AdaptPorts {
   readonly content: ContentReader
   readonly resigner: Resigner
   readonly room: ChangedRoom
+  /** For the work of re-encoding, which takes memory of its own while it goes on. */
+  readonly encodings: Turns
 }
 
 const headerBytesMax = 256 * 1024
@@ -109,7 +112,7 @@ async function makeSevenBit(
   try {
     const whole = await wholeContent(message, content, ports.content)
     if (whole === null) return { kind: 'failure', failure: localFailures.contentGone() }
-    const result = await runInSlices(reencodeSteps(whole, { reason: 'eightbit' }))
+    const result = await ports.encodings.run(() => runInSlices(reencodeSteps(whole, { reason: 'eightbit' })))
     if (result.kind === 'impossible')
       return { kind: 'failure', failure: localFailures.cannotEncode(result.why) }
     if (result.kind === 'reencoded') return await sign(message, result.header, result.body, ports)

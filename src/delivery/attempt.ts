@@ -11,6 +11,7 @@
 // Invariant: every recipient of the batch comes back exactly once, in `outcomes` or in `again`. Never rejects.
 
 import type { Clock } from '../base/index.ts'
+import type { Turns } from '../protocol/mail/index.ts'
 import type { SmtpTransaction, TransactionContent, TransactionResult } from '../protocol/smtp/client/index.ts'
 import type { LeasedRecipient } from '../queue/index.ts'
 import { type Adapted, adapt, type ChangedRoom, needsAdapting } from './adapt.ts'
@@ -34,6 +35,7 @@ export interface AttemptPorts {
   readonly content: ContentReader
   readonly resigner: Resigner
   readonly room: ChangedRoom
+  readonly encodings: Turns
   readonly reads: ReadRoom
   readonly marks: EndOfDataMarks
   readonly clock: Clock

@@ -13,6 +13,7 @@
 // the last one has ended, or was cut at the deadline, it is over.
 // Invariants: each recipient taken leaves exactly once, as a settlement or as a give-back; nothing here waits for a commit.
 
+import { reencodingsAtOnce, Turns } from '../protocol/mail/index.ts'
 import { Outbox, type SmtpTicking } from '../protocol/smtp/client/index.ts'
 import type { GiveBack, LeasedMessage, LeaseShares } from '../queue/index.ts'
 import { Attempts } from './attempts.ts'
@@ -88,8 +89,8 @@ export class DeliveryEngine implements SmtpTicking {
   #makeAttempts(endings: Endings): Attempts {
     const { content, resigner, room, marks, clock } = this.#ports
     const onFault = (error: unknown) => this.#ports.onFault(error)
-    const reads = new ReadRoom(this.#options)
-    const attempt = { content, resigner, room, reads, marks, clock, onFault }
+    const bounds = { room, reads: new ReadRoom(this.#options), encodings: new Turns(reencodingsAtOnce) }
+    const attempt = { content, resigner, ...bounds, marks, clock, onFault }
     const [pool, health, onOver] = [this.#pool, this.#health, () => this.#quiet()]
     return new Attempts({ clock, pool, health, marks, endings, attempt, onOver }, this.#options)
   }

@@ -23,7 +23,9 @@ import {
   inBlocks,
   Pacer,
   reencodeSteps,
+  reencodingsAtOnce,
   runInSlices,
+  Turns,
 } from '../protocol/mail/index.ts'
 import type { ContentFacts, MaybePromise } from '../protocol/smtp/index.ts'
 import {
@@ -101,6 +103,7 @@ export interface SubmissionOptions {
 export class Submitter {
   readonly ports: SubmissionPorts
   readonly copies: Copies = new Copies()
+  readonly encodings: Turns = new Turns(reencodingsAtOnce)
   /** A reload may replace them; submissions that have begun keep theirs. */
   options: SubmissionOptions
   #dateSecond = -1
@@ -285,8 +288,9 @@ export class Submission {
     if (!isLong && this.#keeper.sizeBytes <= inlineBytesMax) return null
     const content = Buffer.concat(parts)
     this.#keeper = new ContentKeeper(this.#ports.spool, inlineBytesMax, this.#submitter.copies)
+    const mode = { reason: 'longlines', lineBytesMax: longLineBytesMax } as const
     const fitted = isLong
-      ? await runInSlices(reencodeSteps(content, { reason: 'longlines', lineBytesMax: longLineBytesMax }))
+      ? await this.#submitter.encodings.run(() => runInSlices(reencodeSteps(content, mode)))
       : unchanged
     if (fitted.kind === 'impossible') return lineTooLong(facts.longestLineBytes, longLineBytesMax, fitted.why)
     if (fitted.kind === 'unchanged') {

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict'
 import { isAscii } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import { after, before, type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type ClientReply, queuedId, SmtpClient } from './support/client.ts'
 import { type Login, makeAccount, message, waitForAll } from './support/house.ts'
 import { from, repeated, structures } from './support/odd-contents.ts'
@@ -15,6 +16,8 @@ import { closed, describe, pour, rawConnection, Siege, transaction } from './sup
 const mebibyte = 1024 * 1024
 /** Far less than what is sent, and enough for the buffers and the garbage of a busy minute (MiB). */
 const growthMax = 96
+/** Fifty contents, as they came and re-encoded, are 65 MB. */
+const manyPartsMax = 250
 const noise = Buffer.alloc(64 * 1024, 'x')
 
 /** A door that keeps contents in memory to their end, since their lines may have to be encoded. */
@@ -23,16 +26,32 @@ const encodingDoor = 'networks = ["127.60.0.0/16"]\naccount = "acme"\nlong_lines
 let siege: Siege
 /** A server that lacks 8BITMIME. */
 let seven: Receiver
+/** Another, which holds each message for a while and has many connections. */
+let slowSeven: Receiver
 before(async () => {
   seven = await Receiver.start({ keywords: ['PIPELINING'] })
-  const route = `[[route]]\nrecipient_domain = "seven.example"\nsmarthost = "127.0.0.1:${seven.port}"\n`
+  slowSeven = await Receiver.start({
+    keywords: ['PIPELINING'],
+    endOfData: async () => {
+      await sleep(1000)
+      return '250 2.0.0 taken'
+    },
+  })
+  const routes = [
+    ['seven.example', seven],
+    ['slow.example', slowSeven],
+  ] as const
+  const route = routes
+    .map(([to, { port }]) => `[[route]]\nrecipient_domain = "${to}"\nsmarthost = "127.0.0.1:${port}"\n`)
+    .join('')
   // Short attacks come again and again, all from one address: its rate is not what is tested here.
-  const limits = '[limits]\nconnection_rate_per_address = 1000000\n'
+  const limits = '[limits]\nconnection_rate_per_address = 1000000\n[delivery]\nconnections_per_site = 60\n'
   siege = await Siege.open({ toml: route + limits, relay: encodingDoor })
 })
 after(async () => {
   await siege[Symbol.asyncDispose]()
   await seven[Symbol.asyncDispose]()
+  await slowSeven[Symbol.asyncDispose]()
 })
 
 /** As many that what they send exceeds `growthMax` by far when it is held, although each stays below the size of a message. */
@@ -385,3 +404,20 @@ for (const [name, parts, fits] of structures) {
       250,
     ))
 }
+
+test('fifty contents of ten thousand parts at once, for a server without 8BITMIME: each is encoded, and memory is bounded', t =>
+  attacked(
+    t,
+    async () => {
+      const before = slowSeven.messages.length
+      const parts = [
+        `${from}MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n`,
+        '--b\r\n\r\n\u00fc\r\n'.repeat(9999),
+        '--b--\r\n',
+      ]
+      await Promise.all(Array.from({ length: 50 }, () => submit(parts, 'bob@slow.example')))
+      await slowSeven.waitFor(before + 50)
+      for (const { content } of slowSeven.messages.slice(before)) assert.ok(isAscii(content))
+    },
+    manyPartsMax,
+  ))

@@ -67,7 +67,7 @@ function check(request: DsnRequest): void {
     'mime-version',
     'content-type',
   ]
-  const found = headerOf(root)
+  const found = headerOf(result.content, root)
     .fields.map(field => field.name)
     .filter(name => name !== 'content-transfer-encoding')
   assert.deepEqual(found, names, 'the report has its own fields and no other')

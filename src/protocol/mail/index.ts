@@ -26,8 +26,8 @@ export {
   withoutFields,
 } from './header-block.ts'
 export { HeaderCollector, type HeaderProgress } from './header-collector.ts'
-export { type ReencodedPieces, type ReencodeMode, reencodeSteps } from './reencode.ts'
-export { inBlocks, Pacer, runInSlices } from './steps.ts'
+export { type ReencodedPieces, type ReencodeMode, reencodeSteps, reencodingsAtOnce } from './reencode.ts'
+export { inBlocks, Pacer, runInSlices, Turns } from './steps.ts'
 export {
   buildReceived,
   formatDate,

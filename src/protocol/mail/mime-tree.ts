@@ -3,7 +3,9 @@
 // Place on the path: the re-encoder only; the ordinary relay path never looks into a body.
 // Invariants: linear time whatever the nesting: one pass over the lines that begin with `--`, delimiters looked
 // up by their text. Depth, number of parts, their headers and look-ups in vain are bounded; fields are not kept, since six
-// million of them fit into a content. Never throws; a structure that cannot be followed is a value. It goes in steps
+// million of them fit into a content, and a part is kept small, since ten thousand of them fit into 70 KB (who makes trees
+// of many contents bounds how many there are at a time: Turns in steps.ts). Never throws; a structure that cannot be
+// followed is a value. It goes in steps
 // (steps.ts), since a content may be large. How it goes:
 //   1. read the header of the content; its Content-Type makes a node (leaf, multipart, message);
 //   2. a multipart adds its two delimiter lines to the table, a message's inner header is read at once;
@@ -30,13 +32,12 @@ const dashes = Buffer.from('\r\n--')
 /** A part, or the whole content. Offsets are into the content. */
 export interface MimePart {
   readonly kind: 'leaf' | 'multipart' | 'message'
-  /** With its blank line, when it has one; see {@link headerOf}. */
-  readonly headerBytes: Buffer
   /** `type/subtype` in lower case; '' when it cannot be read. */
   readonly type: string
   /** Content-Transfer-Encoding in lower case; `7bit` when there is none (RFC 2045 §6.1). */
   readonly encoding: string
   readonly headerStart: number
+  /** Behind the header and its blank line, when it has one. */
   readonly bodyStart: number
   /** Behind the body; the CRLF before a delimiter line belongs to the delimiter. */
   bodyEnd: number
@@ -58,9 +59,14 @@ export type MimeTree =
   | { readonly kind: 'parsed'; readonly root: MimePart }
   | { readonly kind: 'unclear'; readonly why: string }
 
+/** The header of a part with its blank line, as it stands in the content. */
+export function headerBytesOf(content: Buffer, part: MimePart): Buffer {
+  return content.subarray(part.headerStart, part.bodyStart)
+}
+
 /** The header of a part, scanned anew each time. */
-export function headerOf(part: MimePart): HeaderBlock {
-  const { headerBytes } = part
+export function headerOf(content: Buffer, part: MimePart): HeaderBlock {
+  const headerBytes = headerBytesOf(content, part)
   const scan = scanHeaderBlock(headerBytes, { sizeBytesMax: headerBytes.length, fieldsMax })
   // It was scanned when the part was made, and was no larger.
   return scan.kind === 'scanned' ? scan.block : noHeader
@@ -272,10 +278,12 @@ function makePart(
   const encoding = encodingField === undefined ? '7bit' : withoutComment(fieldValue(encodingField))
   const kind = partKind(type, encoding)
   const bounds = { headerStart, bodyStart, bodyEnd: bodyStart }
-  const headerBytes = header.bytes
-  const part: MimePart = { kind, headerBytes, type, encoding, ...bounds, children: [], delimiters: [] }
-  return { part, boundary }
+  const inside = kind === 'leaf' ? nothingInside : { children: [], delimiters: [] }
+  return { part: { kind, type, encoding, ...bounds, ...inside }, boundary }
 }
+
+/** One for all leaves: nothing is ever put into it. */
+const nothingInside: Pick<MimePart, 'children' | 'delimiters'> = { children: [], delimiters: [] }
 
 function withoutComment(value: string): string {
   const comment = value.indexOf('(')

@@ -13,8 +13,9 @@
 
 import { isAscii, isUtf8 } from 'node:buffer'
 import { foldField } from './fold.ts'
+import { GatheredPieces, type PieceSink } from './gathered.ts'
 import { countFields, fieldBytes } from './header-block.ts'
-import { headerOf, identityEncodings, type MimePart, parseMimeSteps } from './mime-tree.ts'
+import { headerBytesOf, headerOf, identityEncodings, type MimePart, parseMimeSteps } from './mime-tree.ts'
 import { runAtOnce, type Steps } from './steps.ts'
 import {
   decodeQuotedPrintableSteps,
@@ -29,6 +30,12 @@ export interface ReencodeMode {
   /** Longest line that may stay, without its CRLF; default 998. */
   readonly lineBytesMax?: number
 }
+
+/**
+ * So many contents of a thread at a time: the tree of one takes up to 2 MB, however small the content. More at once would
+ * be no faster.
+ */
+export const reencodingsAtOnce = 4
 
 /** The new content, or why there is none. */
 export type ReencodeResult<Body = Buffer> =
@@ -83,16 +90,16 @@ class Reencoder {
     const fault = yield* this.#inspect(root)
     if (fault !== undefined) return fault
     if (!this.#touched.has(root)) return { kind: 'unchanged' }
-    const pieces: Buffer[] = []
+    const pieces = new GatheredPieces()
     yield* this.#writeBody(root, pieces)
-    return { kind: 'reencoded', header: this.#newHeader(root, true), body: pieces }
+    return { kind: 'reencoded', header: this.#newHeader(root, true), body: pieces.end() }
   }
 
   /** Notes what has to change in the part and below; gives the reason when something must but cannot. */
   *#inspect(part: MimePart): Steps<Impossible | undefined> {
     yield
     let isTouched = false
-    if (this.#misfits(part.headerBytes)) {
+    if (this.#misfits(headerBytesOf(this.#content, part))) {
       const fault = this.#headerFault(part)
       if (fault !== undefined) return fault
       isTouched = true
@@ -134,7 +141,7 @@ class Reencoder {
   }
 
   #headerFault(part: MimePart): Impossible | undefined {
-    const header = headerOf(part)
+    const header = headerOf(this.#content, part)
     if (this.#isEightBitMode && !header.isAscii) {
       return impossible(
         'headers-need-smtputf8',
@@ -152,7 +159,7 @@ class Reencoder {
     return undefined
   }
 
-  *#write(part: MimePart, pieces: Buffer[]): Steps<void> {
+  *#write(part: MimePart, pieces: PieceSink): Steps<void> {
     yield
     if (!this.#touched.has(part)) {
       pieces.push(this.#content.subarray(part.headerStart, part.bodyEnd))
@@ -162,7 +169,7 @@ class Reencoder {
     yield* this.#writeBody(part, pieces)
   }
 
-  *#writeBody(part: MimePart, pieces: Buffer[]): Steps<void> {
+  *#writeBody(part: MimePart, pieces: PieceSink): Steps<void> {
     const content = this.#content
     if (part.kind === 'leaf') {
       const body = content.subarray(part.bodyStart, part.bodyEnd)
@@ -175,14 +182,14 @@ class Reencoder {
   }
 
   /** The content inside a message part: a root of its own. */
-  *#writeChildContent(child: MimePart, pieces: Buffer[]): Steps<void> {
+  *#writeChildContent(child: MimePart, pieces: PieceSink): Steps<void> {
     if (this.#touched.has(child)) {
       pieces.push(this.#newHeader(child, true))
       yield* this.#writeBody(child, pieces)
     } else yield* this.#write(child, pieces)
   }
 
-  *#writeMultipart(part: MimePart, pieces: Buffer[]): Steps<void> {
+  *#writeMultipart(part: MimePart, pieces: PieceSink): Steps<void> {
     const content = this.#content
     this.#writeFitting(part.bodyStart, part.delimiters[0]?.start ?? part.bodyEnd, pieces)
     for (const [i, delimiter] of part.delimiters.entries()) {
@@ -200,7 +207,7 @@ class Reencoder {
   }
 
   /** Preamble and epilogue: readers ignore them, so what does not fit is left out. */
-  #writeFitting(start: number, end: number, pieces: Buffer[]): void {
+  #writeFitting(start: number, end: number, pieces: PieceSink): void {
     const text = this.#content.subarray(start, end)
     if (!this.#misfits(text)) pieces.push(text)
   }
@@ -208,7 +215,7 @@ class Reencoder {
   /** The header of a changed part: long lines folded, the encoding put right, what is missing added. */
   #newHeader(part: MimePart, isRoot: boolean): Buffer {
     const pieces: Buffer[] = []
-    const header = headerOf(part)
+    const header = headerOf(this.#content, part)
     const encoding = this.#newEncoding(part)
     let isEncodingWritten = false
     for (const field of header.fields) {
@@ -264,7 +271,7 @@ function leafEncoding(part: MimePart): string {
     : 'base64'
 }
 
-function* encodeLeaf(part: MimePart, body: Buffer, isLast: boolean, pieces: Buffer[]): Steps<void> {
+function* encodeLeaf(part: MimePart, body: Buffer, isLast: boolean, pieces: PieceSink): Steps<void> {
   if (leafEncoding(part) === 'quoted-printable') {
     const isEncoded = part.encoding === 'quoted-printable'
     yield* encodeQuotedPrintableInto(pieces, isEncoded ? yield* decodeQuotedPrintableSteps(body) : body)

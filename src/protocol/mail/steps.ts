@@ -41,6 +41,29 @@ export class Pacer {
   }
 }
 
+/** So much long work at a time, the rest in line: what it takes in memory while it goes on is bounded by it. */
+export class Turns {
+  #free: number
+  readonly #waiting: (() => void)[] = []
+
+  constructor(atOnce: number) {
+    this.#free = atOnce
+  }
+
+  /** Does the work when it is its turn. */
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#free > 0) this.#free--
+    else await new Promise<void>(resolve => this.#waiting.push(resolve))
+    try {
+      return await work()
+    } finally {
+      const next = this.#waiting.shift()
+      if (next === undefined) this.#free++
+      else next()
+    }
+  }
+}
+
 /** The same bytes in blocks that are small enough for one step. */
 export function* inBlocks(pieces: Iterable<Buffer>): Generator<Buffer> {
   for (const piece of pieces)

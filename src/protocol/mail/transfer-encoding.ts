@@ -3,6 +3,7 @@
 // Place on the path: the re-encoder, and DSN for small texts. Invariants: linear time, in steps (steps.ts), output lines
 // of at most 76 bytes, the decoded output is exactly the input. The decoder is lenient, as receivers are: what is malformed stays as it stands.
 
+import type { PieceSink } from './gathered.ts'
 import { runAtOnce, type Steps, stepBytes } from './steps.ts'
 
 const CR = 0x0d
@@ -38,7 +39,7 @@ function gathered(work: (pieces: Buffer[]) => Steps<void>): Buffer {
 }
 
 /** As `encodeQuotedPrintable`; the encoded text is added to `pieces`. */
-export function* encodeQuotedPrintableInto(pieces: Buffer[], bytes: Buffer): Steps<void> {
+export function* encodeQuotedPrintableInto(pieces: PieceSink, bytes: Buffer): Steps<void> {
   let column = 0
   for (let start = 0; start < bytes.length; ) {
     const end = endOfPiece(bytes, start)
@@ -102,7 +103,7 @@ export function encodeBase64(bytes: Buffer): Buffer {
 }
 
 /** As `encodeBase64`; the lines are added to `pieces`. */
-export function* encodeBase64Into(pieces: Buffer[], bytes: Buffer): Steps<void> {
+export function* encodeBase64Into(pieces: PieceSink, bytes: Buffer): Steps<void> {
   // Large pieces of whole lines: one conversion for many lines, no string as large as the content.
   const pieceBytes = base64LineBytes * 1024
   for (let start = 0; start < bytes.length; start += pieceBytes) {
@@ -179,7 +180,7 @@ export function rewrapBase64(bytes: Buffer): Buffer {
 }
 
 /** As `rewrapBase64`; the lines are added to `pieces`. */
-export function* rewrapBase64Into(pieces: Buffer[], bytes: Buffer): Steps<void> {
+export function* rewrapBase64Into(pieces: PieceSink, bytes: Buffer): Steps<void> {
   let column = 0
   for (let start = 0; start < bytes.length; start += stepBytes) {
     const end = Math.min(bytes.length, start + stepBytes)

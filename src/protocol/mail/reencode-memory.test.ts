@@ -11,6 +11,8 @@ import { content, eightBit } from './test-kit-reencode.ts'
 test('a content of ten thousand parts takes little more than its bytes once it is re-encoded', () => {
   const part = '--b\r\n\r\n\u00fc\r\n'
   const input = content('Content-Type: multipart/mixed; boundary=b', '', part.repeat(9999), '--b--')
+  // Once before: what code takes when it is first run is not meant.
+  runAtOnce(reencodeSteps(input, eightBit))
   let bytes = 0
   const takenBytes = heapTakenBy(() => {
     const result = runAtOnce(reencodeSteps(input, eightBit))

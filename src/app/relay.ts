@@ -150,6 +150,7 @@ export class Relay {
         resigner: new Resign(signatures, this.#log),
         reportIdentity: reportIdentity(config.hostname, ids),
         makeReport: draft => makeReport(draft, operator, this.#config.retry.expireMs, onFault),
+        areReportsCrowded: () => this.#settler.isCrowded,
         onFault,
         onConnection: result => this.#metrics.connections.inc(result),
       },

@@ -29,6 +29,8 @@ export interface DeliveryPorts {
   readonly resigner: Resigner
   readonly reportIdentity: ReportIdentity
   readonly makeReport: ReportFactory
+  /** So much of reports waits for the disk that further ones must be small; never, by default. */
+  readonly areReportsCrowded?: () => boolean
   /** Faults that cost no message (a report that could not be made). */
   onFault(error: unknown): void
   /** Default `net.connect`. */

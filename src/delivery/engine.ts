@@ -81,7 +81,7 @@ export class DeliveryEngine implements SmtpTicking {
   #makeEndings(): Endings {
     const { sink, room, clock, random, content, makeReport: make, reportIdentity: identity } = this.#ports
     const onFault = (error: unknown) => this.#ports.onFault(error)
-    const reports = { content, identity, make }
+    const reports = { content, identity, make, isCrowded: this.#ports.areReportsCrowded }
     const onLeft = () => this.#quiet()
     return new Endings({ sink, room, clock, random, reports, onFault, onLeft }, this.#options)
   }

@@ -93,6 +93,24 @@ test('a report whose original cannot be read goes out without it', async () => {
   await harness.close()
 })
 
+test('while reports wait for the disk they are made without the original', async () => {
+  await using mx = await startReceiver(refusing)
+  let isCrowded = true
+  const harness = new Harness(mx.port, {}, { areReportsCrowded: () => isCrowded })
+  harness.plans.set('b.test', plan)
+  harness.send(['no1@b.test'], { sendsDsn: true, ret: 'FULL', isStored: true })
+  await harness.settledCount(1)
+  isCrowded = false
+  harness.send(['no2@b.test'], { sendsDsn: true, ret: 'FULL', isStored: true })
+  await harness.settledCount(2)
+  const [small, whole] = reportsOf(harness)
+  for (const report of [small, whole]) assert.match(report ?? '', /Action: failed/)
+  assert.ok(!small?.includes('Subject: hello'))
+  assert.match(whole ?? '', /Subject: hello\r\n\r\nbody/)
+  assert.deepEqual(harness.faults, [])
+  await harness.close()
+})
+
 test('DSN parameters go on to a peer with DSN, which then reports itself', async () => {
   await using mx = await startReceiver({ keywords: ['PIPELINING', 'DSN'] })
   const harness = new Harness(mx.port)

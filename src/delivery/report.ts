@@ -83,6 +83,8 @@ export interface ReportPorts {
   readonly content: ContentReader
   readonly identity: ReportIdentity
   readonly make: ReportFactory
+  /** Reports wait for the disk: further ones go out without the original, which would fill the memory. */
+  readonly isCrowded?: (() => boolean) | undefined
 }
 
 /**
@@ -101,7 +103,8 @@ export async function makeReport(
   let prefix = noBytes
   try {
     prefix = withPrefix(message, ports.content)?.prefix ?? noBytes
-    original = await contentHead(message, content, ports.content, originalBytesMax)
+    if (ports.isCrowded?.() !== true)
+      original = await contentHead(message, content, ports.content, originalBytesMax)
   } catch (error) {
     onFault(error)
   }

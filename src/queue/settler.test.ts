@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Worker } from 'node:worker_threads'
-import type { GiveBack, SettleBatch } from './port.ts'
+import type { NewMessage } from './message.ts'
+import type { GiveBack, SettleBatch, Settlement } from './port.ts'
 import { Settler } from './settler.ts'
 
 /** Any value: the settler looks at none. */
@@ -194,4 +195,23 @@ test('results within four milliseconds share a commit', t => {
     store.batches.map(batch => batch.giveBacks.length),
     [2],
   )
+})
+
+test('reports that wait for a full disk are counted, until they are on it', async () => {
+  const store = new DecidedStore()
+  store.answer = fullDisk
+  const settler = new Settler(store, mustNot)
+  const report = { sizeBytes: 1024 * 1024 } as NewMessage
+  for (let i = 0; i < 40; i++) {
+    settler.settle({} as Settlement, [report], null)
+    await settler.flush()
+  }
+  assert.ok(settler.isCrowded)
+  const end = Promise.withResolvers<void>()
+  store.answer = () => end.promise
+  const flushed = settler.flush()
+  assert.ok(settler.isCrowded, 'while they are under way, too')
+  end.resolve()
+  await flushed
+  assert.ok(!settler.isCrowded)
 })

@@ -3,7 +3,7 @@
 //
 // Place on the path: between delivery (which calls settle and goes on) and the store. Each result's `done` runs after
 // its commit is on disk. A commit that a full disk refused is tried again until there is room; meanwhile results wait in
-// memory, no more of them than are leased. Any other failed commit is fatal for the thread: what it did is then settled
+// memory, no more of them than are leased, and their reports, which are made small when many wait. Any other failed commit is fatal for the thread: what it did is then settled
 // by the recovery at start.
 
 import { systemTimers, type Timers } from '../base/index.ts'
@@ -21,10 +21,14 @@ const retryMs = 1000
 /** Refusals at the door that are kept for the log while the disk is full; older ones go. */
 const eventsMax = 1000
 
+/** Reports that wait and may each hold 256 KiB of what they report on; beyond this they are made without it. */
+const reportBytesMax = 32 * 1024 * 1024
+
 interface Gathered {
   settlements: Settlement[]
   giveBacks: GiveBack[]
   messages: NewMessage[]
+  messageBytes: number
   events: NewEvent[]
   done: (() => void)[]
 }
@@ -34,6 +38,7 @@ export class Settler {
   readonly #store: Pick<QueueStore, 'settle'>
   readonly #onFatal: (error: unknown) => void
   #next: Gathered = gathered()
+  #runningBytes = 0
   /** Tells whether the commit succeeded. */
   #running: Promise<boolean> | null = null
   #cancelPlan: (() => void) | null = null
@@ -51,7 +56,12 @@ export class Settler {
     this.#timers = timers
   }
 
-  /** Results waiting for a commit, for back-pressure and metrics. */
+  /** So many bytes of reports wait for their commit that further ones should be small. */
+  get isCrowded(): boolean {
+    return this.#runningBytes + this.#next.messageBytes > reportBytesMax
+  }
+
+  /** Results waiting for a commit. */
   get waiting(): number {
     return this.#next.settlements.length
   }
@@ -59,7 +69,10 @@ export class Settler {
   /** Takes a result, with the DSNs that it makes: both in one commit. `done` runs after it. */
   settle(settlement: Settlement, messages: readonly NewMessage[], done: (() => void) | null): void {
     this.#next.settlements.push(settlement)
-    for (const message of messages) this.#next.messages.push(message)
+    for (const message of messages) {
+      this.#next.messages.push(message)
+      this.#next.messageBytes += message.sizeBytes
+    }
     if (done !== null) this.#next.done.push(done)
     this.#plan()
   }
@@ -119,15 +132,18 @@ export class Settler {
     this.#cancelPlan = null
     this.#cancelRetry?.()
     this.#cancelRetry = null
+    this.#runningBytes = batch.messageBytes
     this.#running = this.#store.settle(batch).then(
       () => {
         this.#running = null
+        this.#runningBytes = 0
         for (const done of batch.done) done()
         if (!isEmpty(this.#next)) this.#plan()
         return true
       },
       error => {
         this.#running = null
+        this.#runningBytes = 0
         if (isPassing(error)) this.#keep(batch)
         else tellFatal(this.#onFatal, error)
         return false
@@ -142,6 +158,7 @@ export class Settler {
       settlements: [...batch.settlements, ...since.settlements],
       giveBacks: [...batch.giveBacks, ...since.giveBacks],
       messages: [...batch.messages, ...since.messages],
+      messageBytes: batch.messageBytes + since.messageBytes,
       events: [...batch.events, ...since.events].slice(-eventsMax),
       done: [...batch.done, ...since.done],
     }
@@ -173,7 +190,7 @@ export function tellFatal(tell: (error: unknown) => void, error: unknown): void 
 }
 
 function gathered(): Gathered {
-  return { settlements: [], giveBacks: [], messages: [], events: [], done: [] }
+  return { settlements: [], giveBacks: [], messages: [], messageBytes: 0, events: [], done: [] }
 }
 
 function isEmpty(batch: Gathered): boolean {

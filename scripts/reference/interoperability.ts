@@ -46,7 +46,7 @@ ${Object.entries(families)
 | greylisting | Postfix and Exim with postgrey 1.37 |
 | payloads that smuggle a second mail | Postfix |
 
-Debian's OpenSMTPD 6.8.0p2 offers STARTTLS and fails each handshake; it is tested without, and as an example of a server whose TLS is broken.
+Debian's OpenSMTPD 6.8.0p2 fails each TLS handshake where it is installed, since OpenSSL 3 gives it copies of its keys. It is tested so, as a server whose TLS is broken, and with an OpenSSL that reads keys the old way, where its TLS works.
 
 ### What the programs change by themselves
 

@@ -33,7 +33,7 @@ import { type Kind, kinds } from './support/receiver-kinds.ts'
 
 const exact = { domain: 'exact.test', address: '127.0.0.20' } as const
 const later = { domain: 'later.test', address: '127.0.0.31' } as const
-/** Debian's OpenSMTPD offers STARTTLS and fails each handshake (see its launcher). */
+/** As Debian installs it, OpenSMTPD offers STARTTLS and fails each handshake (see its launcher). */
 const broken = { domain: 'broken-tls.test', address: '127.0.0.27' } as const
 
 /** Connections end soon, so that the servers write their last line about them. */
@@ -191,7 +191,9 @@ async function assertChangedByItself(
 ): Promise<void> {
   if (changed.size === 0) return
   await using client = await SmtpClient.connect(receiver.port, { host: receiver.address })
-  const hasChunking = (await client.hello()).includes('CHUNKING')
+  const inClear = await client.hello()
+  const offered = kind.hasTls ? await client.startTls() : inClear
+  const hasChunking = offered.includes('CHUNKING')
   for (const [index, mail] of changed) {
     const to = `control${index}@${kind.domain}`
     const sample = corpus[index]!
@@ -247,6 +249,7 @@ async function assertFallback(
     listenAddress: broken.address,
     port: network.mxPort,
     tls,
+    isTlsBroken: true,
   })
   const [{ content }] = corpus as readonly [Sample]
   const id = queuedId(await client.send('ann@acme.example', `bob@${broken.domain}`, stuffed(content)))

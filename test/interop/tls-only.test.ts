@@ -1,6 +1,6 @@
-// Servers that take nothing in clear text. Debian's OpenSMTPD is one whose TLS is broken (see its launcher): what is for
-// it waits, goes to another MX host over TLS, and never leaves in clear text. Postfix and Exim are ones whose TLS works,
-// with a certificate of nobody and with one that has ended.
+// Servers that take nothing in clear text. OpenSMTPD as Debian installs it is one whose TLS is broken (see its launcher):
+// what is for it waits, goes to another MX host over TLS, and never leaves in clear text. OpenSMTPD whose TLS works,
+// Postfix and Exim get it over TLS, with a certificate of nobody and with one that has ended.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -25,7 +25,12 @@ import {
 import { startMailNetwork, zoneWithMx } from './support/mail-network.ts'
 import { needs } from './support/needs.ts'
 
-const addresses = { opensmtpd: '127.0.0.71', postfix: '127.0.0.72', exim: '127.0.0.73' } as const
+const addresses = {
+  broken: '127.0.0.71',
+  postfix: '127.0.0.72',
+  exim: '127.0.0.73',
+  opensmtpd: '127.0.0.74',
+} as const
 /** After this a message to a host whose TLS fails may go in clear text. */
 const fallbackMs = 3_000
 const settings = `tls_fallback_after = "${fallbackMs / 1000}s"\n[retry]\nschedule = ["1s"]\n`
@@ -63,11 +68,14 @@ test('servers that take nothing in clear text', needed, async context => {
     await startMailNetwork({
       zones: [
         ...Object.entries(addresses).map(([name, address]) => zoneWithMx(`${name}.test`, address)),
-        { name: 'two.test', records: ['@ MX 10 mx.opensmtpd.test.', '@ MX 20 mx.postfix.test.'] },
+        { name: 'two.test', records: ['@ MX 10 mx.broken.test.', '@ MX 20 mx.postfix.test.'] },
       ],
     }),
   )
   const at = (name: keyof typeof addresses) => ({ listenAddress: addresses[name], port: network.mxPort })
+  const broken = owned.use(
+    await startOpenSmtpdReceiver({ ...at('broken'), tls: good, isTlsOnly: true, isTlsBroken: true }),
+  )
   const opensmtpd = owned.use(
     await startOpenSmtpdReceiver({ ...at('opensmtpd'), tls: good, isTlsOnly: true }),
   )
@@ -87,31 +95,34 @@ test('servers that take nothing in clear text', needed, async context => {
   )
   const route = (tls: 'required' | 'verified', to: string): string =>
     `[[route]]\nrecipient_domain = "${tls}.test"\nsmarthost = "${to}:${network.mxPort}"\ntls = "${tls}"\n`
-  const routes = `${route('required', addresses.opensmtpd)}${route('verified', addresses.exim)}`
+  const routes = `${route('required', addresses.broken)}${route('verified', addresses.exim)}`
   const house = owned.use(await House.open(`${network.toml}${settings}${routes}`))
   const client = owned.use(await house.client())
   const send = async (to: string): Promise<string> =>
     queuedId(await client.send('ann@acme.example', to, message()))
 
-  await context.test('OpenSMTPD indeed takes nothing in clear text, and fails a handshake', async () => {
-    await using plain = await SmtpClient.connect(network.mxPort, { host: addresses.opensmtpd })
-    assert.ok((await plain.hello()).includes('STARTTLS'))
-    const refused = await plain.command('MAIL FROM:<ann@acme.example>')
-    assert.match(refused.text, /^530 5\.\d\.\d .*STARTTLS/)
-    await assert.rejects(plain.startTls())
-  })
+  await context.test(
+    'OpenSMTPD with broken TLS indeed takes nothing in clear text, and fails a handshake',
+    async () => {
+      await using plain = await SmtpClient.connect(network.mxPort, { host: addresses.broken })
+      assert.ok((await plain.hello()).includes('STARTTLS'))
+      const refused = await plain.command('MAIL FROM:<ann@acme.example>')
+      assert.match(refused.text, /^530 5\.\d\.\d .*STARTTLS/)
+      await assert.rejects(plain.startTls())
+    },
+  )
 
   await context.test(
     'its mail waits for TLS, is told why in clear text after the configured time, and does not bounce',
     async () => {
-      const id = await send('bob@opensmtpd.test')
+      const id = await send('bob@broken.test')
       const all = await outcomesUntil(house, id, found => found.some(one => one.stage === 'mail'))
       assert.deepEqual(new Set(all.map(one => one.kind)), new Set(['deferred']))
       assert.equal(all[0]!.stage, 'starttls')
       const told = all.at(-1)!
       assert.equal(told.code, 530)
       assert.match(told.text, /STARTTLS/)
-      assert.deepEqual(await opensmtpd.received(), [])
+      assert.deepEqual(await broken.received(), [])
     },
   )
 
@@ -126,6 +137,13 @@ test('servers that take nothing in clear text', needed, async context => {
     const [outcome] = await outcomesUntil(house, id, found => found.length >= 1)
     assert.deepEqual([outcome!.kind, outcome!.remoteHost], ['delivered', 'mx.postfix.test'])
     await assertOverTls(postfix, outcome!)
+  })
+
+  await context.test('OpenSMTPD whose TLS works gets the mail over TLS', async () => {
+    const id = await send('bob@opensmtpd.test')
+    const [outcome] = await outcomesUntil(house, id, found => found.length >= 1)
+    assert.equal(outcome!.kind, 'delivered', outcome!.text)
+    await assertOverTls(opensmtpd, outcome!)
   })
 
   await context.test(

@@ -84,6 +84,17 @@ export const kinds: readonly Kind[] = [
     hides: [/P=esmtps/, /synchronization error/],
   },
   {
+    name: 'OpenSMTPD with STARTTLS',
+    program: 'opensmtpd',
+    domain: 'opensmtpd-tls.test',
+    address: '127.0.0.32',
+    start: options => startOpenSmtpdReceiver({ ...options, isTlsOnly: true }),
+    hasTls: true,
+    hasUtf8: false,
+    shows: [/smtp tls ciphers=TLSv1\.3:[\s\S]*smtp message .*proto=ESMTPS?\b/],
+    hides: [/failed-command/, /io-error/],
+  },
+  {
     name: 'OpenSMTPD without STARTTLS',
     program: 'opensmtpd',
     domain: 'opensmtpd.test',

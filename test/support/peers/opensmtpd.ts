@@ -2,10 +2,12 @@
  * Debian's OpenSMTPD (6.8) as a receiver, chrooted into a private root. What it accepts it hands on to a
  * recorder. Needs root. IPv4 only.
  *
- * With `tls` it offers STARTTLS and then fails every handshake: Debian's 6.8.0p2 does not work with OpenSSL 3
- * (OpenSMTPD issues 1171 and 1239). That makes it no TLS receiver, but a real example of a broken one.
+ * As Debian ships it, it fails every handshake: of a key OpenSSL 3 gives it a copy, and what it notes there is
+ * lost (OpenSMTPD issues 1171 and 1239). Where an engine is registered for keys, OpenSSL reads them the old way,
+ * without copies, and handshakes work; which engine does not matter, it is never asked for anything. Without it
+ * (`isTlsBroken`) it is a real example of a server whose TLS is broken.
  */
-import { mkdir, readFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { cloneRoot, writeInRoot } from './private-root.ts'
 import { isListening, Program } from './process.ts'
@@ -22,6 +24,8 @@ export interface OpenSmtpdReceiverOptions extends ReceiverOptions {
   readonly sizeBytes?: number
   /** With `tls`: takes no mail in clear text. */
   readonly isTlsOnly?: true
+  /** With `tls`: fails every handshake, as it does where Debian installs it. */
+  readonly isTlsBroken?: true
 }
 
 /** Start an OpenSMTPD that accepts mail for every recipient. */
@@ -34,6 +38,8 @@ export async function startOpenSmtpdReceiver(options: OpenSmtpdReceiverOptions):
   if (options.tls !== undefined) {
     await writeInRoot(root, 'etc/ssl/peer.pem', await readFile(options.tls.certificate))
     await writeInRoot(root, 'etc/ssl/peer.key', await readFile(options.tls.key), 0o600)
+    if (options.isTlsBroken !== true)
+      await writeInRoot(root, 'usr/lib/ssl/openssl.cnf', await withEngine(root.path))
   }
   await writeInRoot(root, 'etc/mailname', `${hostname}\n`)
   await writeInRoot(root, 'etc/smtpd.conf', configuration(options, hostname, recorder.port), 0o600)
@@ -47,6 +53,23 @@ export async function startOpenSmtpdReceiver(options: OpenSmtpdReceiverOptions):
   await program.until('a listener', () => isListening(options.listenAddress, options.port))
   const log = async () => program.output
   return makeReceiver({ name: 'opensmtpd', options, recorder, pid: program.pid, log, owned: owned.move() })
+}
+
+/** OpenSSL's configuration that registers the engine for keys. */
+async function withEngine(root: string): Promise<string> {
+  const machine = (await readdir(join(root, 'usr/lib'))).find(name => name.endsWith('-linux-gnu'))
+  return [
+    'openssl_conf = all',
+    '[all]',
+    'engines = engines',
+    '[engines]',
+    'pkcs11 = keys',
+    '[keys]',
+    'engine_id = pkcs11',
+    `dynamic_path = /usr/lib/${machine}/engines-3/pkcs11.so`,
+    'default_algorithms = PKEY_CRYPTO',
+    '',
+  ].join('\n')
 }
 
 function configuration(options: OpenSmtpdReceiverOptions, hostname: string, recorderPort: number): string {

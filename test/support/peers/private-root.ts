@@ -5,7 +5,7 @@
  *
  * Each start gets a root of its own, hard-linked from the unpacked one, so that several may run at once.
  */
-import { access, chmod, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { run, runOrThrow } from './process.ts'
 import { Scratch } from './scratch.ts'
@@ -13,7 +13,8 @@ import { Scratch } from './scratch.ts'
 /** Debian packages that are unpacked instead of installed, by the name of their peer; libraries follow by themselves. */
 export const privatePackages = {
   exim: ['exim4-daemon-light'],
-  opensmtpd: ['opensmtpd'],
+  // The engine makes its TLS work (see its launcher).
+  opensmtpd: ['opensmtpd', 'libengine-pkcs11-openssl'],
   sendmail: ['sendmail-bin', 'sendmail-base', 'sendmail-cf'],
 } as const
 
@@ -27,11 +28,11 @@ export function peersDirectory(): string {
   return resolve(process.env['POSTRIDER_PEERS_DIR'] ?? join(import.meta.dirname, '../../.peers'))
 }
 
+/** Is it there with all its packages? */
 export async function isUnpacked(peer: PrivatePeer): Promise<boolean> {
-  return await access(join(peersDirectory(), peer, '.complete')).then(
-    () => true,
-    () => false,
-  )
+  const list = await readFile(join(peersDirectory(), peer, '.complete'), 'utf8').catch(() => '')
+  const there = list.split('\n')
+  return privatePackages[peer].every(name => there.includes(name))
 }
 
 /**

@@ -115,7 +115,10 @@ test('credentials carry their stream and what their old devices need', async () 
   )
   const missing = await service.createCredential({ account: 'nobody', kind: 'smtp' })
   assert.ok(!missing.ok)
-  assert.equal(missing.error.hint, 'postrider account create nobody')
+  assert.equal(
+    missing.error.hint,
+    'postrider account list shows which there are; to make it: postrider account create nobody',
+  )
 })
 
 test('a trusted domain has two keys at once, whose records fit, and signs', async () => {

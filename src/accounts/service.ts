@@ -258,7 +258,7 @@ export class AccountService {
     return failed(
       'not-found',
       `there is no account ${quote(idOrName)}`,
-      `postrider account create ${checkName(idOrName).ok ? idOrName : 'NAME'}`,
+      `postrider account list shows which there are; to make it: postrider account create ${checkName(idOrName).ok ? idOrName : 'NAME'}`,
     )
   }
 

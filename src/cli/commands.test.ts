@@ -5,6 +5,7 @@ import { openBed } from './test-kit.ts'
 /** The fields that the cases look at. */
 interface Shown {
   readonly id?: string
+  readonly messageId?: string
   readonly name?: string
   readonly username?: string
   readonly secret?: string
@@ -108,6 +109,28 @@ test('queue list is an array; the cursor of the next page goes to standard error
   assert.equal(second.stderr, '')
 })
 
+test('with --page a program finds the cursor of the next page in the JSON, and null at the end', async () => {
+  await using bed = await openBed()
+  const first = await bed.accept({ to: ['a@one.test'] })
+  const second = await bed.accept({ to: ['b@one.test'] })
+  const idsOf = async (line: string): Promise<unknown[]> => {
+    const ids: unknown[] = []
+    for (let more = ''; ; ) {
+      const { stdout, stderr } = await bed.run(`${line} --limit 1 --json --page${more}`)
+      assert.equal(stderr, '')
+      const { items, cursor } = json<{ items: Shown[]; cursor: string | null }>(stdout)
+      ids.push(...items.map(row => row.messageId ?? row.id))
+      if (cursor === null) return ids
+      more = ` --cursor ${cursor}`
+    }
+  }
+  assert.deepEqual(await idsOf('queue list'), [first.text, second.text])
+  assert.deepEqual(await idsOf('message list'), [second.text, first.text])
+  const people = await bed.run('queue list --limit 1 --page')
+  assert.match(people.stdout, /^RECIPIENT/)
+  assert.match(people.stderr, /^more: add --cursor \S+\n$/)
+})
+
 test('a mass change needs --yes without a terminal, a yes on one, and one recipient needs neither', async () => {
   await using bed = await openBed()
   const message = await bed.accept({ to: ['a@one.test', 'b@one.test'] })
@@ -161,6 +184,6 @@ test('a server that refuses is quoted with its code', async () => {
   assert.deepEqual(json<{ error: unknown }>(stderr).error, {
     code: 'not-found',
     message: 'there is no account "nobody"',
-    hint: 'postrider account create nobody',
+    hint: 'postrider account list shows which there are; to make it: postrider account create nobody',
   })
 })

@@ -5,15 +5,14 @@
 import type { Command } from 'commander'
 import type { MessageListRow, RecipientJson } from '../api/control/index.ts'
 import type { Cli } from './cli.ts'
-import { said, whole } from './options.ts'
+import { said } from './options.ts'
+import { type Page, type PageOptions, printPage, withPages } from './pages.ts'
 import { type ShownMessage, type ToldEvent, tellStory } from './story.ts'
 import { formatTable } from './table.ts'
 
-interface ListOptions {
+interface ListOptions extends PageOptions {
   readonly account?: string
   readonly domain?: string
-  readonly limit?: number
-  readonly cursor?: string
   readonly open?: boolean
 }
 
@@ -29,20 +28,17 @@ export function messageCommand(program: Command, cli: Cli): void {
       await cli.print(await readMessage(cli, id), shown => tellStory(shown, cli.paint))
     })
 
-  message
+  const list = message
     .command('list')
     .description('list messages, the newest first: those in the queue and those lately done')
     .option('--account <account>', 'only of this account')
     .option('--domain <domain>', 'only those that wait for recipients in this domain')
     .option('--open', 'only those with something left to send')
-    .option('--limit <count>', 'at most so many (default: 50)', whole(1, 1000))
-    .option('--cursor <cursor>', 'go on where an earlier list of the queue ended')
-    .action(async ({ account, domain, limit, cursor, open }: ListOptions) => {
-      const given = said({ account, domain, limit, cursor, open })
-      const page = await cli.call<{ items: MessageListRow[]; cursor: string | null }>('message.list', given)
-      await cli.print(page.items, rows => describeRows(rows, cli))
-      if (page.cursor !== null) await cli.tell(`more: add --cursor ${page.cursor}`)
-    })
+  withPages(list, 50).action(async ({ account, domain, limit, cursor, open, page }: ListOptions) => {
+    const given = said({ account, domain, limit, cursor, open })
+    const found = await cli.call<Page<MessageListRow>>('message.list', given)
+    await printPage(cli, found, page === true, rows => describeRows(rows, cli))
+  })
 }
 
 /** Reads a message with its recipients and events. */

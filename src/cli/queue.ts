@@ -7,7 +7,8 @@ import { type Command, Option } from 'commander'
 import type { ControlClient, QueueRowJson } from '../api/control/index.ts'
 import { type Cli, callServer } from './cli.ts'
 import { cliError } from './error.ts'
-import { said, whole } from './options.ts'
+import { said } from './options.ts'
+import { type Page, type PageOptions, printPage, withPages } from './pages.ts'
 import { formatTable } from './table.ts'
 import { counted, type Tone } from './text.ts'
 
@@ -48,16 +49,14 @@ const actions = [
 /** Adds `queue`. */
 export function queueCommand(program: Command, cli: Cli): void {
   const queue = program.command('queue').description('what waits in the queue, and actions on it')
-  withFilters(queue.command('list').description('list waiting recipients'))
-    .option('--limit <count>', 'at most so many (default: 100)', whole(1, 1000))
-    .option('--cursor <cursor>', 'go on where an earlier list ended')
-    .action(async (id: string | undefined, options: FilterOptions & { limit?: number; cursor?: string }) => {
-      const { limit, cursor } = options
+  withPages(withFilters(queue.command('list').description('list waiting recipients')), 100).action(
+    async (id: string | undefined, options: FilterOptions & PageOptions) => {
+      const { limit, cursor, page } = options
       const given = { ...filterOf(id, options), ...said({ limit, cursor }) }
-      const page = await cli.call<{ items: QueueRowJson[]; cursor: string | null }>('queue.list', given)
-      await cli.print(page.items, rows => describeRows(rows, cli))
-      if (page.cursor !== null) await cli.tell(`more: add --cursor ${page.cursor}`)
-    })
+      const found = await cli.call<Page<QueueRowJson>>('queue.list', given)
+      await printPage(cli, found, page === true, rows => describeRows(rows, cli))
+    },
+  )
   for (const { name, past, text } of actions) {
     const command = withFilters(queue.command(name).description(text))
       .option('--all', 'every recipient in the queue')

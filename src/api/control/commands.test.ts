@@ -3,8 +3,9 @@ import { test } from 'node:test'
 import { Arguments } from './command.ts'
 import type { ControlClient, ControlOutcome } from './index.ts'
 import { connectControl } from './index.ts'
+import { messageCommands } from './messages.ts'
 import { queueCommands } from './queue.ts'
-import { ControlTestBed, startMs } from './test-kit.ts'
+import { ControlTestBed, type StoredMessage, startMs } from './test-kit.ts'
 
 /** The fields that the cases look at. */
 type Field =
@@ -316,6 +317,67 @@ test('message list shows what waits and what is lately done, newest first', asyn
     [waiting.text, 2],
     [done.text, 0],
   ])
+})
+
+test('the pages of message list show every message of the queue once, also where done ones are newer', async () => {
+  await using session = await open()
+  const { bed, client } = session
+  const later = async (startState: 'scheduled' | 'leased'): Promise<StoredMessage> => {
+    bed.clock.wallMs += 1000
+    return await bed.accept({ to: ['a@one.test'], startState })
+  }
+  const waiting = [await later('scheduled'), await later('scheduled'), await later('scheduled')]
+  const done = await later('leased')
+  await bed.settle(done, 0, 'delivered')
+  waiting.push(await later('scheduled'))
+  const newest = [await later('leased'), await later('leased')]
+  for (const message of newest) await bed.settle(message, 0, 'delivered')
+  for (const limit of [1, 2, 3, 4, 5, 50]) {
+    const shown: Row[] = []
+    let cursor: string | null = ''
+    while (cursor !== null) {
+      const page: { items: Row[]; cursor: string | null } = value(
+        await client.call('message.list', cursor === '' ? { limit } : { limit, cursor }),
+      )
+      assert.ok(page.items.length <= limit)
+      shown.push(...page.items)
+      cursor = page.cursor
+    }
+    assert.deepEqual(
+      shown.filter(row => row.openRecipients === 1).map(row => row.id),
+      waiting.map(({ text }) => text).reverse(),
+      `${limit} a page`,
+    )
+    const others = shown.filter(row => row.openRecipients === 0).map(row => row.id)
+    assert.deepEqual(new Set(others).size, others.length)
+    assert.ok(others.every(id => [done, ...newest].some(({ text }) => text === id)))
+  }
+})
+
+test('a message that is accepted while message list reads the queue is not shown as done', async () => {
+  await using session = await open()
+  const { bed } = session
+  const ports = bed.ports()
+  const { queue } = ports
+  const commands = messageCommands({
+    ...ports,
+    queue: {
+      list: (...given) => queue.list(...given),
+      count: filter => queue.count(filter),
+      message: id => queue.message(id),
+      act: (...given) => queue.act(...given),
+      messages: async (...given) => {
+        const page = await queue.messages(...given)
+        await bed.accept({ to: ['a@one.test'] })
+        return page
+      },
+    },
+  })
+  const listed = await commands['message.list']!(new Arguments({}), {
+    item: async () => {},
+    signal: new AbortController().signal,
+  })
+  assert.deepEqual(value<{ items: Row[] }>(listed).items, [])
 })
 
 test('events come in order, after a number, up to a limit, and as they happen', async () => {

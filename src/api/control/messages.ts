@@ -59,6 +59,8 @@ export function messageCommands(ports: Ports): ControlCommands {
       const isOpenOnly = given.flag('open', false)
       if (given.problem !== null) return given.problem
       if (!filter.ok) return filter
+      // Before the queue is read: what is accepted in between is in neither then, instead of looking done.
+      const untilSeq = ports.events.lastSeq()
       const page = await ports.queue.messages(filter.filter, cursor, limit)
       const open = page.rows.map(row => messageListRow(ports.accounts, row))
       // A page of the queue, or a filter that only the queue knows, has nothing to do with what is done.
@@ -66,8 +68,12 @@ export function messageCommands(ports: Ports): ControlCommands {
       const isQueueOnly =
         isOpenOnly || cursor !== '' || [domain, state, messageId].some(one => one !== undefined)
       if (isQueueOnly) return done({ items: open, cursor: page.cursor })
-      const items = withFinished(ports, open, filter.filter.accountKey).slice(0, limit)
-      return done({ items, cursor: page.cursor })
+      const finished = finishedMessages(ports, open, page.cursor !== null, filter.filter.accountKey, untilSeq)
+      const { items, openCount } = merge(open, finished, limit)
+      if (openCount === open.length) return done({ items, cursor: page.cursor })
+      // What of the queue gave way to what is done comes first on the next page.
+      const shown = await ports.queue.messages(filter.filter, '', openCount)
+      return done({ items, cursor: shown.cursor })
     },
   }
 }
@@ -142,31 +148,64 @@ function messageListRow(accounts: AccountReader, row: MessageRow): MessageListRo
   }
 }
 
-/** Adds the messages of the log's tail that have nothing left to send, newest first. */
-function withFinished(
+/**
+ * The messages of the log's tail that have nothing left to send, newest first.
+ * @param open what of the queue is shown, newest first
+ * @param isMoreOpen the queue has more, older than these: of that age nobody can tell here what is done
+ */
+function finishedMessages(
   ports: Ports,
   open: readonly MessageListRow[],
+  isMoreOpen: boolean,
   accountKey: number | undefined,
+  untilSeq: number,
 ): MessageListRow[] {
   const { accounts, events } = ports
-  const rows = new Map(open.map(row => [row.id, row]))
-  for (const event of events.list(Math.max(0, events.lastSeq() - tailEvents), tailEvents)) {
+  const openIds = new Set(open.map(row => row.id))
+  const after = isMoreOpen ? (open.at(-1)?.acceptedAt ?? '') : ''
+  const rows: MessageListRow[] = []
+  for (const event of events.list(Math.max(0, untilSeq - tailEvents), tailEvents)) {
+    if (event.seq > untilSeq) break
     if (event.type !== 'accepted' || event.messageId === null) continue
     if (accountKey !== undefined && event.accountKey !== accountKey) continue
     const id = formatMessageId(event.messageId)
+    const acceptedAt = instant(event.atMs)
     const facts = acceptedFacts([event])
-    if (rows.has(id) || facts === null) continue
-    rows.set(id, {
+    if (openIds.has(id) || acceptedAt <= after || facts === null) continue
+    rows.push({
       id,
       account: accounts.accountByKey(event.accountKey)?.name ?? null,
       reversePath: facts.reversePath,
-      acceptedAt: instant(event.atMs),
+      acceptedAt,
       sizeBytes: facts.sizeBytes,
       openRecipients: 0,
     })
   }
   // Ids hold the time in their first characters, but base32 puts digits after letters: sort by time.
-  return [...rows.values()].sort((a, b) =>
-    a.acceptedAt < b.acceptedAt ? 1 : a.acceptedAt > b.acceptedAt ? -1 : 0,
-  )
+  return rows.sort((a, b) => (a.acceptedAt < b.acceptedAt ? 1 : a.acceptedAt > b.acceptedAt ? -1 : 0))
+}
+
+/**
+ * Both by time, newest first, at most `limit`. Those of the queue keep their order, and one of them is always there while
+ * the queue has any: pages go on behind it.
+ */
+function merge(
+  open: readonly MessageListRow[],
+  finished: readonly MessageListRow[],
+  limit: number,
+): { readonly items: readonly MessageListRow[]; readonly openCount: number } {
+  const items: MessageListRow[] = []
+  let openCount = 0
+  while (items.length < limit) {
+    const nextOpen = open[openCount]
+    const nextFinished = finished[items.length - openCount]
+    if (nextOpen === undefined && nextFinished === undefined) break
+    const isLastChance = openCount === 0 && items.length === limit - 1
+    const isOpenNext =
+      nextFinished === undefined ||
+      (nextOpen !== undefined && (isLastChance || nextOpen.acceptedAt >= nextFinished.acceptedAt))
+    items.push(isOpenNext ? nextOpen! : nextFinished)
+    if (isOpenNext) openCount++
+  }
+  return { items, openCount }
 }

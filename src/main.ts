@@ -1,13 +1,20 @@
 // The `postrider` command: the first file that runs.
 //
-// Only what counts before anything is loaded is settled here: the thread pool's size, and where compiled sources are kept.
+// Only what counts before anything is loaded is settled here: SIGHUP, the thread pool's size, and where compiled sources
+// are kept.
 // What was asked for is loaded after that, and only that. The process ends by itself when nothing is left to do, with the
 // code set here.
 
 import { enableCompileCache } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
+import { Hangups } from './app/hangups.ts'
 import type { Application } from './cli/index.ts'
+
+const argv = process.argv.slice(2)
+const command = argv.find((word, at) => !word.startsWith('-') && argv[at - 1] !== '--config')
+// First of all, since by default SIGHUP ends the process. Other commands end with their terminal.
+const hangups = command === 'serve' ? new Hangups() : null
 
 // Signatures and password hashes must not wait for each other.
 const { env } = process
@@ -32,7 +39,7 @@ function keepPrivate(): void {
 const application: Application = {
   serve: async options => {
     keepPrivate()
-    return (await import('./app/serve.ts')).serve(options)
+    return (await import('./app/serve.ts')).serve({ ...options, hangups: hangups ?? new Hangups() })
   },
   backup: async options => {
     keepPrivate()
@@ -46,4 +53,4 @@ const application: Application = {
 }
 
 const { processIo, runCli } = await import('./cli/index.ts')
-process.exitCode = await runCli(process.argv.slice(2), processIo(process), application)
+process.exitCode = await runCli(argv, processIo(process), application)

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -7,7 +8,7 @@ import { test } from 'node:test'
 import { AccountService, SecretBox, verifyApiKey } from '../accounts/index.ts'
 import { MemoryAccounts } from '../accounts/memory-accounts.ts'
 import { IdGenerator } from '../base/index.ts'
-import { type FirstRun, isFirstRun, setUpFirstRun } from './first-run.ts'
+import { type FirstRun, isFirstRun, sampleCommand, setUpFirstRun } from './first-run.ts'
 
 const smtp = { host: '127.0.0.1', port: 2587 }
 
@@ -64,3 +65,15 @@ for (const changes of [0, 1, 2])
     assert.ok((await service.revokeCredential('apikey')).ok)
     assert.equal(isFirstRun(accounts, dataDir), false)
   })
+
+test('the command to paste is one for a shell, whatever the folder is called', () => {
+  const firstRun = { username: 'apikey', secret: 'pr_x', smtp: { host: '::1', port: 2587 }, http: '' }
+  const dataDir = mkdtempSync(join(tmpdir(), "ann's mail $HOME "))
+  const command = sampleCommand(firstRun, dataDir)
+  // The shell's own reading of it, with a curl that prints its arguments, one a line.
+  const script = `curl() { printf 'Queued as %s\\n' "$@" >&2; }\n${command}\n`
+  const shown = execFileSync('sh', ['-c', script], { encoding: 'utf8' })
+  rmSync(dataDir, { recursive: true })
+  assert.ok(shown.includes(`Queued as ${join(dataDir, 'tls', 'certificate.pem')}\n`), shown)
+  assert.ok(shown.includes('Queued as smtp://[::1]:2587\n'), shown)
+})

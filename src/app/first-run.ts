@@ -9,6 +9,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type AccountReader, type AccountService, apiUsername, makeSecret } from '../accounts/index.ts'
 import { writeFileDurably } from '../base/index.ts'
+import { formatSocketAddress } from '../config/index.ts'
 
 /** What `data/first-run.json` holds. */
 export interface FirstRun {
@@ -68,10 +69,16 @@ function readFirstRun(dataDir: string): FirstRun | null {
 /** The command to paste into a second terminal: curl is on nearly every machine. */
 export function sampleCommand(firstRun: FirstRun, dataDir: string): string {
   const { username, secret, smtp } = firstRun
+  const certificate = shellWord(join(dataDir, 'tls', 'certificate.pem'))
   return [
     `printf 'From: me@example.test\\r\\nTo: you@inbox.test\\r\\nSubject: Hello from Postrider\\r\\n\\r\\nIt works.\\r\\n' |`,
-    `  curl --silent --show-error --ssl-reqd --cacert ${join(dataDir, 'tls', 'certificate.pem')} \\`,
-    `    --url smtp://${smtp.host}:${smtp.port} --user '${username}:${secret}' \\`,
+    `  curl --silent --show-error --ssl-reqd --cacert ${certificate} \\`,
+    `    --url smtp://${formatSocketAddress(smtp)} --user '${username}:${secret}' \\`,
     `    --mail-from me@example.test --mail-rcpt you@inbox.test --upload-file - --verbose 2>&1 | grep 'Queued as'`,
   ].join('\n')
+}
+
+/** A path as one word of a shell. */
+function shellWord(text: string): string {
+  return /^[\w./@%+,:=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
 }

@@ -12,16 +12,17 @@
 
 import { randomBytes } from 'node:crypto'
 import { tmpdir } from 'node:os'
+import { join, relative } from 'node:path'
 import { startControlServer } from '../api/control/index.ts'
 import { OperationsServer } from '../api/index.ts'
 import { systemClock } from '../base/index.ts'
-import { formatProblem, type Problem } from '../config/index.ts'
+import { formatProblem, formatSocketAddress, type Problem } from '../config/index.ts'
 import { isStoreError, startStoreThread, walPath } from '../store/index.ts'
 import { createLog, type Log, metricsContentType, standardOutput } from '../telemetry/index.ts'
 import { controlPorts } from './control-ports.ts'
 import { limitEnd } from './end-limit.ts'
 import { isFirstRun, sampleCommand, setUpFirstRun } from './first-run.ts'
-import { Hangups } from './hangups.ts'
+import type { Hangups } from './hangups.ts'
 import { boundHeapGrowth } from './heap-growth.ts'
 import { Housekeeping } from './housekeeping.ts'
 import { startLabFor } from './lab-host.ts'
@@ -40,6 +41,8 @@ const failedCloseMsMax = 10_000
 export interface ServeOptions {
   /** The value of --config. */
   readonly configPath: string | undefined
+  /** SIGHUP since the process began. */
+  readonly hangups: Hangups
 }
 
 interface Output {
@@ -61,7 +64,6 @@ export async function serve(options: ServeOptions): Promise<0 | 1> {
   // A log file on a full disk is no reason to end.
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
   boundHeapGrowth()
-  const hangups = new Hangups()
   const prepared = await prepare(options.configPath)
   if (!('config' in prepared)) return report(prepared)
   using _lock = prepared.lock
@@ -69,7 +71,7 @@ export async function serve(options: ServeOptions): Promise<0 | 1> {
   const log = createLog({ level: prepared.config.log.level, output, fields: { thread: 'main' } })
   try {
     for (const warning of prepared.warnings) log.event('config.warning', { ...warning })
-    return await run(prepared, options.configPath, hangups, log, output)
+    return await run(prepared, options, log, output)
   } catch (error) {
     if (isStoreError(error))
       return report([{ where: prepared.config.dataDir, what: error.message, hint: error.hint ?? '' }])
@@ -83,8 +85,7 @@ export async function serve(options: ServeOptions): Promise<0 | 1> {
 
 async function run(
   prepared: Prepared,
-  configPath: string | undefined,
-  hangups: Hangups,
+  { configPath, hangups }: ServeOptions,
   log: Log,
   output: Output,
 ): Promise<0 | 1> {
@@ -197,7 +198,7 @@ async function firstRunOf(prepared: Prepared, parts: MainParts): Promise<string 
     port: 2587,
   }
   const { address } = config.http
-  const http = address === null ? '' : `http://${address.host}:${address.port}`
+  const http = address === null ? '' : `http://${formatSocketAddress(address)}`
   const firstRun = await setUpFirstRun(parts.accountService, config.dataDir, smtp, http, randomBytes)
   parts.store.accounts.forget()
   parts.log.event('first-run.ready', { username: firstRun.username })
@@ -207,7 +208,7 @@ async function firstRunOf(prepared: Prepared, parts: MainParts): Promise<string 
     '',
     sampleCommand(firstRun, config.dataDir),
     '',
-    'Then: npx postrider message list   (the secret is kept in data/first-run.json)',
+    `Then: npx postrider message list   (the secret is kept in ${relative('', join(config.dataDir, 'first-run.json'))})`,
     '',
     '',
   ].join('\n')

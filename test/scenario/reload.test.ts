@@ -3,7 +3,7 @@
 // SIGHUP puts what is right in force for new connections and drops nobody; what is wrong changes nothing and is logged.
 
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { randomBytes, X509Certificate } from 'node:crypto'
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -12,7 +12,7 @@ import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { makeCertificate } from '../../src/config/index.ts'
 import { needsMachine } from '../support/needs-machine.ts'
-import { Postrider } from '../support/postrider.ts'
+import { nodePath, Postrider } from '../support/postrider.ts'
 import { queuedId, SmtpClient } from './support/client.ts'
 import { hasFaultTools, waitForLog } from './support/faults.ts'
 import { House, message, waitForAll } from './support/house.ts'
@@ -219,3 +219,24 @@ test(
     assert.doesNotMatch(told(), /needs a restart/)
   },
 )
+
+test('a SIGHUP before the program is loaded ends a server no more, and every other command as before', async () => {
+  // Sent by a preloaded module at the moment when main.ts asks for the command line.
+  const hook = `import { registerHooks } from 'node:module'
+    registerHooks({ resolve(name, context, next) {
+      if (name.endsWith('/cli/index.ts')) process.kill(process.pid, 'SIGHUP')
+      return next(name, context)
+    } })`
+  const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(hook)}` }
+  await using server = await Postrider.start({ toml: '', env })
+  for (let round = 0; !server.output.includes('"config.reloaded"'); round++) {
+    assert.ok(round < 1200, server.output)
+    await sleep(25)
+  }
+  assert.equal(await server.stop(), 0)
+  const main = new URL('../../src/main.ts', import.meta.url).pathname
+  const command = spawnSync(nodePath, [main, '--config', 'serve', 'account', 'list'], {
+    env: { ...process.env, ...env },
+  })
+  assert.equal(command.signal, 'SIGHUP')
+})

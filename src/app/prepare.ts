@@ -182,7 +182,7 @@ function openFolderWarning(dataDir: string): Problem[] {
 }
 
 function rootWarning(user: SystemUser | null): Problem[] {
-  if (process.getuid?.() !== 0 || user !== null) return []
+  if (process.getuid?.() !== 0 || (user !== null && user.userId !== 0)) return []
   const hint = 'set `user` in the configuration, or use the systemd unit'
   return [{ where: 'user', what: 'Postrider runs as root', hint }]
 }

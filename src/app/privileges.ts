@@ -95,13 +95,13 @@ export class Privileges {
     const user = this.#user
     if (user === null) return
     this.#raise()
-    process.setgroups!([user.groupId])
+    takeGroups(user)
     process.setgid!(user.groupId)
     process.setuid!(user.userId)
   }
 
   #lower(user: SystemUser): void {
-    process.setgroups!([user.groupId])
+    takeGroups(user)
     process.setegid!(user.groupId)
     process.seteuid!(user.userId)
   }
@@ -111,4 +111,15 @@ export class Privileges {
     process.setegid!(0)
     process.setgroups!([...this.#rootGroups])
   }
+}
+
+/** Not among the types of Node. */
+interface GroupTaker {
+  initgroups(user: string, extraGroup: number): void
+}
+
+/** All that the user is in: a renewed certificate may be readable by a group (Debian's ssl-cert). */
+function takeGroups({ name, groupId }: SystemUser): void {
+  const taker = process as unknown as GroupTaker
+  taker.initgroups(name, groupId)
 }

@@ -4,6 +4,8 @@ import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import {
+  chmodSync,
+  chownSync,
   linkSync,
   lstatSync,
   mkdirSync,
@@ -23,6 +25,8 @@ import { handOver } from './hand-over.ts'
 const isRoot = process.getuid?.() === 0
 const owner = { userId: 54_321, groupId: 54_322 }
 const base = mkdtempSync(join(tmpdir(), 'postrider-hand-over-'))
+// Those whom it is handed to may get there.
+chmodSync(base, 0o755)
 after(() => rmSync(base, { recursive: true }))
 
 function newFolder(name: string): string {
@@ -73,3 +77,38 @@ test('files that are deleted meanwhile are no fault', needsMachine(isRoot, 'root
     assert.deepEqual(handOver(folder, owner), [])
   await ended
 })
+
+test(
+  'a file of others that is put under a name meanwhile is never given away',
+  needsMachine(isRoot, 'root'),
+  async () => {
+    const folder = newFolder('swapping')
+    const others = join(base, 'of-others')
+    writeFileSync(others, 'kept')
+    chownSync(folder, owner.userId, owner.groupId)
+    // The owner of the folder may rename in it: one name of his own file, and one that is a further name of another's.
+    linkSync(others, join(folder, 'one'))
+    writeFileSync(join(folder, 'two'), '')
+    const swap = `import { renameSync } from 'node:fs'
+      const folder = process.argv[1]
+      process.setgid(${owner.groupId})
+      process.setuid(${owner.userId})
+      process.send('ready')
+      const move = (from, to) => { try { renameSync(folder + '/' + from, folder + '/' + to) } catch {} }
+      for (;;) { move('one', 'three'); move('two', 'one'); move('one', 'two'); move('three', 'one') }`
+    const swapping = spawn(process.execPath, ['--input-type=module', '--eval', swap, folder], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    })
+    const ended = once(swapping, 'exit')
+    await once(swapping, 'message')
+    const endMs = performance.now() + 2000
+    while (performance.now() < endMs && statSync(others).uid === 0) {
+      chownSync(join(folder, 'deep'), 0, 0)
+      handOver(folder, owner)
+    }
+    swapping.kill()
+    await ended
+    assert.equal(statSync(others).uid, 0)
+    assert.equal(statSync(folder).uid, owner.userId)
+  },
+)

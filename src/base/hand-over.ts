@@ -2,14 +2,16 @@
 //
 // Whoever owns the folder now may want root to hand over what belongs to others: between a look at a name and its use, the
 // name may lead elsewhere. So no link is followed, each folder is opened and its names are looked up in the very folder
-// that was opened (where the system has /proc), and a file with further names is left alone and named.
-// What vanishes meanwhile is no fault.
+// that was opened (where the system has /proc), root alone can change names in it until all of it is handed over, and a file
+// with further names is left alone and named. What vanishes meanwhile is no fault.
 
 import {
   closeSync,
   constants,
   existsSync,
+  fchmodSync,
   fchownSync,
+  fstatSync,
   lchownSync,
   lstatSync,
   openSync,
@@ -38,10 +40,14 @@ function handOverFolder(path: string, shown: string, owner: Owner, refused: stri
   const descriptor = openFolder(path, follow)
   if (descriptor === null) return
   try {
-    fchownSync(descriptor, owner.userId, owner.groupId)
+    const { mode } = fstatSync(descriptor)
+    fchownSync(descriptor, 0, 0)
+    fchmodSync(descriptor, 0o700)
     const opened = `/proc/self/fd/${descriptor}`
     const folder = existsSync(opened) ? opened : path
     for (const name of namesIn(folder)) handOverEntry(join(folder, name), join(shown, name), owner, refused)
+    fchownSync(descriptor, owner.userId, owner.groupId)
+    fchmodSync(descriptor, mode & 0o7777)
   } finally {
     closeSync(descriptor)
   }

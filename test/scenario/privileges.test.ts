@@ -5,7 +5,9 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import {
+  appendFileSync,
   chmodSync,
+  chownSync,
   existsSync,
   linkSync,
   lstatSync,
@@ -256,6 +258,64 @@ test(
     }
     for (const { uids } of threadsOf(server.processId)) assert.deepEqual(new Set(uids), new Set([nobody]))
     assert.equal(await server.stop(), 0)
+  },
+)
+
+/** A user that is in a group of root's, as `usermod -aG ssl-cert` makes it. The files are put back. */
+class GroupMember implements Disposable {
+  readonly name = `postrider-test-${process.pid}`
+  readonly groupId = 61_234
+  readonly #before = new Map(['/etc/passwd', '/etc/group'].map(path => [path, readFileSync(path, 'utf8')]))
+
+  constructor() {
+    const userId = 61_235
+    appendFileSync('/etc/passwd', `${this.name}:x:${userId}:${userId}::/nonexistent:/usr/sbin/nologin\n`)
+    appendFileSync('/etc/group', `${this.name}-keys:x:${this.groupId}:${this.name}\n`)
+  }
+
+  [Symbol.dispose](): void {
+    for (const [path, text] of this.#before) writeFileSync(path, text)
+  }
+}
+
+test(
+  'a reload reads a renewed certificate that the groups of the user may read',
+  needsMachine(isRoot, 'root'),
+  async () => {
+    using user = new GroupMember()
+    const folder = publicFolder()
+    const renew = (): void => {
+      const { certificatePem, privateKeyPem } = makeCertificate({
+        commonName: 'relay.example',
+        names: ['relay.example'],
+        notBeforeMs: Date.now() - 60_000,
+        notAfterMs: Date.now() + 30 * 86_400_000,
+        randomBytes,
+      })
+      for (const [name, pem] of [
+        ['relay.pem', certificatePem],
+        ['relay.key', privateKeyPem],
+      ] as const) {
+        writeFileSync(join(folder, name), pem, { mode: 0o640 })
+        chownSync(join(folder, name), 0, user.groupId)
+      }
+    }
+    renew()
+    await using server = await Postrider.start({
+      toml: `user = "${user.name}"\n[tls]\ncertificate = "relay.pem"\nkey = "relay.key"\n`,
+      folder,
+    })
+    renew()
+    server.signal('SIGHUP')
+    for (let round = 0; !server.output.includes('"config.reloaded"'); round++) {
+      assert.ok(round < 1200, server.output)
+      await sleep(50)
+    }
+    assert.match(server.output, /"tls\.reloaded"/)
+    for (const { uids, groups } of threadsOf(server.processId)) {
+      assert.ok(uids.every(uid => uid !== 0))
+      assert.ok(groups.split(/\s+/).includes(`${user.groupId}`) && !groups.split(/\s+/).includes('0'), groups)
+    }
   },
 )
 

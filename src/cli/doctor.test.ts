@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { loadTlsMaterial } from '../config/index.ts'
 import { startLabDns } from '../lab/index.ts'
 import type { Check } from './doctor/check.ts'
 import { checkNode } from './doctor/examine.ts'
@@ -61,6 +63,29 @@ test('a machine where all is well exits 0, and nothing has been made', async t =
   assert.match(report.checks.find(check => check.name === 'data folder')?.text ?? '', /does not exist yet/)
   const human = await run(['doctor'], { cwd })
   assert.match(human.stdout, /^ok {4}node: Node 26/m)
+})
+
+test('a self-signed certificate that the next start would replace is told, and left as it is', async t => {
+  const cwd = await folder(t)
+  const dataDir = join(cwd, 'data')
+  mkdirSync(dataDir, { mode: 0o700 })
+  const made = loadTlsMaterial({
+    tls: null,
+    dataDir,
+    hostname: 'another.example.test',
+    nowMs: Date.now(),
+    randomBytes,
+  })
+  assert.ok(made.ok)
+  const path = join(dataDir, 'tls', 'certificate.pem')
+  const report = await examine(cwd)
+  const found = report.checks.filter(check => check.name === 'certificate')
+  assert.deepEqual(
+    found.map(check => check.state),
+    ['warn'],
+  )
+  assert.match(found[0]!.text, /not for mx\.example\.test.*the next start makes another/)
+  assert.equal(readFileSync(path, 'utf8'), made.material.certificatePem)
 })
 
 test('a configuration with an unknown key fails and names the nearest one', async t => {
@@ -128,6 +153,19 @@ test('a DNS server that does not answer fails', async t => {
   )
   const report = await examine(cwd)
   assert.equal(stateOf(report, 'dns 127.0.0.1'), 'fail')
+})
+
+test('with the lab on and no [dns] servers nobody else is asked, and doctor says so', async t => {
+  const path = mkdtempSync(join(tmpdir(), 'postrider-doctor-'))
+  t.after(() => rmSync(path, { recursive: true, force: true }))
+  const listeners = '[[listener]]\naddress = "127.0.0.1:0"\nkind = "submission"\n[http]\naddress = "off"\n'
+  writeFileSync(join(path, 'postrider.toml'), `${listeners}[lab]\nenabled = true\n`)
+  const { checks } = await examine(path)
+  const dns = checks.filter(({ name }) => name.startsWith('dns'))
+  assert.deepEqual(
+    dns.map(({ state, text }) => [state, text.slice(0, 15)]),
+    [['ok', 'the lab answers']],
+  )
 })
 
 test('the version of Node is compared by its numbers', () => {

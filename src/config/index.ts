@@ -17,7 +17,7 @@ export { type CertificatePair, type CertificateRequest, makeCertificate } from '
 export {
   loadTlsMaterial,
   serverTlsOptions,
-  TlsKeeper,
+  storedSelfSigned,
   type TlsMaterial,
   type TlsMaterialResult,
   type TlsRequest,

@@ -2,20 +2,14 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { randomBytes, X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { connect, createServer } from 'node:tls'
 import { type CertificatePair, makeCertificate } from './self-signed.ts'
-import {
-  loadTlsMaterial,
-  serverTlsOptions,
-  TlsKeeper,
-  type TlsMaterial,
-  type TlsRequest,
-} from './tls-material.ts'
+import { loadTlsMaterial, serverTlsOptions, type TlsMaterial, type TlsRequest } from './tls-material.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'postrider-tls-'))
 after(() => rmSync(folder, { recursive: true }))
@@ -232,21 +226,6 @@ test('a certificate that has ended or names another host is served with a warnin
     result.warnings.map(one => one.what).join('\n'),
     /ended on .*\n.*does not name mx\.example\.com/,
   )
-})
-
-test('a reload that fails tells the problem and leaves the old material in force', () => {
-  const tls = files(certificate(['mx.example.com']))
-  const load = () => loadTlsMaterial(request({ tls }))
-  const first = load()
-  assert.ok(first.ok)
-  const keeper = new TlsKeeper(first.material, load)
-  writeFileSync(tls.certificatePath, certificate(['mx.example.com']).certificatePem)
-  const result = keeper.reload()
-  assert.equal(result.ok, false)
-  assert.equal(keeper.current, first.material)
-  files(certificate(['mx.example.com']))
-  assert.equal(keeper.reload().ok, true)
-  assert.equal(keeper.current.certificatePem, readFileSync(tls.certificatePath, 'utf8'))
 })
 
 test('a data folder that cannot be written to is a problem and not a throw', () => {

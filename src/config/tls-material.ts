@@ -1,8 +1,8 @@
 // The certificate, key and authorities that TLS uses: read, checked, and read again on SIGHUP.
 //
 // Place on the path: before it; `app` posts the material to each relay thread, which makes its secure context of it.
-// Invariants: certificate and key belong together, and OpenSSL makes a context of them; a reload that fails leaves the old
-// material in force.
+// Invariants: certificate and key belong together, and OpenSSL makes a context of them. What cannot be used is a problem, and
+// whoever has older material keeps it in force (app/reload.ts).
 
 import { constants, createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -80,29 +80,6 @@ export function serverTlsOptions(material: TlsMaterial): SecureContextOptions {
 /** The authorities to trust as a client: those of Node and those of [tls] ca. */
 export function trustedAuthorities(material: TlsMaterial): string[] {
   return material.caPem === '' ? [...rootCertificates] : [...rootCertificates, material.caPem]
-}
-
-/** Keeps the material in force. */
-export class TlsKeeper {
-  #current: TlsMaterial
-  readonly #load: () => TlsMaterialResult
-
-  /** @param load reads anew; called by {@link reload}. */
-  constructor(first: TlsMaterial, load: () => TlsMaterialResult) {
-    this.#current = first
-    this.#load = load
-  }
-
-  get current(): TlsMaterial {
-    return this.#current
-  }
-
-  /** Reads the files again. On a problem the old material stays in force. */
-  reload(): TlsMaterialResult {
-    const result = this.#load()
-    if (result.ok) this.#current = result.material
-    return result
-  }
 }
 
 function materialOfFiles(tls: TlsConfig, request: TlsRequest): TlsMaterialResult {
@@ -219,15 +196,28 @@ function certificateWarnings(certificate: X509Certificate, request: TlsRequest):
   return warnings
 }
 
-function selfSignedMaterial(request: TlsRequest): TlsMaterialResult {
-  const folder = join(request.dataDir, 'tls')
-  const stored = readStored(folder, request)
-  const warning: Problem = {
+/** The self-signed pair that is there, while it can be used; makes none. */
+export function storedSelfSigned(request: TlsRequest): TlsMaterialResult | null {
+  const stored = readStored(selfSignedFolder(request), request)
+  return stored === null ? null : { ok: true, material: stored, warnings: [selfSignedWarning(request)] }
+}
+
+function selfSignedFolder({ dataDir }: TlsRequest): string {
+  return join(dataDir, 'tls')
+}
+
+function selfSignedWarning({ hostname }: TlsRequest): Problem {
+  return {
     where: '[tls]',
-    what: `no certificate is configured: a self-signed one for ${request.hostname} is used`,
+    what: `no certificate is configured: a self-signed one for ${hostname} is used`,
     hint: 'clients that check certificates will refuse it: set [tls] certificate and key',
   }
-  if (stored !== null) return { ok: true, material: stored, warnings: [warning] }
+}
+
+function selfSignedMaterial(request: TlsRequest): TlsMaterialResult {
+  const stored = storedSelfSigned(request)
+  if (stored !== null) return stored
+  const folder = selfSignedFolder(request)
   // Certificates count in whole seconds.
   const notAfterMs = Math.floor(request.nowMs / 1000) * 1000 + 825 * dayMs
   const pair = makeCertificate({
@@ -254,7 +244,7 @@ function selfSignedMaterial(request: TlsRequest): TlsMaterialResult {
     )
   }
   const material = selfSigned(pair.certificatePem, pair.privateKeyPem, notAfterMs)
-  return { ok: true, material, warnings: [warning] }
+  return { ok: true, material, warnings: [selfSignedWarning(request)] }
 }
 
 /** The stored pair while it is whole, of this hostname, and good for another month. */

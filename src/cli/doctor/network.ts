@@ -58,7 +58,8 @@ async function checkPort({ name, address }: Door, isServing: boolean): Promise<C
 /** '' when the address can be listened on. */
 function tryListen({ host, port }: SocketAddress): Promise<string> {
   return new Promise(resolve => {
-    const server = createServer()
+    // A client that comes in this moment must not hold it up: closing waits for connections.
+    const server = createServer(socket => socket.destroy())
     server.once('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message))
     server.listen({ host, port, exclusive: true }, () => server.close(() => resolve('')))
   })
@@ -66,14 +67,13 @@ function tryListen({ host, port }: SocketAddress): Promise<string> {
 
 /** Asks each DNS server once; a server that says "no such name" works. */
 export async function checkDns(config: Config): Promise<Check[]> {
+  // Decision 0006: then nobody else is asked.
+  if (config.lab.isEnabled && config.dns.servers.length === 0)
+    return [good('dns', 'the lab answers, and no other server is asked: mail stays on this machine')]
   const servers =
     config.dns.servers.length > 0
       ? config.dns.servers.map(({ host, port }) => ({ address: host, port }))
       : systemServers()
-  if (servers.length === 0)
-    return [
-      bad('dns', 'no DNS server is known', 'set [dns] servers, or nameserver lines in /etc/resolv.conf'),
-    ]
   const name = config.hostname.includes('.') ? config.hostname : 'example.com'
   return await Promise.all(servers.map(server => checkDnsServer(server, name)))
 }
@@ -93,12 +93,19 @@ async function checkDnsServer(server: { address: string; port: number }, name: s
   return bad(label, result.text, 'mail cannot be routed without DNS: set [dns] servers to one that answers')
 }
 
+/** Those that the server asks: of /etc/resolv.conf, and the local resolver when that names none. */
 function systemServers(): { address: string; port: number }[] {
+  const found = Array.from(
+    readIfThere('/etc/resolv.conf').matchAll(/^\s*nameserver\s+([0-9a-fA-F.:]+)/gm),
+    ([, address]) => ({ address: address ?? '', port: 53 }),
+  )
+  return found.length > 0 ? found : [{ address: '127.0.0.1', port: 53 }]
+}
+
+function readIfThere(path: string): string {
   try {
-    const lines = readFileSync('/etc/resolv.conf', 'utf8').matchAll(/^\s*nameserver\s+([0-9a-fA-F.:]+)/gm)
-    return Array.from(lines, ([, address]) => ({ address: address ?? '', port: 53 }))
+    return readFileSync(path, 'utf8')
   } catch {
-    // A system without that file: the operator must name servers.
-    return []
+    return ''
   }
 }

@@ -21,8 +21,6 @@ export interface HeaderVerdict {
   readonly kind: 'passed'
   /** Domain of the From address, lower-case A-label. */
   readonly fromDomain: string
-  /** The From domain belongs to the account, so its keys sign. */
-  readonly isOwnDomain: boolean
 }
 
 /** May this principal send with this domain? Null when it may. */
@@ -143,15 +141,8 @@ export function checkHeader(
       `the From field cannot be used: ${from.why}; write one address as name@domain`,
     )
   const mailbox = from.mailbox
-  if (principal.senders === 'any') {
-    const own = reader.domain(principal.account.key, mailbox.domain)
-    return {
-      kind: 'passed',
-      fromDomain: mailbox.domain,
-      isOwnDomain: own !== null && own.status !== 'pending',
-    }
-  }
+  if (principal.senders === 'any') return { kind: 'passed', fromDomain: mailbox.domain }
   const refusal =
     checkOwnDomain(reader, principal, mailbox.domain, 'From') ?? checkOtherSenders(reader, principal, block)
-  return refusal ?? { kind: 'passed', fromDomain: mailbox.domain, isOwnDomain: true }
+  return refusal ?? { kind: 'passed', fromDomain: mailbox.domain }
 }

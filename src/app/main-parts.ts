@@ -8,7 +8,7 @@ import { AccountService, SecretBox } from '../accounts/index.ts'
 import type { Readiness } from '../api/index.ts'
 import { IdGenerator, systemClock } from '../base/index.ts'
 import type { Config, TlsMaterial } from '../config/index.ts'
-import { allocateDoorMemory } from '../intake/index.ts'
+import { allocateDoorMemory, DoorCounts } from '../intake/index.ts'
 import { openThreadStore, type StoreHost, type ThreadStore } from '../store/index.ts'
 import { type Log, Metrics, mergeMetrics, RuntimeWatch } from '../telemetry/index.ts'
 import { ClockGuard } from './clock-guard.ts'
@@ -48,6 +48,7 @@ export class MainParts implements AsyncDisposable {
   readonly #metrics: Metrics = new Metrics()
   readonly #runtime: RuntimeWatch
   readonly #queueCount: QueueCount
+  #doors: DoorCounts | null = null
   #phase: Phase = 'starting'
 
   private constructor(
@@ -107,6 +108,7 @@ export class MainParts implements AsyncDisposable {
   startThreads(): void {
     const { threads, secretKey, operatorKeyPem, dnsServers } = this.#prepared
     const doors = allocateDoorMemory(randomBytes)
+    this.#doors = new DoorCounts(doors.counts)
     for (let index = 0; index < threads; index++) {
       this.relays.start({
         config: this.config,
@@ -143,7 +145,10 @@ export class MainParts implements AsyncDisposable {
     if (this.#phase !== 'ready')
       return { ready: false, reasons: [this.#phase === 'starting' ? 'starting' : 'shutting down'] }
     const { trouble } = this.#health
-    return trouble === null ? { ready: true } : { ready: false, reasons: [trouble] }
+    const reasons = trouble === null ? [] : [trouble]
+    if (this.#doors !== null && this.#doors.closedDoors > 0)
+      reasons.push('a listener cannot accept connections: the log says why (listener.paused)')
+    return reasons.length === 0 ? { ready: true } : { ready: false, reasons }
   }
 
   /** All threads' metrics as text. */

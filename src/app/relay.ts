@@ -82,6 +82,7 @@ export class Relay {
   readonly #leases: LeaseLoop
   readonly #submitter: Submitter
   readonly #sessions: Places
+  readonly #counts: DoorCounts
   readonly #guard: AddressGuard
   readonly #watch: DoorWatch
   readonly #authenticator: Authenticator
@@ -176,10 +177,10 @@ export class Relay {
       },
       submissionOptionsOf(config),
     )
-    const counts = new DoorCounts(data.doors.counts)
-    this.#sessions = new Places(counts)
+    this.#counts = new DoorCounts(data.doors.counts)
+    this.#sessions = new Places(this.#counts)
     const failures = new LoginFailures(data.doors.failures)
-    this.#guard = new AddressGuard(addressLimitsOf(config), counts, failures, clock)
+    this.#guard = new AddressGuard(addressLimitsOf(config), this.#counts, failures, clock)
     this.#watch = new DoorWatch(this.#log, this.#metrics, clock, event => this.#settler.event(event))
     this.#authenticator = new Authenticator(this.#store.accounts, this.#guard, ms => sleep(ms))
   }
@@ -245,7 +246,11 @@ export class Relay {
           const shared = reads === undefined ? {} : { reads }
           return serveSmtpSession({ socket, ...shared, handler: session, options, ticker, observer })
         },
-        acceptFailed: (address, code) => this.#log.event('listener.paused', { address, code }),
+        acceptFailed: (address, code) => {
+          this.#counts.doorClosed()
+          this.#log.event('listener.paused', { address, code })
+        },
+        acceptResumed: () => this.#counts.doorOpened(),
         refusedConnection: (refusal, clientAddress) => watch.turnedAway(refusal, clientAddress),
       },
       {

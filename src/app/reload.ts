@@ -38,8 +38,9 @@ export class Reloader implements Disposable {
     return this.#inLine(() => this.#reload())
   }
 
+  /** Whatever becomes of one piece of work, the next one has its turn. */
   #inLine(work: () => Promise<void>): Promise<void> {
-    this.#last = this.#last.then(work)
+    this.#last = this.#last.then(work).catch(error => this.#log.event('config.refused', { err: error }))
     return this.#last
   }
 

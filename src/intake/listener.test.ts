@@ -58,6 +58,7 @@ async function open({ perAddress = 10, sessionsMax = 2, isBegun = true } = {}) {
         return seat
       },
       acceptFailed: () => assert.fail('nothing fails here'),
+      acceptResumed: () => assert.fail('nothing fails here'),
       refusedConnection: refusal => void refused.push(refusal.code),
     },
     {

@@ -32,8 +32,10 @@ export interface ListenerPorts {
   /** Builds engine and handler round an accepted socket. */
   startSession(socket: net.Socket, visit: Visit, reads: BorrowedReads | undefined): RunningSession
   refusedConnection(refusal: Refusal, clientAddress: string): void
-  /** The door is closed for a second, since accept failed with the system's code. */
+  /** The door is closed for a second or more, since accept failed with the system's code. */
   acceptFailed(address: string, code: string): void
+  /** It is open again. */
+  acceptResumed(): void
 }
 
 export interface ListenerOptions {
@@ -59,6 +61,7 @@ export class Listener {
   readonly #readBuffer: Buffer = Buffer.allocUnsafeSlow(65_536)
   readonly #places: Places
   #accepting: Disposable | null = null
+  #isResting = false
   /** Sessions of connections that came before `begin`; null from then on. */
   #early: (() => void)[] | null = []
 
@@ -72,7 +75,11 @@ export class Listener {
     )
     const accept = (socket: net.Socket, reads: BorrowedReads): void => this.#accept(socket, reads)
     const take = (open: () => void): void => this.#atBegin(open)
-    this.#server.on('listening', () => shareReads(this.#server, this.#readBuffer, accept, take))
+    this.#server.on('listening', () => {
+      shareReads(this.#server, this.#readBuffer, accept, take)
+      if (this.#isResting) ports.acceptResumed()
+      this.#isResting = false
+    })
   }
 
   /** Resolves once the port is bound; rejects with the system's error. Port sharing between threads is on. */
@@ -84,7 +91,10 @@ export class Listener {
         this.#server.off('error', reject)
         this.#accepting = keepAccepting(this.#server, {
           listen: () => this.#server.listen({ host, port, backlog, reusePort: true }),
-          onPause: code => this.#ports.acceptFailed(`${host}:${port}`, code),
+          onPause: code => {
+            this.#isResting = true
+            this.#ports.acceptFailed(`${host}:${port}`, code)
+          },
         })
         resolve()
       })

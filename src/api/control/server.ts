@@ -63,6 +63,7 @@ export class ControlServer implements AsyncDisposable {
     this.#commands = commands
     this.#connectionsMax = connectionsMax
     this.#server = createServer({ allowHalfOpen: true }, socket => this.#accept(socket))
+    this.#server.on('listening', () => chmodSync(place.path, 0o600))
   }
 
   /** Where it listens. */
@@ -75,16 +76,13 @@ export class ControlServer implements AsyncDisposable {
       this.#server.once('error', reject)
       this.#server.listen(this.#place.path, () => {
         this.#server.off('error', reject)
-        this.#accepting = keepAccepting(this.#server, { listen: () => this.#listenAgain() })
-        chmodSync(this.#place.path, 0o600)
+        // The socket's file goes with a door that pauses, and is made anew.
+        this.#accepting = keepAccepting(this.#server, {
+          listen: () => this.#server.listen(this.#place.path),
+        })
         resolve()
       })
     })
-  }
-
-  /** The socket's file went with the paused door. */
-  #listenAgain(): void {
-    this.#server.listen(this.#place.path, () => chmodSync(this.#place.path, 0o600))
   }
 
   /** Ends every connection, running commands included, and removes the socket. */

@@ -22,6 +22,7 @@ interface Seat extends RunningSession {
 async function open({ perAddress = 10, sessionsMax = 2, isBegun = true } = {}) {
   const seats: Seat[] = []
   const refused: string[] = []
+  const pauses: string[] = []
   const counts = new DoorCounts(DoorCounts.allocate(1))
   const failures = new LoginFailures(LoginFailures.allocate([1, 2]))
   const places = new Places(counts)
@@ -57,8 +58,8 @@ async function open({ perAddress = 10, sessionsMax = 2, isBegun = true } = {}) {
         socket.resume()
         return seat
       },
-      acceptFailed: () => assert.fail('nothing fails here'),
-      acceptResumed: () => assert.fail('nothing fails here'),
+      acceptFailed: (_address, code) => void pauses.push(code),
+      acceptResumed: () => void pauses.push('open again'),
       refusedConnection: refusal => void refused.push(refusal.code),
     },
     {
@@ -87,6 +88,7 @@ async function open({ perAddress = 10, sessionsMax = 2, isBegun = true } = {}) {
     listener,
     seats,
     refused,
+    pauses,
     places,
     connect,
     [Symbol.dispose]() {
@@ -191,3 +193,22 @@ test('a newcomer over the bounds of its own address takes nobody’s place', asy
   assert.deepEqual(door.refused, ['too-many-connections'])
   assert.ok(door.seats.every(seat => !seat.isSentAway))
 })
+
+test('a door whose accept fails is told of when it closes and when it is open again', async () => {
+  using door = await open()
+  const { port } = door.listener
+  const { _getActiveHandles: handles } = process as unknown as { _getActiveHandles(): unknown[] }
+  const server = handles.call(process).find(one => one instanceof net.Server && isOn(one, port)) as net.Server
+  server.emit('error', Object.assign(new Error('accept EMFILE'), { code: 'EMFILE' }))
+  assert.deepEqual(door.pauses, ['EMFILE'])
+  assert.equal(server.listening, false)
+  await once(server, 'listening')
+  assert.deepEqual(door.pauses, ['EMFILE', 'open again'])
+  await door.connect()
+  assert.equal(door.seats.length, 1)
+})
+
+function isOn(server: net.Server, port: number): boolean {
+  const address = server.address()
+  return typeof address === 'object' && address?.port === port
+}

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { linkSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
+import { connect, createServer, Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -108,6 +108,21 @@ test('a client over the number of connections that stays does not hold up the en
   } finally {
     second.destroy()
   }
+})
+
+test('a door that stays closed for long leaves nothing behind at each try, and is private when it is open again', async () => {
+  await using bed = await ControlTestBed.open()
+  const path = bed.serverPath
+  const { _getActiveHandles: handles } = process as unknown as { _getActiveHandles(): unknown[] }
+  const server = handles.call(process).find(one => one instanceof Server && one.address() === path) as Server
+  const before = server.listenerCount('listening')
+  server.emit('error', Object.assign(new Error('accept EMFILE'), { code: 'EMFILE' }))
+  writeFileSync(path, '')
+  for (let tries = 0; tries < 2; tries++) await once(server, 'error')
+  assert.equal(server.listenerCount('listening'), before)
+  rmSync(path)
+  await once(server, 'listening')
+  assert.equal(statSync(path).mode & 0o777, 0o600)
 })
 
 test('a socket that a dead server left behind is replaced, a live one is refused, a file is left alone', async () => {

@@ -8,13 +8,13 @@
 import { enableCompileCache } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-import { Hangups } from './app/hangups.ts'
+import { takeHangups } from './app/hangups.ts'
 import type { Application } from './cli/index.ts'
 
 const argv = process.argv.slice(2)
 const command = argv.find((word, at) => !word.startsWith('-') && argv[at - 1] !== '--config')
 // First of all, since by default SIGHUP ends the process. Other commands end with their terminal.
-const hangups = command === 'serve' ? new Hangups() : null
+const hangups = command === 'serve' ? takeHangups() : null
 
 // Signatures and password hashes must not wait for each other.
 const { env } = process
@@ -39,7 +39,7 @@ function keepPrivate(): void {
 const application: Application = {
   serve: async options => {
     keepPrivate()
-    return (await import('./app/serve.ts')).serve({ ...options, hangups: hangups ?? new Hangups() })
+    return (await import('./app/serve.ts')).serve({ ...options, hangups: hangups ?? takeHangups() })
   },
   backup: async options => {
     keepPrivate()

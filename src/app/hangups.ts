@@ -27,3 +27,8 @@ export class Hangups {
     }
   }
 }
+
+/** Takes SIGHUP from now on: for main.ts, which begins with it. */
+export function takeHangups(): Hangups {
+  return new Hangups()
+}

@@ -128,9 +128,10 @@ export class MainParts implements AsyncDisposable {
 
   becomeReady(): void {
     this.#phase = 'ready'
-    for (const { address, kind, account } of this.config.listeners) {
+    for (const { address, kind, account, networks } of this.config.listeners) {
       this.log.event('listener.open', { address: `${address.host}:${address.port}`, kind })
-      const isNeeded = kind === 'relay'
+      // Without networks it takes mail only from who has logged in.
+      const isNeeded = kind === 'relay' && networks.length > 0
       if (isNeeded && this.store.accounts.accountByName(account) === null)
         this.log.event('listener.account-missing', { account, hint: `postrider account create ${account}` })
     }

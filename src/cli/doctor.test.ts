@@ -88,6 +88,17 @@ test('a self-signed certificate that the next start would replace is told, and l
   assert.equal(readFileSync(path, 'utf8'), made.material.certificatePem)
 })
 
+test('a hostname that is no full name is a warning with what to do', async t => {
+  const cwd = await folder(t)
+  assert.equal(stateOf(await examine(cwd), 'hostname'), 'ok')
+  const path = join(cwd, 'postrider.toml')
+  writeFileSync(path, readFileSync(path, 'utf8').replace('mx.example.test', 'vm'))
+  const report = await examine(cwd)
+  const { state, text, hint } = report.checks.find(check => check.name === 'hostname')!
+  assert.equal(state, 'warn')
+  assert.match(`${text} ${hint}`, /vm is no full name.*set hostname/)
+})
+
 test('a configuration with an unknown key fails and names the nearest one', async t => {
   const cwd = await folder(t, 'hostnme = "x"')
   const report = await examine(cwd)

@@ -39,7 +39,8 @@ export function initCommand(program: Command, cli: Cli): void {
       }
       await cli.print(
         { path },
-        () => `${path} written\nnext: read it, then postrider doctor and postrider serve\n`,
+        () =>
+          `${path} written\nnext: ${name.includes('.') ? 'read it' : 'set hostname in it, the name of this server in DNS'}, then postrider doctor and postrider serve\n`,
       )
     })
 }

@@ -121,6 +121,13 @@ test('init writes a configuration that loads, and never overwrites one', async t
   assert.equal(readFileSync(path, 'utf8'), text)
 })
 
+test('init on a machine without a full name says that hostname must be set', async t => {
+  const { stdout } = await run(['init', '--hostname', 'box'], { cwd: temporaryFolder(t) })
+  assert.match(stdout, /next: set hostname in it/)
+  const named = await run(['init', '--hostname', 'mx.example.test'], { cwd: temporaryFolder(t) })
+  assert.match(named.stdout, /next: read it/)
+})
+
 test('what init writes for a service in /etc names the folder of its data, so that server and commands agree', t => {
   const path = join(temporaryFolder(t), 'postrider.toml')
   writeFileSync(path, configTemplate('mx.example.test', '/var/lib/postrider'))

@@ -140,6 +140,13 @@ test('long_lines and bare_lf of a door count for its networks', async () => {
   assert.doesNotMatch(text, /(?<!\r)\n/)
 })
 
+test('a relay door without networks needs no account, and nobody is told to make one', async () => {
+  await using bare = await Postrider.start({
+    toml: '[[listener]]\naddress = "127.0.0.1:0"\nkind = "relay"\n',
+  })
+  assert.doesNotMatch(bare.output, /account-missing/)
+})
+
 test('a door whose account is missing answers 451 with the command, and works once the account is made', async () => {
   assert.match(server.output, /listener\.account-missing/)
   await using client = await clientOf('late', inside)

@@ -32,6 +32,7 @@ export async function examine(cli: Cli, nowMs: number): Promise<Check[]> {
       ? good('configuration', 'no file: the settings of a first run, on 127.0.0.1 only')
       : good('configuration', `${path} is valid`),
     ...warnings.map(one => warn('configuration', formatProblem(one), one.hint)),
+    ...checkHostname(config),
     ...checkDataFolder(config.dataDir, process.getuid?.()),
     ...checkCertificate(config, nowMs),
   )
@@ -45,6 +46,19 @@ export function checkNode(version: string): Check {
   const [major = 0, minor = 0] = version.split('.').map(Number)
   if (major > 26 || (major === 26 && minor >= 1)) return good('node', `Node ${version}`)
   return bad('node', `Node ${version} is too old`, 'Postrider needs Node 26.1 or newer')
+}
+
+/** Of no importance to the lab, and the first thing that receivers on the internet look at. */
+function checkHostname({ hostname, lab }: Config): Check[] {
+  if (lab.isEnabled) return []
+  if (hostname.includes('.')) return [good('hostname', hostname)]
+  return [
+    warn(
+      'hostname',
+      `${hostname} is no full name: receivers refuse or distrust such an EHLO, and the SPF record of domain show names it`,
+      'set hostname in the configuration, for instance mail.example.com: a name with A and PTR records of its own',
+    ),
+  ]
 }
 
 async function checkServer({ dataDir }: Config): Promise<{ check: Check; isServing: boolean }> {

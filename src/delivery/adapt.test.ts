@@ -16,7 +16,7 @@ import { Harness, planOf } from './testing/harness.ts'
 import { startReceiver } from './testing/receiver.ts'
 
 const plan = planOf('b.test', ['mx.b.test', '127.0.0.1'])
-const plainPeer = { keywords: ['PIPELINING', 'SIZE'] }
+const plainPeer = { keywords: ['PIPELINING', 'SIZE'], isStrict: true } as const
 const eightBit = [
   'From: A <a@example.test>',
   'Subject: x',
@@ -87,7 +87,7 @@ test('a peer without 8BITMIME gets a 7-bit message with a valid new signature, m
 })
 
 test('8-bit content goes as it is where 8BITMIME is offered', async () => {
-  await using mx = await startReceiver()
+  await using mx = await startReceiver({ isStrict: true })
   const harness = new Harness(mx.port)
   harness.plans.set('b.test', plan)
   harness.send(['one@b.test'], { text: eightBit, isEightBit: true })
@@ -111,7 +111,7 @@ test('a message that cannot be signed again is deferred, not sent unsigned', asy
 })
 
 test('a message without its signature is signed at the attempt, and not sent without', async () => {
-  await using mx = await startReceiver()
+  await using mx = await startReceiver({ isStrict: true })
   let isAble = false
   const harness = new Harness(
     mx.port,
@@ -208,7 +208,7 @@ test('a multipart/signed message is bounced with 5.6.3 instead of being broken',
 })
 
 test('without SMTPUTF8 only the recipients that need it bounce, with 5.6.7', async () => {
-  await using mx = await startReceiver()
+  await using mx = await startReceiver({ isStrict: true })
   const harness = new Harness(mx.port)
   harness.plans.set('b.test', plan)
   harness.send(['plain@b.test', 'пример@b.test'], { isSmtpUtf8: true })
@@ -221,7 +221,7 @@ test('without SMTPUTF8 only the recipients that need it bounce, with 5.6.7', asy
 })
 
 test('without SMTPUTF8 a UTF-8 header or reverse-path bounces all recipients', async () => {
-  await using mx = await startReceiver()
+  await using mx = await startReceiver({ isStrict: true })
   const harness = new Harness(mx.port)
   harness.plans.set('b.test', plan)
   harness.send(['one@b.test'], { isSmtpUtf8: true, text: 'Subject: Grüße\r\n\r\nbody\r\n' })
@@ -235,7 +235,7 @@ test('without SMTPUTF8 a UTF-8 header or reverse-path bounces all recipients', a
 })
 
 test('with SMTPUTF8 offered a UTF-8 recipient is delivered', async () => {
-  await using mx = await startReceiver({ keywords: ['PIPELINING', 'SMTPUTF8', '8BITMIME'] })
+  await using mx = await startReceiver({ keywords: ['PIPELINING', 'SMTPUTF8', '8BITMIME'], isStrict: true })
   const harness = new Harness(mx.port)
   harness.plans.set('b.test', plan)
   harness.send(['пример@b.test'], { isSmtpUtf8: true })
@@ -246,7 +246,7 @@ test('with SMTPUTF8 offered a UTF-8 recipient is delivered', async () => {
 })
 
 test('a message above the announced SIZE bounces with 5.3.4 and is not sent', async () => {
-  await using mx = await startReceiver({ keywords: ['PIPELINING', 'SIZE 1000'] })
+  await using mx = await startReceiver({ keywords: ['PIPELINING', 'SIZE 1000'], isStrict: true })
   const harness = new Harness(mx.port)
   harness.plans.set('b.test', plan)
   harness.send(['large@b.test'], { text: `Subject: x\r\n\r\n${'a\r\n'.repeat(1_000)}` })
@@ -260,7 +260,7 @@ test('a message above the announced SIZE bounces with 5.3.4 and is not sent', as
 })
 
 test('a message that is too large only once it is re-encoded bounces with 5.3.4, too', async () => {
-  await using mx = await startReceiver({ keywords: ['PIPELINING', 'SIZE 3000'] })
+  await using mx = await startReceiver({ keywords: ['PIPELINING', 'SIZE 3000'], isStrict: true })
   const harness = new Harness(mx.port, {}, { resigner })
   harness.plans.set('b.test', plan)
   const text = eightBit.replace('Grüße aus Köln', 'ü'.repeat(600).replace(/.{30}/g, '$&\r\n'))

@@ -106,7 +106,7 @@ export const deliveryKeys: Keys<DeliveryConfig> = {
   greetingTimeoutMs: durationKey(
     {
       name: 'greeting_timeout',
-      text: 'How long a server may take to greet. Less when there are others to try: all of one attempt have ten minutes together.',
+      text: 'How long a server may take to greet. Until its session is ready it has five minutes in all, and less when others are to be tried, too: those of one attempt have ten minutes together.',
       fallback: '5m',
       reason: 'RFC 5321 §4.5.3.2.1.',
       since,

@@ -46,6 +46,7 @@ export interface ServeOptions {
 }
 
 interface Output {
+  write(text: string): void
   flushSync(): void
 }
 
@@ -131,9 +132,8 @@ async function run(
   parts.becomeReady()
   using _reload = new Reloader(parts, hangups, configPath, log)
   if (firstRun !== null) {
-    // The log goes out first: people read the last thing on the screen.
-    output.flushSync()
-    process.stdout.write(firstRun)
+    // Behind the lines of the log so far, of which one may be under way: people read the last thing on the screen.
+    output.write(firstRun)
   }
   const failed = Promise.race([failure(host.failed), failure(parts.relays.failed)])
   const end = await Promise.race([stopping.ended, failed])

@@ -132,6 +132,16 @@ async function verdicts(content: string): Promise<string[]> {
 const bothPass = ['example.test ed25519-sha256 pass', 'example.test rsa-sha256 pass']
 
 test(
+  'the last thing on the screen is the command to paste, behind the lines of the log',
+  options,
+  async () => {
+    await sleep(500)
+    const rest = server.output.slice(server.output.indexOf('Then: npx postrider'))
+    assert.doesNotMatch(rest, /"(listener\.open|server\.ready)"/)
+  },
+)
+
+test(
   'the printed command sends a message, and the timeline, the inbox and both signatures tell of it',
   options,
   async () => {

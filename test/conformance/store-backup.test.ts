@@ -164,6 +164,7 @@ test('neither backup nor restore writes into a folder that has something in it',
   })
   assert.throws(() => restore({ source: target, dataDir: opened.dataDir, node: 1, nowMs: startMs }), {
     code: 'PR_BACKUP_TARGET',
+    message: /stop its server and move it away, or name another data_dir/,
   })
 })
 

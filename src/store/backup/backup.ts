@@ -29,7 +29,7 @@ export interface BackupOptions {
 /** Makes a backup. Throws StoreError; an unfinished target has no manifest and `restore` refuses it. */
 export function backup(options: BackupOptions): BackupManifest {
   const { dataDir, target } = options
-  emptyFolder(target, 'the backup folder')
+  emptyFolder(target, 'the backup folder', 'name a new folder')
   const segments = segmentDir(dataDir)
   try {
     using _hold = SegmentHold.take(segments)

@@ -5,8 +5,11 @@ import { join, resolve } from 'node:path'
 import { makeFolderDurably, syncPath } from '../../base/index.ts'
 import { StoreError } from '../errors.ts'
 
-/** Makes an empty folder, or takes an existing empty one; `PR_BACKUP_TARGET` when something is in it. */
-export function emptyFolder(path: string, what: string): void {
+/**
+ * Makes an empty folder, or takes an existing empty one; `PR_BACKUP_TARGET` when something is in it.
+ * @param next what to do then
+ */
+export function emptyFolder(path: string, what: string, next: string): void {
   try {
     makeFolderDurably(path)
   } catch (error) {
@@ -15,7 +18,7 @@ export function emptyFolder(path: string, what: string): void {
     })
   }
   if (readdirSync(path).length > 0)
-    throw new StoreError('PR_BACKUP_TARGET', `${what} ${path} is not empty; name a new folder`)
+    throw new StoreError('PR_BACKUP_TARGET', `${what} ${path} is not empty; ${next}`)
 }
 
 /** Copies a file, for its owner only, and syncs the copy. */

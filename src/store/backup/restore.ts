@@ -69,7 +69,11 @@ export function openBackup(source: string): Database {
 export function restore(options: RestoreOptions): number {
   const { source, dataDir, node, nowMs } = options
   openBackup(source).close()
-  emptyFolder(dataDir, 'the data folder')
+  emptyFolder(
+    dataDir,
+    'the data folder',
+    'stop its server and move it away, or name another data_dir in the configuration',
+  )
   const path = restoringPath(dataDir)
   copyDurably(join(source, copiedDatabase), path)
   copyTree(segmentDir(source), segmentDir(dataDir), () => true, dataDir)

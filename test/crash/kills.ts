@@ -6,7 +6,7 @@
 //   - a recipient that came twice was in flight at a kill: its end-of-data mark lay in data/marks then, and its
 //     outcome says that it was uncertain. A kill explains one more arrival of each recipient in flight, and no other.
 
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -73,6 +73,8 @@ class KillCampaign {
   readonly #ledger: Ledger = new Ledger()
   /** `<id>.<number>` → how many kills found its end of data sent and its outcome not committed. */
   readonly #inFlight: Map<string, number> = new Map()
+  /** Files of marks that were looked at, as they were then. */
+  readonly #seenMarks: Set<string> = new Set()
   #port = 0
   #route = ''
   #killedStarting = 0
@@ -144,9 +146,15 @@ class KillCampaign {
     await sleep(this.#random.below(Math.ceil(this.#startMs)))
     if (!(await isReady(server))) this.#killedStarting++
     await server.kill()
+    this.#noteInFlight(server.dataDir)
   }
 
+  /** A start that was killed before its recovery has left the marks of an earlier kill: they have been counted. */
   #noteInFlight(dataDir: string): void {
+    const files = markFilesIn(markDir(dataDir))
+    const isOfThisLife = files.some(file => !this.#seenMarks.has(file))
+    for (const file of files) this.#seenMarks.add(file)
+    if (!isOfThisLife) return
     for (const { messageId, recipientNumbers } of readMarks(markDir(dataDir)))
       for (const number of recipientNumbers) {
         const key = `${formatId('msg', messageId)}.${number}`
@@ -170,6 +178,14 @@ class KillCampaign {
       await server.stop()
     }
   }
+}
+
+/** Name, inode and time of the last write of each file: recovery deletes those that it found, so a later one differs. */
+function markFilesIn(dir: string): string[] {
+  return readdirSync(dir).map(name => {
+    const { ino, mtimeNs } = statSync(join(dir, name), { bigint: true })
+    return `${name} ${ino} ${mtimeNs}`
+  })
 }
 
 async function isReady(server: Postrider): Promise<boolean> {

@@ -65,7 +65,7 @@ export interface DeliveryOptions {
   readonly hostBackoffMs: number
   /** Upper bound of the above. Default 10 minutes; never above the shortest retry interval, so that a due retry may probe. */
   readonly hostBackoffMsMax: number
-  /** Recipients ready or in an attempt. Default 20,000. */
+  /** Recipients ready or in an attempt. Default 10,000. */
   readonly readyRecipientsMax: number
   /** Bytes of content held for them. Default 128 MiB. */
   readonly readyContentBytesMax: number
@@ -102,7 +102,7 @@ export const defaultDeliveryOptions: Omit<DeliveryOptions, 'source' | 'mxPort' |
   rerunsMax: 2,
   hostBackoffMs: 5_000,
   hostBackoffMsMax: 600_000,
-  readyRecipientsMax: 20_000,
+  readyRecipientsMax: 10_000,
   readyContentBytesMax: 128 * 1024 * 1024,
   wholeContentBytesMax: 1024 * 1024,
   readContentBytesMax: 64 * 1024 * 1024,

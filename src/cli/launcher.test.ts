@@ -15,9 +15,10 @@ interface Ran {
   readonly stderr: string
 }
 
-function launch(path: string, argv: readonly string[]): Promise<Ran> {
+function launch(path: string, argv: readonly string[], more: NodeJS.ProcessEnv = {}): Promise<Ran> {
+  const env = { ...process.env, NODE_COMPILE_CACHE: undefined, ...more }
   return new Promise(resolve => {
-    execFile(process.execPath, [path, ...argv], { cwd: tmpdir() }, (error, stdout, stderr) => {
+    execFile(process.execPath, [path, ...argv], { cwd: tmpdir(), env }, (error, stdout, stderr) => {
       resolve({ code: Number(error?.code ?? 0), stdout, stderr })
     })
   })
@@ -52,6 +53,16 @@ test('before npm ci, and in a broken installation, one sentence says what to do'
   const empty = await launch(launcher, [])
   assert.equal(empty.code, 1)
   assert.match(empty.stderr, /^postrider: the packages are not installed: run "npm ci" .*\n$/)
+})
+
+test('from the first file on compiled sources are kept, where the operator says or in a folder of ours', async t => {
+  const folder = bareCopy(t)
+  mkdirSync(join(folder, 'node_modules'))
+  writeFileSync(join(folder, 'src', 'main.ts'), 'process.stdout.write(process.env.NODE_COMPILE_CACHE)')
+  const launcher = join(folder, 'bin', 'postrider.js')
+  assert.equal((await launch(launcher, [])).stdout, join(folder, 'node_modules', '.cache', 'postrider'))
+  const kept = join(folder, 'kept')
+  assert.equal((await launch(launcher, [], { NODE_COMPILE_CACHE: kept })).stdout, kept)
 })
 
 test('on an old Node one sentence says what to do', async t => {

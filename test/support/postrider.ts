@@ -104,6 +104,8 @@ export class Postrider implements AsyncDisposable {
     const child = spawn(command[0]!, command.slice(1), {
       cwd: folder,
       env: {
+        // As `npm start` and the launcher set it.
+        NODE_COMPILE_CACHE: join(root, 'node_modules/.cache/postrider'),
         ...process.env,
         ...(configPath === '' ? { POSTRIDER_HTTP__ADDRESS: httpAddress } : {}),
         ...options.env,

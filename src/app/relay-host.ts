@@ -13,7 +13,7 @@ import { ThreadLink } from './thread-link.ts'
  * Room for new objects of a thread: nearly everything of a message is garbage milliseconds later, and a small nursery
  * would copy what is in flight again and again. All of it stays resident: 64 MB a thread cost 110 MB more in all.
  */
-const youngGenerationMb = 24
+const youngGenerationMb = 32
 /** Far above what a full ready queue, all caches and two thousand sessions need (under 150 MB); see heap-growth.ts. */
 const oldGenerationMb = 2048
 

@@ -7,7 +7,7 @@
 import { setFlagsFromString } from 'node:v8'
 
 /** Beyond what was alive after the last collection; V8 takes a few MiB at least. */
-const growingPercent = 30
+const growingPercent = 20
 
 /** For heaps of this process that are made from now on, and for those that there are. */
 export function boundHeapGrowth(): void {

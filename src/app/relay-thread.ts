@@ -1,7 +1,7 @@
 // Entry of a relay thread: starts a Relay and lets the main thread call it.
 //
-// A fault that nobody handled ends the thread, and with it the process (ARCHITECTURE, processes and threads): what it had leased is taken
-// back at the next start.
+// A fault that nobody handled ends the thread, and with it the process (ARCHITECTURE, processes and threads): what it had
+// leased is taken back at the next start.
 
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { Relay } from './relay.ts'

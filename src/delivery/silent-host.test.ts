@@ -91,20 +91,24 @@ test('a host that lets us wait keeps a quarter of the room; the rest goes back, 
   await harness.engine.drain(AbortSignal.abort())
 })
 
-const withChunking = ['PIPELINING', '8BITMIME', 'SIZE', 'CHUNKING']
-
-test('so has one that is silent when the content left together with MAIL: nobody else runs into it', async () => {
-  await using one = await startReceiver({
-    address: first[1],
-    keywords: withChunking,
-    onMail: () => 'silence',
-  })
-  await using two = await startReceiver({ address: second[1], port: one.port })
+/** Two hosts, of which the first is silent at MAIL and got the content with it: the first message has run into that. */
+async function silentBehindContent(
+  owned: AsyncDisposableStack,
+): Promise<{ readonly one: Receiver; readonly two: Receiver; readonly harness: Harness }> {
+  const keywords = ['PIPELINING', '8BITMIME', 'SIZE', 'CHUNKING']
+  const one = owned.use(await startReceiver({ address: first[1], keywords, onMail: () => 'silence' }))
+  const two = owned.use(await startReceiver({ address: second[1], port: one.port }))
   const harness = new Harness(one.port, { timeouts: { mailMs: 50 } })
   harness.plans.set('b.test', planOf('b.test', first, second))
   harness.send(['to@b.test'])
   await waitInVain(harness, one, 1)
   await harness.settledCount(1)
+  return { one, two, harness }
+}
+
+test('so has one that is silent when the content left together with MAIL: nobody else runs into it', async () => {
+  await using hosts = new AsyncDisposableStack()
+  const { one, two, harness } = await silentBehindContent(hosts)
   const { outcome } = harness.settled[0]!.facts
   assert.deepEqual([outcome.kind, outcome.isUncertain, outcome.category], ['deferred', true, 'timeout'])
   harness.send(['next@b.test'])
@@ -114,17 +118,8 @@ test('so has one that is silent when the content left together with MAIL: nobody
 })
 
 test('to a host on trial no content leaves before it has answered, so that the other MX may get it', async () => {
-  await using one = await startReceiver({
-    address: first[1],
-    keywords: withChunking,
-    onMail: () => 'silence',
-  })
-  await using two = await startReceiver({ address: second[1], port: one.port })
-  const harness = new Harness(one.port, { timeouts: { mailMs: 50 } })
-  harness.plans.set('b.test', planOf('b.test', first, second))
-  harness.send(['to@b.test'])
-  await waitInVain(harness, one, 1)
-  await harness.settledCount(1)
+  await using hosts = new AsyncDisposableStack()
+  const { one, two, harness } = await silentBehindContent(hosts)
   // The back-off is over, and the retry goes to the first host again.
   harness.advance(60_000)
   harness.send([{ forwardPath: 'to@b.test', attempts: 1 }])

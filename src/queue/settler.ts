@@ -3,8 +3,8 @@
 //
 // Place on the path: between delivery (which calls settle and goes on) and the store. Each result's `done` runs after
 // its commit is on disk. A commit that a full disk refused is tried again until there is room; meanwhile results wait in
-// memory, no more of them than are leased, and their reports, which are made small when many wait. Any other failed commit is fatal for the thread: what it did is then settled
-// by the recovery at start.
+// memory, no more of them than are leased, and their reports, which are made small when many wait. Any other failed
+// commit is fatal for the thread: what it did is then settled by the recovery at start.
 
 import { systemTimers, type Timers } from '../base/index.ts'
 import type { NewEvent } from '../events/index.ts'

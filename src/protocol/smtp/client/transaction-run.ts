@@ -3,8 +3,8 @@
 // Plan (the reply stage decides what is next; modes differ in what was already written):
 // 1. `lockstep`: MAIL, each RCPT and DATA (or BDAT) one by one, for peers without PIPELINING.
 // 2. `grouped`: MAIL, all RCPT and DATA in one write; with CHUNKING the BDAT chunk follows once a recipient was accepted.
-// 3. `single`: MAIL, all RCPT and the only BDAT chunk in one write, for small content of which the caller is sure. When nobody is accepted the peer
-//    swallows the octets (RFC 3030 §4.1), so this is safe.
+// 3. `single`: MAIL, all RCPT and the only BDAT chunk in one write, for small content, unless the caller is cautious. When
+//    nobody is accepted the peer swallows the octets (RFC 3030 §4.1), so this is safe.
 // 4. Content goes out after 354, or a lone dot when nobody was accepted. Then the last reply settles every recipient.
 // Invariants: each recipient gets exactly one result; `isUncertain` only after the end of data left without a reply.
 

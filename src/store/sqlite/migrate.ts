@@ -5,9 +5,10 @@
 import { StoreError } from '../errors.ts'
 import type { Database } from './database.ts'
 import { firstMigration } from './migrations/0001-first.ts'
+import { leasedIndexMigration } from './migrations/0002-leased-index.ts'
 
 /** Step n (from 1) is at place n - 1. */
-const migrations: readonly string[] = [firstMigration]
+const migrations: readonly string[] = [firstMigration, leasedIndexMigration]
 
 /** The schema that this program writes. */
 export const schemaVersion: number = migrations.length

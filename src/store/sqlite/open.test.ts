@@ -25,7 +25,7 @@ test('a newer schema is refused with both numbers and nothing is changed', async
   db.close()
   assert.throws(() => open(dataDir), {
     code: 'PR_STORE_NEWER',
-    message: /newer Postrider \(schema 99, this one knows 1\)/,
+    message: /newer Postrider \(schema 99, this one knows 2\)/,
   })
   await assert.rejects(startStoreThread({ dataDir, node: 1, nowMs: 1 }), { code: 'PR_STORE_NEWER' })
 })

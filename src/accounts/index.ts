@@ -1,7 +1,7 @@
 // Accounts: who may send as whom.
 export { type DomainRecord, domainRecords } from './dns-records.ts'
+export { checkDomainName } from './domain-name.ts'
 export { type MaySendAs, maySendAs } from './may-send.ts'
-export { checkDomainName, checkName, type NameCheck } from './names.ts'
 export type { AccountReader, AccountStore } from './port.ts'
 export { makeSecret } from './secret.ts'
 export { loadSecretKey, SecretBox, type SecretKeyProblem, type SecretKeyResult } from './secret-box.ts'

@@ -3,9 +3,9 @@
 // Place on the path: off it; mail sees the results through the reader. Every method answers with a value: what was
 // made, or an error with a code, a sentence and the next step. Flags take an id or a name.
 
-import { formatId, type IdGenerator } from '../base/index.ts'
+import { checkName, formatId, type IdGenerator } from '../base/index.ts'
 import { makeDomainKeys } from './domain-keys.ts'
-import { checkDomainName, checkName } from './names.ts'
+import { checkDomainName } from './domain-name.ts'
 import type { AccountReader, AccountStore } from './port.ts'
 import { base32, hashSecret, makeSecret } from './secret.ts'
 import type { SecretBox } from './secret-box.ts'

@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto'
 import { AccountService, SecretBox } from '../accounts/index.ts'
 import type { Readiness } from '../api/index.ts'
 import { IdGenerator, systemClock } from '../base/index.ts'
-import type { Config, TlsMaterial } from '../config/index.ts'
+import { type Config, formatSocketAddress, networkListeners, type TlsMaterial } from '../config/index.ts'
 import { allocateDoorMemory, DoorCounts } from '../intake/index.ts'
 import { openThreadStore, type StoreHost, type ThreadStore } from '../store/index.ts'
 import { type Log, Metrics, mergeMetrics, RuntimeWatch } from '../telemetry/index.ts'
@@ -128,14 +128,22 @@ export class MainParts implements AsyncDisposable {
 
   becomeReady(): void {
     this.#phase = 'ready'
-    for (const { address, kind, account, networks } of this.config.listeners) {
+    for (const { address, kind } of this.config.listeners)
       this.log.event('listener.open', { address: `${address.host}:${address.port}`, kind })
-      // Without networks it takes mail only from who has logged in.
-      const isNeeded = kind === 'relay' && networks.length > 0
-      if (isNeeded && this.store.accounts.accountByName(account) === null)
-        this.log.event('listener.account-missing', { account, hint: `postrider account create ${account}` })
-    }
+    this.tellMissingAccounts()
     this.log.event('server.ready')
+  }
+
+  /** Warns of the accounts that listeners of the configuration in force name, and nobody has made. */
+  tellMissingAccounts(): void {
+    for (const { address, account } of networkListeners(this.config)) {
+      if (this.store.accounts.accountByName(account) !== null) continue
+      this.log.event('listener.account-missing', {
+        address: formatSocketAddress(address),
+        account,
+        hint: `postrider account create ${account}`,
+      })
+    }
   }
 
   becomeDraining(): void {

@@ -67,6 +67,7 @@ export class Reloader implements Disposable {
     if (!(await this.#spread(fitted.config, material))) return
     parts.asked = asked.config
     if (tls.ok) this.#log.event('tls.reloaded', { notAfter: new Date(material.notAfterMs).toISOString() })
+    parts.tellMissingAccounts()
     this.#log.event('config.reloaded', { path: loaded.path })
   }
 

@@ -151,6 +151,25 @@ test('a running server is found through its control socket', async t => {
   )
 })
 
+test('an account that a listener names and nobody has made is a warning with the command; one without networks needs none', async t => {
+  await using bed = await openBed()
+  const listener = (account: string, networks: string) =>
+    `[[listener]]\naddress = "127.0.0.1:0"\nkind = "relay"\nnetworks = [${networks}]\naccount = "${account}"\n`
+  writeFileSync(
+    join(bed.dataDir, 'postrider.toml'),
+    `hostname = "mx.example.test"\ndata_dir = "."\n[dns]\nservers = ["127.0.0.1:${await dnsPort(t)}"]\n${listener('late', '"10.0.0.0/8"')}${listener('idle', '')}`,
+  )
+  const accounts = async (): Promise<(readonly [string, string, string])[]> => {
+    const { checks } = JSON.parse((await bed.run('doctor --json')).stdout) as Report
+    return checks
+      .filter(check => check.name.startsWith('account'))
+      .map(({ name, state, hint }) => [name, state, hint] as const)
+  }
+  assert.deepEqual(await accounts(), [['account late', 'warn', 'postrider account create late']])
+  await bed.run('account create late')
+  assert.deepEqual(await accounts(), [['account late', 'ok', '']])
+})
+
 test('a DNS server that does not answer fails', async t => {
   const cwd = await folder(t)
   const silent = createServer()

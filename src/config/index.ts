@@ -10,6 +10,7 @@ export {
   type SocketAddress,
 } from './address.ts'
 export { type LoadRequest, type LoadResult, loadConfig } from './load.ts'
+export { networkListeners } from './network-listeners.ts'
 export { formatProblem, type Problem } from './problem.ts'
 export { formatDuration, formatSize, type Parsed, parseDuration, parseSize } from './quantity.ts'
 export { configSections, type Section } from './schema.ts'

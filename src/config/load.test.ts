@@ -301,6 +301,17 @@ test('an open relay, a door taken twice and things not served yet are refused', 
   assert.match(problems('[delivery]\nbind = ["127.0.0.1", "127.0.0.2"]')[0]!, /more than one source address/)
 })
 
+test('an account of a listener that can never have that name is refused with what a name is', () => {
+  const listener = (account: string) =>
+    problems(`[[listener]]\naddress = "127.0.0.1:25"\nkind = "relay"\naccount = ${account}\n`)
+  for (const account of ['Shop', 'my shop', '', 'shop@example.com'])
+    assert.deepEqual(listener(JSON.stringify(account)), [
+      `postrider.toml:4 listener[0].account: ${JSON.stringify(account)} is not a name: use 1 to 64 of a-z, 0-9, dot, hyphen and underscore, a letter or digit first`,
+    ])
+  assert.match(listener(`"acc_${'a'.repeat(26)}"`)[0]!, /looks like an id and cannot be a name/)
+  assert.match(listener('7')[0]!, /must be text in quotes/)
+})
+
 test('any text in the file is answered with a value and never with a throw', () => {
   const words = fc.constantFrom(
     '[limits]',

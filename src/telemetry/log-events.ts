@@ -42,7 +42,7 @@ export const logEvents = {
   },
   'listener.account-missing': {
     level: 'warn',
-    text: 'A listener names an account that does not exist: MAIL is answered 451 there.',
+    text: 'The listener at `address` names an account that does not exist: MAIL from its networks is answered 451. Told at the start and at each reload.',
   },
   'session.fault': {
     level: 'error',

@@ -179,6 +179,17 @@ test('what a start would warn about, a reload warns about too', async () => {
   await reload('config.reloaded')
 })
 
+test('an account that a listener names after a reload and that does not exist is told', async () => {
+  const before = countOf('listener.account-missing')
+  await reload('config.reloaded')
+  assert.equal(countOf('listener.account-missing'), before)
+  editConfig('account = "acme"', 'account = "late"')
+  await reload('config.reloaded')
+  assert.equal(countOf('listener.account-missing'), before + 1)
+  editConfig('account = "late"', 'account = "acme"')
+  await reload('config.reloaded')
+})
+
 test('what needs a restart is said, not silently ignored', async () => {
   editConfig('hostname = "relay.example"', 'hostname = "other.example"')
   await reload('config.reloaded')

@@ -5,6 +5,7 @@
 import { connectControl, findSocket } from '../../api/control/index.ts'
 import { type Config, formatProblem, loadConfig } from '../../config/index.ts'
 import type { Cli } from '../cli.ts'
+import { checkAccounts } from './accounts.ts'
 import { checkCertificate } from './certificate.ts'
 import { bad, type Check, good, warn } from './check.ts'
 import { checkDataFolder } from './data-folder.ts'
@@ -37,7 +38,7 @@ export async function examine(cli: Cli, nowMs: number): Promise<Check[]> {
     ...checkCertificate(config, nowMs),
   )
   const server = await checkServer(config)
-  checks.push(server.check, ...(await checkPorts(config, server.isServing)), ...(await checkDns(config)))
+  checks.push(...server.checks, ...(await checkPorts(config, server.isServing)), ...(await checkDns(config)))
   return checks
 }
 
@@ -61,17 +62,18 @@ function checkHostname({ hostname, lab }: Config): Check[] {
   ]
 }
 
-async function checkServer({ dataDir }: Config): Promise<{ check: Check; isServing: boolean }> {
+async function checkServer(config: Config): Promise<{ checks: Check[]; isServing: boolean }> {
   const name = 'server'
-  const connected = await connectControl(findSocket(dataDir))
+  const connected = await connectControl(findSocket(config.dataDir))
   if (!connected.ok) {
     const { code, message, hint } = connected.error
     const isAbsent = code === 'server-not-running'
-    return { check: isAbsent ? good(name, 'not running') : bad(name, message, hint), isServing: !isAbsent }
+    return { checks: [isAbsent ? good(name, 'not running') : bad(name, message, hint)], isServing: !isAbsent }
   }
   using client = connected.client
   const status = await client.call('server.status')
-  if (!status.ok) return { check: bad(name, status.error.message, status.error.hint), isServing: true }
+  if (!status.ok) return { checks: [bad(name, status.error.message, status.error.hint)], isServing: true }
   const { version, processId } = status.value as { version: string; processId: number }
-  return { check: good(name, `running: version ${version}, process ${processId}`), isServing: true }
+  const running = good(name, `running: version ${version}, process ${processId}`)
+  return { checks: [running, ...(await checkAccounts(config, client))], isServing: true }
 }

@@ -3,6 +3,7 @@
 // Place on the path: off it. Each table is typed by its interface in types.ts.
 
 import { z } from 'zod'
+import { checkName } from '../../base/index.ts'
 import { isHostName } from '../address.ts'
 import {
   choiceKey,
@@ -57,12 +58,18 @@ export const listenerKeys: Keys<ListenerConfig> = {
     fallback: [],
     since,
   }),
-  account: textKey({
-    name: 'account',
-    text: 'The account that mail from `networks` belongs to. It may be made later: until then MAIL is answered 451.',
-    fallback: 'default',
-    since,
-  }),
+  account: parsedKey(
+    text => {
+      const checked = checkName(text)
+      return checked.ok ? { ok: true, value: checked.name } : checked
+    },
+    {
+      name: 'account',
+      text: 'The name of the account that mail from `networks` belongs to. It may be made later: until then MAIL is answered 451.',
+      fallback: 'default',
+      since,
+    },
+  ),
   senders: choiceKey(['own', 'any'], {
     name: 'senders',
     text: 'Which addresses mail from `networks` may be from: `own` are those of the account’s domains, `any` all (smarthost clients forward bounces and foreign senders).',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import { checkDomainName } from './names.ts'
+import { checkDomainName } from './domain-name.ts'
 
 test('domains become lower-case A-labels', () => {
   for (const [text, name] of [

@@ -2,7 +2,7 @@
 //
 // Order on the path: checkReversePath at MAIL, checkForwardPath at RCPT, checkHeader once the header block is complete.
 
-import type { AccountReader } from '../accounts/index.ts'
+import type { Account, AccountReader } from '../accounts/index.ts'
 import {
   countFields,
   fieldsNamed,
@@ -60,6 +60,16 @@ export function checkReversePath(
       `the reverse-path <${path.localPart}> has no domain; use a full address`,
     )
   return checkOwnDomain(reader, principal, path.domain, 'MAIL FROM')
+}
+
+/**
+ * May a failure report go to this reverse-path? Only to a domain of the account: a relay network with `senders = "any"` may
+ * name anybody's, and he would get the reports on mail that he never sent.
+ */
+export function mayBeReportedTo(reader: AccountReader, account: Account, reversePath: string): boolean {
+  const domain = reversePath.slice(reversePath.lastIndexOf('@') + 1)
+  const found = reader.domain(account.key, domain)
+  return found !== null && found.status !== 'pending'
 }
 
 /** RCPT TO: needs a domain we can deliver to. */

@@ -40,7 +40,7 @@ import {
 import { ContentKeeper, Copies } from './content.ts'
 import { type PreparedHeader, prepareHeader, readHeader } from './header.ts'
 import type { HeldContents } from './held.ts'
-import { checkHeader } from './policy.ts'
+import { checkHeader, mayBeReportedTo } from './policy.ts'
 import type { DoorFacts, Principal } from './principal.ts'
 import { type Refusal, refuse, storeFailed } from './refusal.ts'
 import type { SignatureMaker } from './signing/index.ts'
@@ -384,7 +384,9 @@ export class Submission {
       acceptedAtMs: now,
       expiresAtMs: now + (envelope.timeToLiveMs ?? this.#options.expireMs),
       priority: envelope.priority ?? stream.priority,
-      sendsDsn: stream.failureReport === 'event+dsn',
+      sendsDsn:
+        stream.failureReport === 'event+dsn' &&
+        mayBeReportedTo(this.#ports.accounts, account, envelope.reversePath),
       prefix,
       sizeBytes,
       content,

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import PostalMime from 'postal-mime'
-import { queuedId } from './support/client.ts'
+import { queuedId, SmtpClient } from './support/client.ts'
 import { eventsOf, House, type Login, message, typesOf, waitForAll, waitForEvents } from './support/house.ts'
 import { type Received, Receiver } from './support/receiver.ts'
 
@@ -15,6 +15,8 @@ let plain: Receiver
 let house: House
 /** A login of an account whose stream makes events only. */
 let quiet: Login
+/** Who comes from here may use any sender, without a login. */
+const inside = '127.9.0.1'
 
 const rcpt = (path: string): string => {
   if (path.startsWith('unknown')) return '550 5.1.1 no such user here'
@@ -26,7 +28,9 @@ before(async () => {
   receiver = await Receiver.start({ rcpt })
   plain = await Receiver.start({ rcpt, keywords: ['PIPELINING', '8BITMIME'] })
   const plainRoute = plain.route.replace('"*"', '"plain.example"')
-  house = await House.open(`${plainRoute}${receiver.route}[retry]\nschedule = ["1s"]\nexpire = "3s"\n`)
+  house = await House.open(`${plainRoute}${receiver.route}[retry]\nschedule = ["1s"]\nexpire = "3s"\n`, {
+    relay: `networks = ["${inside}"]\naccount = "acme"\nsenders = "any"`,
+  })
   await house.server.json('stream', 'update', 'default', '--account', 'acme', '--failure-report', 'event+dsn')
   await house.server.json('account', 'create', 'quiet')
   await house.server.json('domain', 'add', '--account', 'quiet', '--trust', '--no-dkim', 'quiet.example')
@@ -201,6 +205,38 @@ test('a forged sender gets nothing for a thousand recipients that would bounce: 
     receiver.messages.slice(before).map(({ to }) => to),
     [['bob@there.example']],
   )
+})
+
+test('a sender of others that a door for any sender takes gets no report either, and an own one does', async () => {
+  const before = receiver.messages.length
+  await using client = await SmtpClient.connect(house.ports.relay, { localAddress: inside })
+  await client.hello()
+  for (const [from, count, parameters] of [
+    ['victim@elsewhere.example', 1000, ''],
+    ['victim@elsewhere.example', 1, ' NOTIFY=FAILURE,DELAY,SUCCESS'],
+    // A domain below the account's, and one that only looks like it.
+    ['victim@below.acme.example', 1, ''],
+    ['"victim@acme.example"@elsewhere.example', 1, ''],
+    ['ann@ACME.example', 1, ''],
+  ] as const) {
+    const rcpts = Array.from(
+      { length: count },
+      (_, i) => `RCPT TO:<unknown${i}@there.example>${parameters}\r\n`,
+    )
+    client.write(`MAIL FROM:<${from}>\r\n${rcpts.join('')}DATA\r\n`)
+    for (let i = 0; i <= count; i++) await client.expect(250)
+    await client.expect(354)
+    client.write(`${message()}\r\n.\r\n`)
+    const id = queuedId(await client.reply())
+    await waitForEvents(
+      house.server,
+      all => all.filter(one => one.messageId === id && one.type === 'bounced').length === count,
+    )
+  }
+  const isDone = (): boolean => receiver.messages.slice(before).some(({ to }) => to[0] === 'ann@acme.example')
+  await receiver.waitFor(isDone)
+  const reached = new Set(receiver.messages.slice(before).flatMap(({ to }) => to))
+  assert.deepEqual([...reached], ['ann@acme.example'])
 })
 
 test('the null sender never gets a report', async () => {

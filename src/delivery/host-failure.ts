@@ -28,6 +28,8 @@ export interface HostFailure {
   readonly source: 'reply' | 'local'
   /** It says nothing of the host: this machine could not even try. */
   readonly isOurs?: true
+  /** There is no way from here to such an address: nothing was sent, and no time went by. */
+  readonly hasNoWay?: true
   /** It stands for a host that was not tried again so soon after. */
   readonly isRemembered?: true
 }
@@ -72,6 +74,9 @@ const ownCodes = new Set([
   'BAD_HELO_NAME',
 ])
 
+/** No route, or no address of ours in this family: what a machine without IPv6 says of every IPv6 address. */
+const noWayCodes = new Set(['ENETUNREACH', 'EAFNOSUPPORT', 'EADDRNOTAVAIL'])
+
 const noDescriptors = new Set(['EMFILE', 'ENFILE'])
 
 const stageOf: Readonly<Record<ConnectStage, OutcomeStage>> = {
@@ -112,7 +117,8 @@ export function hostFailure(failure: ConnectFailure, tried: TriedHost): HostFail
     isPermanent: false,
     source: 'local',
   } as const
-  return isOurs ? { ...failed, isOurs } : failed
+  const hasNoWay = failure.stage === 'connect' && noWayCodes.has(failure.code)
+  return { ...failed, ...(isOurs ? { isOurs } : {}), ...(hasNoWay ? { hasNoWay } : {}) }
 }
 
 /** A host that will not do because of our TLS policy: STARTTLS worked there lately, or is required, and is not offered. */

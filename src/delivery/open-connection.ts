@@ -11,7 +11,8 @@
 // 5. Only after all hosts: those whose TLS failed may be dialled in clear text, when the table says `clear-last`. A host
 //    that is full, or was not asked any more, might still have TLS.
 // 6. Nobody: all failures go back, for the caller to make an outcome of the most telling one. "Never" of a host is quick
-//    and final, so it uses up no trial: mail bounces only when every host was asked.
+//    and final, so it uses up no trial: mail bounces only when every host was asked. Neither does an address to which there
+//    is no way from here: on a machine without IPv6 the IPv6 addresses of dead hosts keep the mail from no other one.
 
 import type { SecureContext } from 'node:tls'
 import type { Clock } from '../base/index.ts'
@@ -139,7 +140,8 @@ export class ConnectionOpener {
       const mayGoClear = result.isTls && this.#mayGoClear(candidate, target)
       if (mayGoClear) withoutTls.push(candidate)
       // Whose TLS fails has answered, and before one of them is spoken to in clear text all of them are to be asked.
-      const isQuick = result.isPermanent || (mayGoClear && result.category !== 'timeout')
+      const isAnswer = result.isPermanent || (mayGoClear && result.category !== 'timeout')
+      const isQuick = isAnswer || result.hasNoWay === true
       if (failure === null && !isQuick) dialled++
       failures.push(failure === null ? result : { ...failure, isRemembered: true })
       untilMs = Math.min(untilMs, this.#blockedUntilMs(candidate, key))

@@ -42,6 +42,14 @@ const silence: ConnectFailure = {
   tls: null,
 }
 
+const noWay: ConnectFailure = {
+  ...silence,
+  stage: 'connect',
+  kind: 'error',
+  code: 'ENETUNREACH',
+  message: 'connect ENETUNREACH',
+}
+
 function refusal(code: number): ConnectFailure {
   const reply = { code, enhanced: '', lines: ['no'] }
   return { stage: 'greeting', kind: 'reply', code: String(code), message: 'refused', reply, tls: null }
@@ -80,6 +88,26 @@ test('one silent host, and each of two, has all the time of a handshake', async 
     )
     await harness.close()
   }
+})
+
+test('addresses to which there is no way from here use up none of the five trials', async () => {
+  const asked: string[] = []
+  const openSession: SessionOpener = async ({ address }) => {
+    asked.push(address)
+    return { ok: false, failure: address.includes(':') ? noWay : refusal(421) }
+  }
+  const harness = new Harness(25, {}, { openSession })
+  const sixes = Array.from({ length: 6 }, (_, index) => `2001:db8::${index + 1}`)
+  const fours = Array.from(
+    { length: 6 },
+    (_, index) => [`mx${index + 2}.b.test`, `127.0.0.${index + 1}`] as const,
+  )
+  harness.plans.set('b.test', planOf('b.test', ['mx1.b.test', ...(sixes as [string])], ...fours))
+  harness.send(['to@b.test'])
+  await harness.settledCount(1)
+  assert.deepEqual(asked, [...sixes, ...fours.slice(0, 5).map(([, address]) => address)])
+  assert.equal(harness.settled[0]!.facts.outcome.code, 421)
+  await harness.close()
 })
 
 test('what quick hosts do not need is for the slow ones', async () => {

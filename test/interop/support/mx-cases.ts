@@ -10,6 +10,9 @@ import type { ReceiverOptions } from '../../../src/delivery/testing/receiver.ts'
 export interface HostBehaviour extends Omit<ReceiverOptions, 'address' | 'port' | 'tls'> {
   readonly isDead?: true
   readonly tls?: 'works' | 'broken' | 'refused'
+  /** Addresses in DNS besides, or (`onlyAt`) instead of, that of the host. */
+  readonly alsoAt?: readonly string[]
+  readonly onlyAt?: readonly string[]
 }
 
 /** What an attempt comes to. */
@@ -52,6 +55,10 @@ const well: HostBehaviour = {}
 const secure: HostBehaviour = { tls: 'works' }
 const broken: HostBehaviour = { tls: 'broken' }
 const dead: HostBehaviour = { isDead: true }
+/** Where nobody listens: connections are refused. */
+const refusedSix = '::1'
+/** The discard prefix (RFC 6666): silence where there is IPv6, no way there where there is none. */
+const nowhereSix = '100::1'
 const greets = (greeting: string): HostBehaviour => ({ greeting })
 const tlsFailed = { kind: 'deferred', stage: 'starttls' } as const
 const inClear = (host: number) => ({ kind: 'delivered', host, isTls: false }) as const
@@ -95,6 +102,27 @@ const greetings: readonly MxCase[] = [
     hosts: [...Array.from({ length: 6 }, () => greets('521 mx takes no mail')), well],
     first: inClear(6),
     messages: [0, 0, 0, 0, 0, 0, 1],
+  },
+]
+
+const addresses: readonly MxCase[] = [
+  {
+    name: 'the first host has only an IPv6 address that refuses connections: the next one takes the mail',
+    hosts: [{ isDead: true, onlyAt: [refusedSix] }, well],
+    first: inClear(1),
+    messages: [0, 1],
+  },
+  {
+    name: 'the first host has only an IPv6 address that leads nowhere: the next one takes the mail',
+    hosts: [{ isDead: true, onlyAt: [nowhereSix] }, well],
+    first: inClear(1),
+    messages: [0, 1],
+  },
+  {
+    name: 'a dead IPv6 address beside a living IPv4 one does no harm',
+    hosts: [{ alsoAt: [refusedSix, nowhereSix] }, dead],
+    first: inClear(0),
+    messages: [1, 0],
   },
 ]
 
@@ -415,6 +443,7 @@ const capabilities: readonly MxCase[] = [
 /** All rows. */
 export const mxCases: readonly MxCase[] = [
   ...greetings,
+  ...addresses,
   ...transactions,
   ...tls,
   ...policies,

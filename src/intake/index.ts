@@ -11,12 +11,12 @@ export type { DoorFacts, Principal } from './principal.ts'
 export { type Refusal, type RefusalCode, refusalReply, refusals, refuse } from './refusal.ts'
 export { type Door, type DoorObserver, type SessionPorts, SubmissionSession } from './session.ts'
 export { type KeySource, SignatureMaker, SigningLine } from './signing/index.ts'
+export type { Submission } from './submission.ts'
 export {
   type ReadySink,
-  type Submission,
   type SubmissionEnvelope,
   type SubmissionOptions,
   type SubmissionPorts,
   type SubmissionResult,
   Submitter,
-} from './submission.ts'
+} from './submitter.ts'

@@ -25,7 +25,8 @@ import type { Visit } from './listener.ts'
 import { checkForwardPath, checkReversePath } from './policy.ts'
 import type { DoorFacts, Principal } from './principal.ts'
 import { type Refusal, refusalReply, refuse } from './refusal.ts'
-import type { Submission, Submitter } from './submission.ts'
+import type { Submission } from './submission.ts'
+import type { Submitter } from './submitter.ts'
 
 /** The door's own settings, from its `[[listener]]`. */
 export interface Door {

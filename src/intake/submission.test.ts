@@ -12,7 +12,7 @@ import { SegmentSpool } from '../store/segments/index.ts'
 import { HeldContents } from './held.ts'
 import type { DoorFacts, Principal } from './principal.ts'
 import { SignatureMaker } from './signing/index.ts'
-import { type SubmissionEnvelope, type SubmissionOptions, Submitter } from './submission.ts'
+import { type SubmissionEnvelope, type SubmissionOptions, Submitter } from './submitter.ts'
 
 const options: SubmissionOptions = {
   hostname: 'relay.example',

@@ -10,125 +10,33 @@
 //   7. hand the message to delivery without reading it back, when the ready queue has room.
 // Invariant: `accepted` is answered only after the store said that the commit is on disk.
 
-import type { AccountReader } from '../accounts/index.ts'
-import { type Clock, formatMessageId, type IdGenerator, type MessageId } from '../base/index.ts'
+import { formatMessageId, type MessageId } from '../base/index.ts'
 import { packAccepted } from '../events/index.ts'
 import { BodyHasher, type DkimKey } from '../protocol/auth/dkim/index.ts'
 import {
   buildReceived,
   fieldsInOrder,
-  formatDate,
   HeaderCollector,
   type HeaderField,
   inBlocks,
   Pacer,
   reencodeSteps,
-  reencodingsAtOnce,
   runInSlices,
-  Turns,
 } from '../protocol/mail/index.ts'
 import type { ContentFacts, MaybePromise } from '../protocol/smtp/index.ts'
-import {
-  type ContentSpool,
-  type LeasedMessage,
-  leasedFrom,
-  type NewContent,
-  type NewMessage,
-  type NewRecipient,
-  type QueueStore,
-} from '../queue/index.ts'
-import { ContentKeeper, Copies } from './content.ts'
+import { leasedFrom, type NewContent, type NewMessage } from '../queue/index.ts'
+import { ContentKeeper } from './content.ts'
 import { type PreparedHeader, prepareHeader, readHeader } from './header.ts'
-import type { HeldContents } from './held.ts'
 import { checkHeader, mayBeReportedTo } from './policy.ts'
 import type { DoorFacts, Principal } from './principal.ts'
 import { type Refusal, refuse, storeFailed } from './refusal.ts'
-import type { SignatureMaker } from './signing/index.ts'
-
-/** The envelope as the door collected it. */
-export interface SubmissionEnvelope {
-  /** '' is the null reverse-path. */
-  readonly reversePath: string
-  readonly isEightBit: boolean
-  readonly isSmtpUtf8: boolean
-  readonly ret: '' | 'FULL' | 'HDRS'
-  readonly envelopeId: string
-  readonly recipients: readonly NewRecipient[]
-  /** Lane 0 to 9; undefined takes the stream's. */
-  readonly priority?: number
-  /** Milliseconds until the message expires; undefined takes the configured expiry. */
-  readonly timeToLiveMs?: number
-}
-
-/** How a submission ended. */
-export type SubmissionResult = { readonly kind: 'accepted'; readonly id: MessageId } | Refusal
-
-/** Takes just-accepted messages without a read back; the delivery engine is one. */
-export interface ReadySink {
-  /**
-   * Keeps room for this many recipients and bytes of an account while the commit runs; false when there is none for it.
-   * Decides the start state. What is kept is given up by `letGo`, also when the message then comes by `enqueue`.
-   */
-  reserve(accountKey: number, recipients: number, sizeBytes: number): boolean
-  letGo(accountKey: number, recipients: number, sizeBytes: number): void
-  /** Takes responsibility for the leased recipients. `parts` is null when the content must be read from segments. */
-  enqueue(message: LeasedMessage, parts: readonly Buffer[] | null): void
-}
-
-/** What a submission needs of the rest of the program. */
-export interface SubmissionPorts {
-  readonly store: Pick<QueueStore, 'accept'>
-  readonly spool: ContentSpool
-  readonly accounts: AccountReader
-  readonly signatures: SignatureMaker
-  readonly ready: ReadySink
-  readonly held: HeldContents
-  readonly ids: IdGenerator
-  readonly clock: Clock
-}
-
-/** Settings of submissions, from the configuration. */
-export interface SubmissionOptions {
-  readonly hostname: string
-  readonly headerBytesMax: number
-  readonly headerFieldsMax: number
-  readonly inlineBytesMax: number
-  /** More Received fields than this are a loop. */
-  readonly receivedMax: number
-  readonly longLineBytesMax: number
-  readonly expireMs: number
-}
-
-/** Makes submissions; one per relay thread. */
-export class Submitter {
-  readonly ports: SubmissionPorts
-  readonly copies: Copies = new Copies()
-  readonly encodings: Turns = new Turns(reencodingsAtOnce)
-  /** A reload may replace them; submissions that have begun keep theirs. */
-  options: SubmissionOptions
-  #dateSecond = -1
-  #date = ''
-
-  constructor(ports: SubmissionPorts, options: SubmissionOptions) {
-    this.ports = ports
-    this.options = options
-  }
-
-  /** The time as mail writes it: made once a second, not once a message. */
-  dateOf(atMs: number): string {
-    const second = Math.floor(atMs / 1000)
-    if (second !== this.#dateSecond) {
-      this.#dateSecond = second
-      this.#date = formatDate(atMs)
-    }
-    return this.#date
-  }
-
-  /** Starts a submission for an identified principal. */
-  begin(principal: Principal, door: DoorFacts, envelope: SubmissionEnvelope): Submission {
-    return new Submission(this, principal, door, envelope)
-  }
-}
+import type {
+  SubmissionEnvelope,
+  SubmissionOptions,
+  SubmissionPorts,
+  SubmissionResult,
+  Submitter,
+} from './submitter.ts'
 
 /** One content on its way in: write*, then end or abort. */
 export class Submission {

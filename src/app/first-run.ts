@@ -8,7 +8,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type AccountReader, type AccountService, apiUsername, makeSecret } from '../accounts/index.ts'
-import { writeFileDurably } from '../base/index.ts'
+import { shellWord, writeFileDurably } from '../base/index.ts'
 import { formatSocketAddress } from '../config/index.ts'
 
 /** What `data/first-run.json` holds. */
@@ -76,9 +76,4 @@ export function sampleCommand(firstRun: FirstRun, dataDir: string): string {
     `    --url smtp://${formatSocketAddress(smtp)} --user '${username}:${secret}' \\`,
     `    --mail-from me@example.test --mail-rcpt you@inbox.test --upload-file - --verbose 2>&1 | grep 'Queued as'`,
   ].join('\n')
-}
-
-/** A path as one word of a shell. */
-function shellWord(text: string): string {
-  return /^[\w./@%+,:=-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`
 }

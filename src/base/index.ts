@@ -1,5 +1,5 @@
-// The few things that every room may use: ids, names, clock, packed bytes, lists of parts, small durable files, a folder
-// for another user.
+// The few things that every room may use: ids, names, clock, packed bytes, lists of parts, words of a shell, small durable
+// files, a folder for another user.
 export { type AcceptingOptions, keepAccepting } from './accepting.ts'
 export { type Clock, systemClock, systemTimers, type Timers } from './clock.ts'
 export { type ClockJump, ClockWatch, clockJumpMsMin } from './clock-watch.ts'
@@ -17,3 +17,4 @@ export {
 export { checkName, type NameCheck } from './name.ts'
 export { PackReader, PackWriter } from './pack.ts'
 export { appendPart, type PartSlab } from './parts.ts'
+export { shellWord } from './shell-word.ts'

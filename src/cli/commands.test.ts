@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
-import { openBed } from './test-kit.ts'
+import { openBed, run } from './test-kit.ts'
 
 /** The fields that the cases look at. */
 interface Shown {
@@ -128,7 +131,26 @@ test('with --page a program finds the cursor of the next page in the JSON, and n
   assert.deepEqual(await idsOf('message list'), [second.text, first.text])
   const people = await bed.run('queue list --limit 1 --page')
   assert.match(people.stdout, /^RECIPIENT/)
-  assert.match(people.stderr, /^more: add --cursor \S+\n$/)
+  assert.match(people.stderr, /^more: postrider queue list --limit 1 --page --cursor \S+\n$/)
+})
+
+test('the last line for people is the command for the next page, with all that this one was asked for', async () => {
+  await using bed = await openBed()
+  const { text } = await bed.accept({ to: ['a@one.test', 'b@two.test', 'c@one.test', 'd@one.test'] })
+  await bed.accept({ to: ['e@one.test'] })
+  writeFileSync(join(bed.dataDir, 'my own.toml'), 'hostname = "mx.example.test"\ndata_dir = "."\n')
+  const found: string[] = []
+  for (let argv = ['--config', 'my own.toml', 'queue', 'list', text, '--domain=one.test', '--limit=1']; ; ) {
+    const { stdout, stderr } = await run(argv, { cwd: bed.dataDir })
+    // A full page may be the last one: then the next is empty.
+    found.push(...(stdout.match(/^msg_\S+/gm) ?? []))
+    if (stderr === '') break
+    const more =
+      /^more: (postrider queue list .* --config 'my own\.toml' --cursor \S+)\n$/.exec(stderr)?.[1] ?? ''
+    const words = execFileSync('sh', ['-c', `printf '%s\\n' ${more}`], { encoding: 'utf8' }).split('\n')
+    argv = words.slice(1, -1)
+  }
+  assert.deepEqual(found, [`${text}.0`, `${text}.2`, `${text}.3`])
 })
 
 test('a mass change needs --yes without a terminal, a yes on one, and one recipient needs neither', async () => {

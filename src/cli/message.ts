@@ -37,7 +37,7 @@ export function messageCommand(program: Command, cli: Cli): void {
   withPages(list, 50).action(async ({ account, domain, limit, cursor, open, page }: ListOptions) => {
     const given = said({ account, domain, limit, cursor, open })
     const found = await cli.call<Page<MessageListRow>>('message.list', given)
-    await printPage(cli, found, page === true, rows => describeRows(rows, cli))
+    await printPage(cli, list, found, page === true, rows => describeRows(rows, cli))
   })
 }
 

@@ -1,9 +1,10 @@
 // Lists that come in pages: `message list` and `queue list`.
 //
-// A list is an array in JSON (the contract), so that the cursor of the next page has no place in it: people get it in a
-// sentence on standard error, programs ask for `--page` and get `{items, cursor}`.
+// A list is an array in JSON (the contract), so that the cursor of the next page has no place in it: people get the command
+// for it, ready to paste, on standard error; programs ask for `--page` and get `{items, cursor}`.
 
 import type { Command } from 'commander'
+import { shellWord } from '../base/index.ts'
 import type { Cli } from './cli.ts'
 import { whole } from './options.ts'
 
@@ -28,9 +29,10 @@ export function withPages(command: Command, limitDefault: number): Command {
     .option('--page', 'with --json: {"items": […], "cursor": …} instead of the list alone; null ends it')
 }
 
-/** Prints a page; with more to come it says how to go on. */
+/** Prints a page; with more to come it says how to go on. @param command the one that was given */
 export async function printPage<Row>(
   cli: Cli,
+  command: Command,
   { items, cursor }: Page<Row>,
   isWhole: boolean,
   human: (rows: readonly Row[]) => string,
@@ -40,5 +42,21 @@ export async function printPage<Row>(
     return
   }
   await cli.print(items, human)
-  if (cursor !== null) await cli.tell(`more: add --cursor ${cursor}`)
+  if (cursor !== null) await cli.tell(`more: ${nextCommand(command, cursor)}`)
+}
+
+/** The command line that was given, with this cursor. */
+function nextCommand(command: Command, cursor: string): string {
+  const names: string[] = []
+  const options: string[] = []
+  for (let one: Command | null = command; one !== null; one = one.parent) {
+    names.unshift(one.name())
+    for (const option of one.options) {
+      const name = option.attributeName()
+      if (name === 'cursor' || one.getOptionValueSource(name) !== 'cli') continue
+      const value: unknown = one.getOptionValue(name)
+      options.push(`--${option.name()}`, ...(value === true ? [] : [String(value)]))
+    }
+  }
+  return [...names, ...command.args, ...options, '--cursor', cursor].map(shellWord).join(' ')
 }

@@ -49,14 +49,13 @@ const actions = [
 /** Adds `queue`. */
 export function queueCommand(program: Command, cli: Cli): void {
   const queue = program.command('queue').description('what waits in the queue, and actions on it')
-  withPages(withFilters(queue.command('list').description('list waiting recipients')), 100).action(
-    async (id: string | undefined, options: FilterOptions & PageOptions) => {
-      const { limit, cursor, page } = options
-      const given = { ...filterOf(id, options), ...said({ limit, cursor }) }
-      const found = await cli.call<Page<QueueRowJson>>('queue.list', given)
-      await printPage(cli, found, page === true, rows => describeRows(rows, cli))
-    },
-  )
+  const list = withFilters(queue.command('list').description('list waiting recipients'))
+  withPages(list, 100).action(async (id: string | undefined, options: FilterOptions & PageOptions) => {
+    const { limit, cursor, page } = options
+    const given = { ...filterOf(id, options), ...said({ limit, cursor }) }
+    const found = await cli.call<Page<QueueRowJson>>('queue.list', given)
+    await printPage(cli, list, found, page === true, rows => describeRows(rows, cli))
+  })
   for (const { name, past, text } of actions) {
     const command = withFilters(queue.command(name).description(text))
       .option('--all', 'every recipient in the queue')

@@ -22,7 +22,7 @@ export {
 } from './opendkim.ts'
 export { type OpenSmtpdReceiverOptions, startOpenSmtpdReceiver } from './opensmtpd.ts'
 export { type PostfixReceiverOptions, startPostfix, startPostfixReceiver } from './postfix.ts'
-export { type Postgrey, startPostgrey } from './postgrey.ts'
+export { type Postgrey, policyQuestion, startPostgrey } from './postgrey.ts'
 export {
   isListening,
   Program,

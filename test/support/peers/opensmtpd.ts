@@ -7,11 +7,12 @@
  * without copies, and handshakes work; which engine does not matter, it is never asked for anything. Without it
  * (`isTlsBroken`) it is a real example of a server whose TLS is broken.
  */
-import { mkdir, readdir, readFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
+import { filterProgram, startOpenSmtpdFilter } from './opensmtpd-filter.ts'
 import { cloneRoot, writeInRoot } from './private-root.ts'
 import { isListening, Program } from './process.ts'
-import { makeReceiver, type Receiver, type ReceiverOptions } from './receiver.ts'
+import { makeReceiver, type PolicyOptions, type Receiver, type ReceiverOptions } from './receiver.ts'
 import { Recorder } from './recorder.ts'
 
 const users = [
@@ -19,7 +20,9 @@ const users = [
   { name: 'opensmtpq', id: 64_103 },
 ]
 
-export interface OpenSmtpdReceiverOptions extends ReceiverOptions {
+const filterPath = 'usr/libexec/opensmtpd/filter-policy'
+
+export interface OpenSmtpdReceiverOptions extends ReceiverOptions, PolicyOptions {
   /** What it announces with SIZE. Default 100 MiB. */
   readonly sizeBytes?: number
   /** With `tls`: takes no mail in clear text. */
@@ -40,6 +43,12 @@ export async function startOpenSmtpdReceiver(options: OpenSmtpdReceiverOptions):
     await writeInRoot(root, 'etc/ssl/peer.key', await readFile(options.tls.key), 0o600)
     if (options.isTlsBroken !== true)
       await writeInRoot(root, 'usr/lib/ssl/openssl.cnf', await withEngine(root.path))
+  }
+  if (options.rcptPolicy !== undefined) {
+    const filter = owned.use(await startOpenSmtpdFilter(options.rcptPolicy))
+    await writeInRoot(root, filterPath, filterProgram(filter.port), 0o755)
+    // What runs filters; its root has no other shell.
+    await symlink('bash', join(root.path, 'bin/sh'))
   }
   await writeInRoot(root, 'etc/mailname', `${hostname}\n`)
   await writeInRoot(root, 'etc/smtpd.conf', configuration(options, hostname, recorder.port), 0o600)
@@ -76,8 +85,12 @@ function configuration(options: OpenSmtpdReceiverOptions, hostname: string, reco
   const tls = options.isTlsOnly === true ? 'tls-require' : 'tls'
   const pki =
     options.tls === undefined ? '' : 'pki peer cert "/etc/ssl/peer.pem"\npki peer key "/etc/ssl/peer.key"\n'
-  return `${pki}smtp max-message-size ${options.sizeBytes ?? 100 * 1024 * 1024}
-listen on ${options.listenAddress} port ${options.port}${pki === '' ? '' : ` ${tls} pki peer`} hostname "${hostname}"
+  const [filter, filtered] =
+    options.rcptPolicy === undefined
+      ? ['', '']
+      : [`filter policy proc-exec "/${filterPath}"\n`, ' filter policy']
+  return `${pki}${filter}smtp max-message-size ${options.sizeBytes ?? 100 * 1024 * 1024}
+listen on ${options.listenAddress} port ${options.port}${pki === '' ? '' : ` ${tls} pki peer`} hostname "${hostname}"${filtered}
 action "record" relay host smtp://127.0.0.1:${recorderPort}
 match from any for any action "record"
 `

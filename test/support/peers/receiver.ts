@@ -3,6 +3,7 @@
  * Disposing a receiver ends the program, its recorder and its folders.
  */
 import type { Certificate } from './certificate.ts'
+import type { RcptPolicy } from './rcpt-policy.ts'
 import type { ReceivedMail, Recorder } from './recorder.ts'
 
 export interface ReceiverOptions {
@@ -15,6 +16,12 @@ export interface ReceiverOptions {
   readonly hostname?: string
   /** Offer STARTTLS with this certificate. Default: no TLS. */
   readonly tls?: Certificate
+}
+
+/** Those that cannot ask a policy server by their configuration alone. */
+export interface PolicyOptions {
+  /** Asked about each recipient before it is taken. Default: all are. */
+  readonly rcptPolicy?: RcptPolicy
 }
 
 export interface Receiver extends AsyncDisposable {

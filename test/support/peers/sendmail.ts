@@ -5,9 +5,10 @@
  */
 import { chmod, mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { startMilter } from './milter.ts'
 import { cloneRoot, peersDirectory, writeInRoot } from './private-root.ts'
 import { isListening, Program, runOrThrow } from './process.ts'
-import { makeReceiver, type Receiver, type ReceiverOptions } from './receiver.ts'
+import { makeReceiver, type PolicyOptions, type Receiver, type ReceiverOptions } from './receiver.ts'
 import { Recorder } from './recorder.ts'
 
 const users = [
@@ -15,7 +16,7 @@ const users = [
   { name: 'smmsp', id: 64_105 },
 ]
 
-export interface SendmailReceiverOptions extends ReceiverOptions {
+export interface SendmailReceiverOptions extends ReceiverOptions, PolicyOptions {
   /** Lines for sendmail.mc, before the mailers. */
   readonly extraMc?: string
 }
@@ -34,7 +35,8 @@ export async function startSendmailReceiver(options: SendmailReceiverOptions): P
     await writeInRoot(root, 'etc/mail/tls.key', await readFile(options.tls.key), 0o600)
   }
   const macros = join(peersDirectory(), 'sendmail/root/usr/share/sendmail/cf/')
-  const source = configuration(options, recorder.port)
+  const milter = options.rcptPolicy && owned.use(await startMilter(options.rcptPolicy))
+  const source = configuration(options, recorder.port, milter?.port)
   const made = await runOrThrow('m4', [`-D_CF_DIR_=${macros}`, `${macros}m4/cf.m4`, '-'], { input: source })
   await writeInRoot(root, 'etc/mail/sendmail.cf', made)
   await writeInRoot(root, 'etc/mail/service.switch', 'hosts\tfiles\naliases\tfiles\n')
@@ -53,7 +55,11 @@ export async function startSendmailReceiver(options: SendmailReceiverOptions): P
   return makeReceiver({ name: 'sendmail', options, recorder, pid: program.pid, log, owned: owned.move() })
 }
 
-function configuration(options: SendmailReceiverOptions, recorderPort: number): string {
+function configuration(
+  options: SendmailReceiverOptions,
+  recorderPort: number,
+  milterPort: number | undefined,
+): string {
   const defines: readonly (readonly [name: string, value: string])[] = [
     ['confDOMAIN_NAME', options.hostname ?? 'sendmail.peers.test'],
     ['confSERVICE_SWITCH_FILE', '/etc/mail/service.switch'],
@@ -88,6 +94,8 @@ function configuration(options: SendmailReceiverOptions, recorderPort: number): 
     "FEATURE(`promiscuous_relay')",
     "FEATURE(`accept_unresolvable_domains')",
     `DAEMON_OPTIONS(\`Family=inet, Name=MTA, Addr=${options.listenAddress}, Port=${options.port}')`,
+    // Without its milter it takes nothing.
+    milterPort === undefined ? '' : `INPUT_MAIL_FILTER(\`policy', \`S=inet:${milterPort}@127.0.0.1, F=T')`,
     options.extraMc ?? '',
     "MAILER(`smtp')",
     '',

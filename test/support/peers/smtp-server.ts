@@ -5,10 +5,11 @@
 import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { SMTPServer, type SMTPServerAddress, type SMTPServerSession } from 'smtp-server'
-import type { Receiver, ReceiverOptions } from './receiver.ts'
+import type { RcptRefusal } from './rcpt-policy.ts'
+import type { PolicyOptions, Receiver, ReceiverOptions } from './receiver.ts'
 import type { ReceivedMail } from './recorder.ts'
 
-export interface SmtpServerReceiverOptions extends ReceiverOptions {
+export interface SmtpServerReceiverOptions extends ReceiverOptions, PolicyOptions {
   /** What it announces with SIZE. Default 100 MiB. */
   readonly sizeBytes?: number
   /** Announces neither SIZE nor 8BITMIME, PIPELINING or SMTPUTF8; refuses what is too large behind its content. */
@@ -35,6 +36,14 @@ export async function startSmtpServerReceiver(options: SmtpServerReceiverOptions
       ? { hideSize: true, hide8BITMIME: true, hidePIPELINING: true, hideSMTPUTF8: true }
       : {}),
     ...(tls === undefined ? {} : { cert: await readFile(tls.certificate), key: await readFile(tls.key) }),
+    onRcptTo: ({ address: to }, session, callback) => {
+      const { remoteAddress: clientAddress, hostNameAppearsAs: helo } = session
+      const asked = options.rcptPolicy?.({ clientAddress, helo, from: senderOf(session), to })
+      Promise.resolve(asked).then(
+        refusal => callback(refusal === undefined ? null : toError(refusal)),
+        callback,
+      )
+    },
     onData: (stream, session, callback) => {
       const chunks: Buffer[] = []
       stream.on('data', (chunk: Buffer) => void chunks.push(chunk))
@@ -72,10 +81,19 @@ export async function startSmtpServerReceiver(options: SmtpServerReceiverOptions
   }
 }
 
+function senderOf({ envelope: { mailFrom } }: SMTPServerSession): string {
+  return mailFrom === false ? '' : mailFrom.address
+}
+
+/** The library puts an enhanced code of its own in front. */
+function toError({ code: responseCode, text }: RcptRefusal): Error {
+  return Object.assign(new Error(text), { responseCode })
+}
+
 function toMail(session: SMTPServerSession, bytes: Buffer): ReceivedMail {
   const { mailFrom, rcptTo } = session.envelope
   return {
-    envelopeFrom: mailFrom === false ? '' : mailFrom.address,
+    envelopeFrom: senderOf(session),
     mailParameters: mailFrom === false ? '' : parametersOf(mailFrom),
     rcptTo: rcptTo.map(one => one.address),
     rcptParameters: rcptTo.map(parametersOf),

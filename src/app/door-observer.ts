@@ -6,7 +6,7 @@
 import type { Clock } from '../base/index.ts'
 import { type NewEvent, packRejected } from '../events/index.ts'
 import { type DoorFacts, type DoorObserver, type Principal, type Refusal, refusals } from '../intake/index.ts'
-import type { SmtpReply } from '../protocol/smtp/index.ts'
+import type { SmtpReply, SmtpSessionSummary } from '../protocol/smtp/index.ts'
 import {
   type Log,
   type LogEventName,
@@ -15,6 +15,17 @@ import {
   type Metrics,
   type Tally,
 } from '../telemetry/index.ts'
+
+const ordinaryEnds: ReadonlySet<SmtpSessionSummary['reason']> = new Set([
+  'quit',
+  'client-gone',
+  'refused',
+  'command-idle',
+  'session-time',
+  'mail-limit',
+  'drain',
+  'destroyed',
+])
 
 /** Watches the doors of one relay thread. */
 export class DoorWatch implements DoorObserver {
@@ -40,6 +51,13 @@ export class DoorWatch implements DoorObserver {
   turnedAway(refusal: Refusal, clientAddress: string): void {
     this.#metrics.sessionsRefused.inc(refusal.code)
     this.#write('session.refused', `session ${refusal.code}`, { reason: refusal.code, clientAddress })
+  }
+
+  /** A session is over. What strangers tried is looked for in the log; an end that ordinary clients come to is not told. */
+  ended({ reason, clientAddress }: SmtpSessionSummary): void {
+    if (ordinaryEnds.has(reason)) return
+    this.#metrics.sessionsCutOff.inc(reason)
+    this.#write('session.cut-off', `cut off ${reason}`, { reason, clientAddress })
   }
 
   /** A fault of ours in a session. */

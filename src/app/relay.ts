@@ -26,7 +26,12 @@ import {
   SubmissionSession,
   Submitter,
 } from '../intake/index.ts'
-import { type RunningTicker, serveSmtpSession, startTicker } from '../protocol/smtp/index.ts'
+import {
+  type RunningTicker,
+  type SmtpSessionSummary,
+  serveSmtpSession,
+  startTicker,
+} from '../protocol/smtp/index.ts'
 import { LeaseLoop, Settler } from '../queue/index.ts'
 import { Room } from '../queue/ready/index.ts'
 import { openThreadStore, type ThreadStore } from '../store/index.ts'
@@ -237,9 +242,10 @@ export class Relay {
             door,
           )
           const observer = {
-            onClose: () => {
+            onClose: (summary: SmtpSessionSummary) => {
               this.#metrics.sessionsOpen.add(-1)
               visit.ended()
+              watch.ended(summary)
             },
             onFault: (fault: unknown, during: string) => watch.faulted(fault, during),
           }

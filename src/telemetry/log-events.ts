@@ -52,6 +52,10 @@ export const logEvents = {
     level: 'info',
     text: 'A connection was turned away before the greeting; `reason` says why.',
   },
+  'session.cut-off': {
+    level: 'info',
+    text: 'A session was ended for what its client did or did not do, such as `starttls-injection` (bytes behind STARTTLS), `pipelining`, `early-talker`, `not-smtp`, `flood`, `errors`, `content-slow` or `tls-failed`; `reason` says which. Sessions that are only idle are not told. Twenty lines a reason in ten seconds; `leftOut` counts the rest.',
+  },
   'auth.failed': {
     level: 'warn',
     text: 'A login failed; `reason` says how. Neither secret nor password is written.',

@@ -41,6 +41,14 @@ export class Metrics {
     alert: 'A rate above zero for 10 minutes with the reason `server-busy`.',
     label: 'reason',
   })
+  readonly sessionsCutOff: LabelledCounter = new LabelledCounter({
+    name: 'postrider_sessions_cut_off_total',
+    help: 'Sessions ended for what their clients did or did not do, by reason; the log says from where (`session.cut-off`).',
+    healthy: 'Near zero but for scanners (`tls-failed`, `not-smtp`, `early-talker`).',
+    alert:
+      'None by itself; `pipelining`, `errors` or `content-slow` from an application of your own: look at it.',
+    label: 'reason',
+  })
   readonly logins: LabelledCounter = new LabelledCounter({
     name: 'postrider_logins_total',
     help: 'AUTH commands, by result.',

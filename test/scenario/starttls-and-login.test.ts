@@ -28,6 +28,7 @@ const plainDoors = ['submission', 'relay'] as const
 for (const door of plainDoors) {
   const tails = [
     ['a whole dialogue', 'EHLO x\r\nMAIL FROM:<ann@acme.example>\r\n'],
+    ['a second STARTTLS', 'STARTTLS\r\n'],
     ['half a line', 'MAIL FR'],
     ['16 KiB', 'x'.repeat(16_384)],
     ['one octet', 'N'],

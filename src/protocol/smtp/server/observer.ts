@@ -31,6 +31,7 @@ export type CloseReason =
 /** The facts of a finished session. */
 export interface SmtpSessionSummary {
   readonly reason: CloseReason
+  readonly clientAddress: string
   /** From start to close, to about a second. */
   readonly durationMs: number
   readonly commands: number

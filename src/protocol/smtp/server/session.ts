@@ -378,6 +378,7 @@ class Session implements SmtpServerSession, OpeningCore, Ticking {
     this.tell('closed', () => this.handler.closed())
     this.#observer?.onClose?.({
       reason: this.#closeReason ?? 'client-gone',
+      clientAddress: this.facts.clientAddress,
       durationMs: this.#ticker.nowMs - this.times.startedMs,
       commands: this.tally.commands,
       errors: this.tally.errors,

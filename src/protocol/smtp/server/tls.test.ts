@@ -28,6 +28,7 @@ test('STARTTLS is offered before TLS and AUTH only under it', async () => {
 const tails: readonly [string, string | Buffer][] = [
   ['a whole dialogue', 'EHLO x\r\nMAIL FROM:<a@b.test>\r\n'],
   ['a NOOP', 'NOOP\r\n'],
+  ['a second STARTTLS', 'STARTTLS\r\n'],
   ['one byte', 'N'],
   ['half a line', 'MAIL FROM:<a@b'],
   ['an empty line', '\r\n'],

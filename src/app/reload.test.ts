@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { withFixedParts } from './reload.ts'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { Reloader, type ReloadParts, withFixedParts } from './reload.ts'
 import { configOf } from './test-kit.ts'
 
 const listener = (text: string): string => `[[listener]]\nkind = "relay"\n${text}\n`
@@ -81,4 +82,42 @@ test('port 0 in the file keeps the port that was found for it', () => {
   const { config, ignored } = reloaded(`hostname = "a.example"\n${listener('address = "127.0.0.1:0"')}`)
   assert.deepEqual(ignored, [])
   assert.equal(config.listeners[0]?.address.port, 2525)
+})
+
+test('TLS ticket keys change daily; when that fails the log says so by its own name, the old ones stay, and the next day tries again', async t => {
+  t.mock.timers.enable({ apis: ['setInterval'] })
+  const logged: unknown[] = []
+  const given: Uint8Array[] = []
+  let isRefusing = false
+  const pem = { certificatePem: '', keyPem: '', caPem: '' }
+  const parts: ReloadParts = {
+    config: old,
+    asked: old,
+    tls: { ...pem, ciphers: 'modern', isSelfSigned: true, notAfterMs: 0 },
+    ticketKeys: Buffer.alloc(48),
+    tellMissingAccounts: () => {},
+    relays: {
+      reload: async ({ ticketKeys }) => {
+        if (isRefusing) throw new Error('no memory')
+        given.push(ticketKeys)
+      },
+    },
+  }
+  const hangups = { handTo: () => ({ [Symbol.dispose]: () => {} }) }
+  using _reloader = new Reloader(parts, hangups, undefined, {
+    event: (name, fields) => void logged.push([name, String(fields?.['err'])]),
+  })
+  const nextDay = async (): Promise<Uint8Array> => {
+    t.mock.timers.tick(86_400_000)
+    for (let turn = 0; turn < 5; turn++) await nextTurn()
+    return parts.ticketKeys
+  }
+  const first = await nextDay()
+  assert.deepEqual([given, logged], [[first], []])
+  isRefusing = true
+  assert.equal(await nextDay(), first)
+  assert.deepEqual(logged, [['tls.rotation-failed', 'Error: no memory']])
+  isRefusing = false
+  assert.notEqual(await nextDay(), first)
+  assert.equal(given.length, 2)
 })

@@ -15,32 +15,48 @@ import { readConfig, readTls } from './prepare.ts'
 
 const ticketKeysMs = 86_400_000
 
+/** What it needs of them; what is in force is written there. */
+export interface ReloadParts
+  extends Pick<MainParts, 'config' | 'asked' | 'tls' | 'ticketKeys' | 'tellMissingAccounts'> {
+  readonly relays: Pick<MainParts['relays'], 'reload'>
+}
+
 /** Reloads at each SIGHUP until it is disposed. */
 export class Reloader implements Disposable {
-  readonly #parts: MainParts
+  readonly #parts: ReloadParts
   readonly #configPath: string | undefined
-  readonly #log: Log
+  readonly #log: Pick<Log, 'event'>
   readonly #rotation: NodeJS.Timeout
   readonly #takingOver: Disposable
   #last: Promise<void> = Promise.resolve()
 
-  constructor(parts: MainParts, hangups: Hangups, configPath: string | undefined, log: Log) {
+  constructor(
+    parts: ReloadParts,
+    hangups: Pick<Hangups, 'handTo'>,
+    configPath: string | undefined,
+    log: Pick<Log, 'event'>,
+  ) {
     this.#parts = parts
     this.#configPath = configPath
     this.#log = log
     this.#takingOver = hangups.handTo(() => void this.reload())
-    this.#rotation = setInterval(() => void this.#inLine(() => this.#rotate()), ticketKeysMs)
+    this.#rotation = setInterval(() => void this.#rotate(), ticketKeysMs)
     this.#rotation.unref()
   }
 
   /** Never rejects: what went wrong is in the log, and the old settings stay. */
   reload(): Promise<void> {
-    return this.#inLine(() => this.#reload())
+    return this.#inLine(() => this.#reload(), 'config.refused')
   }
 
-  /** Whatever becomes of one piece of work, the next one has its turn. */
-  #inLine(work: () => Promise<void>): Promise<void> {
-    this.#last = this.#last.then(work).catch(error => this.#log.event('config.refused', { err: error }))
+  /** The settings in force once more, with new ticket keys. */
+  #rotate(): Promise<void> {
+    return this.#inLine(() => this.#spread(this.#parts.config, this.#parts.tls), 'tls.rotation-failed')
+  }
+
+  /** Whatever becomes of one piece of work, the next one has its turn. @param failure what the log calls it when it throws */
+  #inLine(work: () => Promise<void>, failure: 'config.refused' | 'tls.rotation-failed'): Promise<void> {
+    this.#last = this.#last.then(work).catch(error => this.#log.event(failure, { err: error }))
     return this.#last
   }
 
@@ -64,31 +80,21 @@ export class Reloader implements Disposable {
       })
     if (!tls.ok) this.#log.event('tls.refused', { ...tls.problem })
     const material = tls.ok ? tls.material : parts.tls
-    if (!(await this.#spread(fitted.config, material))) return
+    await this.#spread(fitted.config, material)
     parts.asked = asked.config
     if (tls.ok) this.#log.event('tls.reloaded', { notAfter: new Date(material.notAfterMs).toISOString() })
     parts.tellMissingAccounts()
     this.#log.event('config.reloaded', { path: loaded.path })
   }
 
-  async #rotate(): Promise<void> {
-    await this.#spread(this.#parts.config, this.#parts.tls)
-  }
-
-  /** Hands settings to all threads, with new ticket keys. False: one could not take them, which is logged. */
-  async #spread(config: Config, tls: TlsMaterial): Promise<boolean> {
+  /** Hands settings to all threads, with new ticket keys; throws when one cannot take them. */
+  async #spread(config: Config, tls: TlsMaterial): Promise<void> {
     const parts = this.#parts
     const ticketKeys = randomBytes(48)
-    try {
-      await parts.relays.reload({ config, tls, ticketKeys })
-    } catch (error) {
-      this.#log.event('config.refused', { err: error })
-      return false
-    }
+    await parts.relays.reload({ config, tls, ticketKeys })
     parts.config = config
     parts.tls = tls
     parts.ticketKeys = ticketKeys
-    return true
   }
 
   [Symbol.dispose](): void {

@@ -27,7 +27,7 @@ export const logEvents = {
   'config.reloaded': { level: 'info', text: 'SIGHUP: the new configuration is in force.' },
   'config.refused': {
     level: 'error',
-    text: 'SIGHUP: the new configuration has problems; the old one stays.',
+    text: 'SIGHUP: the new configuration has problems (`problems`), or could not be put in force (`err`); the old one stays.',
   },
   'config.warning': {
     level: 'warn',
@@ -35,6 +35,10 @@ export const logEvents = {
   },
   'tls.reloaded': { level: 'info', text: 'The certificate was read anew; `notAfter` is its end.' },
   'tls.refused': { level: 'error', text: 'The new certificate cannot be used; the old one stays.' },
+  'tls.rotation-failed': {
+    level: 'error',
+    text: 'The daily change of the keys of TLS session tickets failed (`err`): the old ones stay until the next day or reload.',
+  },
   'listener.open': { level: 'info', text: 'A door is open at `address`.' },
   'listener.paused': {
     level: 'error',

@@ -49,7 +49,7 @@ const resolveMeanings: Readonly<Record<keyof typeof failureCodes, string>> = {
   'no-records': 'The domain has neither MX nor address records.',
   'null-mx': 'The domain says that it takes no mail (RFC 7505).',
   'no-address': 'No MX host has an address.',
-  loop: 'The best host is this server itself.',
+  loop: 'The best host is this server itself. Where only its greeting tells, the stage is `greeting`.',
   'private-address': 'All addresses lie in refused networks: see `[delivery] allow_private`.',
   'dns-failure': 'DNS could not be asked; tried again.',
   aborted: 'The question was given up because the server ends; tried again.',

@@ -158,6 +158,7 @@ export function makePlanner({ config, dnsServers, lab, clock, random, log }: Pla
     random,
     port: lab === null ? config.delivery.port : lab.mxPort,
     isOwnAddress: ownAddressCheck(listeners, machineAddresses()),
+    ownName: config.hostname,
     guard: privateGuardOf(config, lab),
   })
 }

@@ -19,17 +19,26 @@ export function doorOf(listener: ListenerConfig): Door {
   }
 }
 
-/** The engine's options of a listener, for clients of its own or those behind a named proxy. `secureContext` is asked for at each handshake, so a reload needs no new listener. */
+/** What a listener's options need of the thread. */
+interface ThreadFacts {
+  readonly greetingId: string
+  /** Asked for at each handshake, so a reload needs no new listener. */
+  readonly secureContext: () => SecureContext
+  /** For those behind a named proxy, instead of clients of its own. */
+  readonly isProxied: boolean
+}
+
+/** The engine's options of a listener. */
 export function engineOptionsOf(
   config: Config,
   listener: ListenerConfig,
   door: Door,
-  secureContext: () => SecureContext,
-  isProxied: boolean,
+  { greetingId, secureContext, isProxied }: ThreadFacts,
 ): SmtpServerOptions {
   const { limits } = config
   return smtpServerOptions({
     hostname: config.hostname,
+    greetingId,
     tls: { mode: listener.kind === 'submissions' ? 'implicit' : 'starttls', secureContext },
     offersAuth: true,
     requiresAuth: true,

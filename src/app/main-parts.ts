@@ -108,6 +108,7 @@ export class MainParts implements AsyncDisposable {
   startThreads(): void {
     const { threads, secretKey, operatorKeyPem, dnsServers } = this.#prepared
     const doors = allocateDoorMemory(randomBytes)
+    const greetingId = randomBytes(8).toString('hex')
     this.#doors = new DoorCounts(doors.counts)
     for (let index = 0; index < threads; index++) {
       this.relays.start({
@@ -117,6 +118,7 @@ export class MainParts implements AsyncDisposable {
         storePort: this.#host.connect(),
         tls: this.tls,
         ticketKeys: this.ticketKeys,
+        greetingId,
         doors,
         secretKey,
         operatorKeyPem,

@@ -15,6 +15,8 @@ export interface RelayData {
   readonly tls: TlsMaterial
   /** 48 bytes that all threads share, so that TLS sessions resume in any of them. */
   readonly ticketKeys: Uint8Array
+  /** A word of this process in the greeting of all its doors: by it delivery knows when it has come to one of them. */
+  readonly greetingId: string
   /** What the doors of all threads count together. */
   readonly doors: DoorMemory
   /** Key of the data folder: opens the DKIM keys. */

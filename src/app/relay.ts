@@ -158,6 +158,7 @@ export class Relay {
         makeReport: draft => makeReport(draft, operator, this.#config.retry.expireMs, onFault),
         areReportsCrowded: () => this.#settler.isCrowded,
         onFault,
+        ownGreetingId: data.greetingId,
         onConnection: result => this.#metrics.connections.inc(result),
       },
       delivery,
@@ -287,8 +288,10 @@ export class Relay {
     const listener = this.#config.listeners[index]!
     const door = doorOf(listener)
     const proxies = new NetworkSet(listener.proxyProtocol)
+    const { greetingId } = this.#data
+    const secureContext = () => this.#secureContext
     const optionsFor = (isProxied: boolean) =>
-      engineOptionsOf(this.#config, listener, door, () => this.#secureContext, isProxied)
+      engineOptionsOf(this.#config, listener, door, { greetingId, secureContext, isProxied })
     return {
       door,
       direct: optionsFor(false),

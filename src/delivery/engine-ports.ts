@@ -31,6 +31,8 @@ export interface DeliveryPorts {
   readonly makeReport: ReportFactory
   /** So much of reports waits for the disk that further ones must be small; never, by default. */
   readonly areReportsCrowded?: () => boolean
+  /** The word in the greeting of our own doors: a host that says it is this server itself, whatever its address. */
+  readonly ownGreetingId?: string
   /** Faults that cost no message (a report that could not be made). */
   onFault(error: unknown): void
   /** Default `net.connect`. */

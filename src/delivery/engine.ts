@@ -97,6 +97,7 @@ export class DeliveryEngine implements SmtpTicking {
 
   #makeHops(endings: Endings, attempts: Attempts): NextHops {
     const { planner, memory, marks, ticker, clock, connect, openSession, onConnection } = this.#ports
+    const { ownGreetingId = '' } = this.#ports
     const [options, pool, health] = [this.#options, this.#pool, this.#health]
     const { signal } = this.#stopping
     const opener = new ConnectionOpener(
@@ -109,6 +110,7 @@ export class DeliveryEngine implements SmtpTicking {
         clock,
         outbox: new Outbox(() => marks.write()),
         signal,
+        ownGreetingId,
         ...(connect === undefined ? {} : { connect }),
         ...(openSession === undefined ? {} : { openSession }),
         ...(onConnection === undefined ? {} : { onConnection }),

@@ -1,13 +1,14 @@
 // Why a host could not be used: connect, greeting, EHLO, TLS or AUTH failed. It belongs to the host, not to a recipient.
 //
 // Place on the path: connecting ▶ HOST FAILURE ▶ next MX host, or an outcome for all that wait when no host is left.
-// Permanent is only a 5xx of the host itself in greeting or EHLO (RFC 7504), unless the rules know that it means later:
-// everything else may mend.
+// Permanent is only a 5xx of the host itself in greeting or EHLO (RFC 7504), unless the rules know that it means later,
+// and that the host is this server itself: everything else may mend.
 
 import type { OutcomeScope, OutcomeStage } from '../events/index.ts'
 import type { ConnectFailure, ConnectStage } from '../protocol/smtp/client/index.ts'
 import { type Category, classifyReply } from './classify/index.ts'
 import { oneLine } from './one-line.ts'
+import { failureCodes } from './resolve/index.ts'
 
 /** What an outcome needs to know about a failed host. */
 export interface HostFailure {
@@ -28,6 +29,8 @@ export interface HostFailure {
   readonly source: 'reply' | 'local'
   /** It says nothing of the host: this machine could not even try. */
   readonly isOurs?: true
+  /** The host is this server itself. */
+  readonly isOurselves?: true
   /** There is no way from here to such an address: nothing was sent, and no time went by. */
   readonly hasNoWay?: true
   /** It stands for a host that was not tried again so soon after. */
@@ -52,6 +55,9 @@ const lost: LocalWord = { enhanced: '4.4.2', category: 'connection-lost', scope:
 const unreachable: LocalWord = { enhanced: '4.4.1', category: 'connect-failed', scope: 'domain' }
 const tlsFailed: LocalWord = { enhanced: '4.7.5', category: 'tls', scope: 'domain' }
 const ours: LocalWord = { enhanced: '4.3.5', category: 'other', scope: 'configuration' }
+
+/** As the client says it. */
+const ownGreeting = 'OWN_GREETING'
 
 /** What we say where the peer said nothing, by stage. */
 const wordByStage: Readonly<Record<ConnectStage, LocalWord>> = {
@@ -94,6 +100,7 @@ export function hostFailure(failure: ConnectFailure, tried: TriedHost): HostFail
   const stage = stageOf[failure.stage]
   const tls = failure.tls === null ? '' : `${failure.tls.protocol} ${failure.tls.cipher}`
   const common = { stage, remoteHost, remoteAddress, tls, isTls: stage === 'starttls' }
+  if (failure.code === ownGreeting) return ourselves(tried, tls)
   const reply = failure.reply
   if (reply !== null && reply.code >= 400) {
     const text = oneLine(reply.lines.join(' '))
@@ -119,6 +126,29 @@ export function hostFailure(failure: ConnectFailure, tried: TriedHost): HostFail
   } as const
   const hasNoWay = failure.stage === 'connect' && noWayCodes.has(failure.code)
   return { ...failed, ...(isOurs ? { isOurs } : {}), ...(hasNoWay ? { hasNoWay } : {}) }
+}
+
+/**
+ * The loop rule of RFC 5321 §5.1, where DNS did not show it: an address that is not of this machine leads back to it, by a
+ * translation of addresses or a proxy. Codes and words as when the address itself is ours (resolve/failure.ts).
+ */
+function ourselves({ host, remoteAddress }: TriedHost, tls: string): HostFailure {
+  const { code, enhancedCode: enhanced } = failureCodes.loop
+  return {
+    stage: 'greeting',
+    code,
+    enhanced,
+    category: 'loop',
+    scope: 'domain',
+    text: `mail for this domain loops back to us: the server that answers at ${host} is this one; name the server that is to take the mail, in DNS or by a [[route]]`,
+    isPermanent: true,
+    isTls: false,
+    isOurselves: true,
+    remoteHost: host,
+    remoteAddress,
+    tls,
+    source: 'local',
+  }
 }
 
 /** A host that will not do because of our TLS policy: STARTTLS worked there lately, or is required, and is not offered. */

@@ -7,12 +7,12 @@
 //    an address with too many connections is passed over.
 // 3. An address that failed lately is not dialled: its last failure stands for it (host-health.ts). A failure of TLS or
 //    of the login stands only for the same demands: others may well succeed there.
-// 4. Dial with the TLS mode of the policy; judge what TLS turned out to be (tls-policy.ts).
+// 4. Dial with the TLS mode of the policy; judge what TLS turned out to be (tls-policy.ts). Who turns out to be this server
+//    itself ends the walk: hosts behind us in the plan would bring the mail back.
 // 5. Only after all hosts: those whose TLS failed may be dialled in clear text, when the table says `clear-last`. A host
 //    that is full, or was not asked any more, might still have TLS.
-// 6. Nobody: all failures go back, for the caller to make an outcome of the most telling one. "Never" of a host is quick
-//    and final, so it uses up no trial: mail bounces only when every host was asked. Neither does an address to which there
-//    is no way from here: on a machine without IPv6 the IPv6 addresses of dead hosts keep the mail from no other one.
+// 6. Nobody: all failures go back; the caller makes an outcome of the most telling one. "Never" of a host, and an address to
+//    which there is no way from here, are quick and use up no trial: mail bounces only when every host was asked.
 
 import type { SecureContext } from 'node:tls'
 import type { Clock } from '../base/index.ts'
@@ -69,6 +69,8 @@ export interface OpenerPorts {
   /** Ends all connecting at the end of a drain. */
   readonly signal: AbortSignal
   readonly outbox: Outbox
+  /** A host that greets with it is this server itself; '' for none. */
+  readonly ownGreetingId: string
   readonly connect?: SmtpDial
   /** Default `connectSmtp`. */
   readonly openSession?: SessionOpener
@@ -144,6 +146,7 @@ export class ConnectionOpener {
       const isQuick = isAnswer || result.hasNoWay === true
       if (failure === null && !isQuick) dialled++
       failures.push(failure === null ? result : { ...failure, isRemembered: true })
+      if (result.isOurselves === true) break
       untilMs = Math.min(untilMs, this.#blockedUntilMs(candidate, key))
     }
     if (isCutShort || full.length > 0) withoutTls.length = 0
@@ -298,7 +301,7 @@ export class ConnectionOpener {
 
   #connectOptions(candidate: Candidate, target: OpenTarget, { isClear, handshakeMs }: Dial): ConnectOptions {
     const { source, timeouts, limits, trust } = this.#options
-    const { ticker, outbox, signal, sessions, connect } = this.#ports
+    const { ticker, outbox, signal, sessions, ownGreetingId, connect } = this.#ports
     const localAddress = candidate.family === 4 ? source.ipv4 : source.ipv6
     const sessionKey = `${candidate.host} ${candidate.remoteAddress}`
     const session = sessions.get(sessionKey)
@@ -309,6 +312,7 @@ export class ConnectionOpener {
       address: candidate.address,
       port: target.port,
       heloName: source.ehloName,
+      ownGreetingId,
       tls: {
         mode: isImplicitTls ? 'implicit' : isClear ? 'none' : isRequired ? 'required' : 'opportunistic',
         // The name of a literal is `[192.0.2.1]`: no server name, but an address that a certificate may prove.

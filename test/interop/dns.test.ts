@@ -19,9 +19,12 @@ import type { KnotZone } from '../support/peers/index.ts'
 import {
   dnsCases,
   first,
+  forwarded,
   hostRecords,
+  namesake,
   outside,
   own,
+  ownName,
   second,
   six,
   third,
@@ -55,12 +58,19 @@ test('mail goes where DNS says', needed, async context => {
   })
   await using receiver = await Receiver.start()
   await using hosts = await Hosts.start({
-    addresses: [first, second, third, unwanted, outside, six],
+    addresses: [first, second, third, unwanted, outside, six, namesake],
     port: network.mxPort,
     to: { address: '127.0.0.1', port: receiver.port },
   })
   const door = `[[listener]]\naddress = "${own}:${network.mxPort}"\nkind = "relay"\n`
-  await using house = await House.open(`${network.toml}messages_per_connection = 1\n${door}`)
+  await using _hairpin = await Hosts.start({
+    addresses: [forwarded],
+    port: network.mxPort,
+    to: { address: own, port: network.mxPort },
+  })
+  await using house = await House.open(`${network.toml}messages_per_connection = 1\n${door}`, {
+    hostname: ownName,
+  })
   await using client = await house.client()
 
   const ids: string[] = []

@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { type LabDns, startLabDns } from '../../src/lab/index.ts'
+import { Hosts } from '../interop/support/hosts.ts'
 import { freePort } from '../support/postrider.ts'
 import { queuedId, SmtpClient } from './support/client.ts'
 import { House, message, type ShownEvent, waitForAll, waitForEvents } from './support/house.ts'
@@ -135,6 +136,41 @@ test('a smarthost that hands everything back to us ends in 5.4.6 and not in an e
   )
   assert.equal(handedBack, 51)
   assert.equal(mirror.messages.length, 50)
+})
+
+test('a smarthost that leads back to our own door, by an address of somebody else, ends in 5.4.6 at once', async () => {
+  const port = await freePort()
+  await using circle = await House.open(
+    `[[route]]\nrecipient_domain = "*"\nsmarthost = "127.0.0.2:${port}"\n[[listener]]\naddress = "127.0.0.1:${port}"\nkind = "relay"\nnetworks = ["127.0.0.0/8"]\naccount = "acme"\nsenders = "any"\n`,
+  )
+  await using _router = await Hosts.start({
+    addresses: ['127.0.0.2'],
+    port,
+    to: { address: '127.0.0.1', port },
+  })
+  await using client = await circle.client()
+  const id = queuedId(await client.send('ann@acme.example', 'u@there.example', message()))
+  const events = await waitForEvents(circle.server, all => all.some(event => event.type === 'bounced'))
+  const { outcome } = events.find(event => event.type === 'bounced')!
+  assert.deepEqual(
+    [outcome?.code, outcome?.enhancedCode, outcome?.source, outcome?.category, outcome?.stage],
+    [554, '5.4.6', 'local', 'loop', 'greeting'],
+  )
+  assert.match(outcome?.text ?? '', /loops back to us/)
+  assert.deepEqual(
+    events.filter(event => event.type === 'accepted').map(event => event.messageId),
+    [id],
+    'no round was made',
+  )
+})
+
+test('a smarthost that shares our name gets its mail: another server is no loop', async () => {
+  await using namesake = await Receiver.start({ greeting: '220 relay.example ESMTP' })
+  await using twin = await House.open(namesake.route)
+  await using client = await twin.client()
+  const id = queuedId(await client.send('ann@acme.example', 'u@there.example', message()))
+  await waitForAll(twin.server, [id], 'delivered')
+  assert.equal(namesake.messages.length, 1)
 })
 
 test('a smarthost that is our own door ends in 5.4.6', async () => {

@@ -38,6 +38,43 @@ test('when we are the best host ourselves, the mail loops and fails permanently'
   assert.equal(failure(await s.planner.plan('[192.0.2.9]', { signal })), 'loop 554 5.4.6')
 })
 
+test('a host with our own name is asked who it is; all others of equal or worse preference go, whatever it answers', async () => {
+  await using s = await setUp(
+    [
+      mx('example.test', 5, 'a.example.test'),
+      mx('example.test', 10, 'relay.test'),
+      mx('example.test', 10, 'b.example.test'),
+      mx('example.test', 20, 'c.example.test'),
+      mx('alias.test', 10, 'other-name.test'),
+      mx('alias.test', 20, 'c.example.test'),
+      { name: 'other-name.test', type: 'CNAME', data: 'relay.test' } as const,
+      mx('nowhere.test', 10, 'b.example.test'),
+      mx('nowhere.test', 20, 'c.example.test'),
+      ...['a', 'b', 'c'].map(one => a(`${one}.example.test`, '192.0.2.1')),
+      a('relay.test', '192.0.2.9'),
+    ],
+    { ownName: 'relay.test' },
+  )
+  assert.deepEqual(names(await s.planner.plan('example.test', { signal })), ['a.example.test', 'relay.test'])
+  assert.deepEqual(names(await s.planner.plan('alias.test', { signal })), ['other-name.test'])
+  assert.deepEqual(names(await s.planner.plan('relay.test', { signal })), ['relay.test'])
+  assert.equal(names(await s.planner.plan('nowhere.test', { signal })).length, 2)
+  assert.deepEqual(names(await s.planner.planSmarthost('relay.test', 25, { signal })), ['relay.test'])
+})
+
+test('a name without a dot is no name in DNS: nobody is ourselves by it', async () => {
+  await using s = await setUp(
+    [
+      mx('example.test', 10, 'test'),
+      mx('example.test', 20, 'a.example.test'),
+      a('a.example.test', '192.0.2.1'),
+      a('test', '192.0.2.2'),
+    ],
+    { ownName: 'test' },
+  )
+  assert.deepEqual(names(await s.planner.plan('example.test', { signal })), ['test', 'a.example.test'])
+})
+
 test('our address at another port is another server', async () => {
   await using s = await setUp(
     [mx('example.test', 10, 'us.example.test'), a('us.example.test', '192.0.2.9')],

@@ -6,7 +6,8 @@
 // 2. MX records; null MX (RFC 7505), no such domain and DNS failures end here; none at all: the domain
 //    itself is the host (implicit MX, RFC 5321 §5.1). At most 50 hosts, best preference first.
 // 3. A and AAAA of each host, at most 16 addresses of each.
-// 4. Loop rule (RFC 5321 §5.1): a host at our own address and port goes, with all of equal or worse preference.
+// 4. Loop rule (RFC 5321 §5.1): a host at our own address and port goes, with all of equal or worse preference. Of a host
+//    with our own name they go, too; it stays, since another server may share our name: its greeting tells (handshake).
 // 5. Private-address guard: refused addresses go. Hosts without an address are skipped. At most 64 addresses stay: one
 //    of each host, and of the best hosts as many as there is room for.
 // 6. Nobody left: deferred when a DNS failure may be the cause, else permanent, with the reason that says most.
@@ -47,6 +48,8 @@ export interface PlannerOptions {
   /** Port that deliveries by MX connect to; 25, or `[delivery] port`. */
   readonly port: number
   readonly isOwnAddress: IsOwnAddress
+  /** `hostname`; counts when it is a full name. Default none. */
+  readonly ownName?: string
   readonly guard: AddressGuard
   /** Address families to use, the preferred one first. Default IPv4, then IPv6. */
   readonly families?: readonly (4 | 6)[]
@@ -218,7 +221,12 @@ export class Planner {
     const port = smarthostPort ?? this.#options.port
     const sorted = [...found.hosts].sort((a, b) => a.preference - b.preference)
     const own = sorted.find(host => host.addresses.some(one => this.#options.isOwnAddress(one.address, port)))
-    const others = own === undefined ? sorted : sorted.filter(host => host.preference < own.preference)
+    const named = smarthostPort === undefined ? sorted.find(host => this.#hasOurName(host)) : undefined
+    const others = sorted.filter(
+      host =>
+        (own === undefined || host.preference < own.preference) &&
+        (named === undefined || host.preference < named.preference || host === named),
+    )
     const ttlMs = lifeOf(found.mxTtlMs, sorted)
     if (own !== undefined && others.length === 0) return loop(domain, own, port, ttlMs)
     let refused: string | null = null
@@ -241,6 +249,11 @@ export class Planner {
     if (hosts.length === 0) return nobodyLeft(found.isImplicitMx, domain, others, refused, ttlMs)
     const { isImplicitMx, isMxAuthenticated } = found
     return { kind: 'plan', domain, ...siteOf(found.mxNames), hosts, isImplicitMx, isMxAuthenticated, ttlMs }
+  }
+
+  #hasOurName({ name, canonicalName }: HostLookup): boolean {
+    const { ownName = '' } = this.#options
+    return ownName.includes('.') && (name === ownName || canonicalName === ownName)
   }
 }
 

@@ -16,6 +16,12 @@ export const six = '::1'
 const dead = '127.0.0.39'
 /** One of our own doors, at the port of MX hosts. */
 export const own = '127.0.0.44'
+/** Leads to that door: another address for it, as a router that translates addresses makes one. */
+export const forwarded = '127.0.0.45'
+/** Has our own name in DNS, and is another server. */
+export const namesake = '127.0.0.46'
+/** What that name is. */
+export const ownName = 'namesake.zone.test'
 
 export const hostRecords: readonly string[] = [
   `first A ${first}`,
@@ -24,6 +30,8 @@ export const hostRecords: readonly string[] = [
   `dead A ${dead}`,
   `outside A ${outside}`,
   `own A ${own}`,
+  `forwarded A ${forwarded}`,
+  `namesake A ${namesake}`,
   `six AAAA ${six}`,
   'inside A 10.1.2.3',
 ]
@@ -355,6 +363,40 @@ const guards: readonly DnsCase[] = [
     kind: 'deferred',
     enhancedCode: '4.4.1',
     stage: 'connect',
+  },
+  {
+    name: 'a domain whose best host leads back to this server by an address that is not ours loops',
+    records: ['hairpin MX 10 forwarded', 'hairpin MX 20 third'],
+    to: 'a@hairpin.zone.test',
+    ...loops,
+    stage: 'greeting',
+  },
+  {
+    name: 'so does an address literal that leads back to this server',
+    records: [],
+    to: `a@[${forwarded}]`,
+    ...loops,
+    stage: 'greeting',
+  },
+  {
+    name: 'a worse host that leads back to this server: the better ones are taken',
+    records: ['hairpin2 MX 10 second', 'hairpin2 MX 20 forwarded'],
+    to: 'a@hairpin2.zone.test',
+    ...delivered(second),
+  },
+  {
+    name: 'a worse host that leads back to this server, the better ones dead: mail waits, and the hosts behind us are not tried',
+    records: ['hairpin3 MX 10 dead', 'hairpin3 MX 20 forwarded', 'hairpin3 MX 30 third'],
+    to: 'a@hairpin3.zone.test',
+    kind: 'deferred',
+    enhancedCode: '4.4.1',
+    stage: 'connect',
+  },
+  {
+    name: 'a host that has our name, and is another server, gets the mail, and no other of equal or worse preference',
+    records: ['named MX 10 dead', 'named MX 20 namesake', 'named MX 20 first', 'named MX 30 third'],
+    to: 'a@named.zone.test',
+    ...delivered(namesake),
   },
 ]
 

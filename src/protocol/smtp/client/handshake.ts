@@ -157,6 +157,11 @@ export class Handshake implements WireUser {
     const greeting = await this.#exchange('greeting', null, this.#timeouts.greetingMs)
     if ('stage' in greeting) return greeting
     if (greeting.code !== 220) return this.#refused(greeting, `the greeting was ${greeting.code}`)
+    const { ownGreetingId = '' } = this.#options
+    if (ownGreetingId !== '' && greeting.lines[0]!.split(' ').includes(ownGreetingId)) {
+      const message = 'the server that answered is this one itself'
+      return this.#fail({ kind: 'policy', code: 'OWN_GREETING', message, reply: greeting })
+    }
     this.#greeting = greeting
     return null
   }

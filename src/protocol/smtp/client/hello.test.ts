@@ -18,6 +18,18 @@ test('a greeting that refuses is the host failure with its reply, and the peer h
   }
 })
 
+test('a greeting with the word of our own server ends the handshake: nothing but QUIT is said to ourselves', async () => {
+  const ownGreetingId = '0123456789abcdef'
+  const result = await failed(
+    async peer => {
+      peer.send(`220 client.test ESMTP ${ownGreetingId}\r\n`)
+      await peer.line('QUIT')
+    },
+    { ownGreetingId },
+  )
+  assert.deepEqual([result.stage, result.kind, result.code], ['greeting', 'policy', 'OWN_GREETING'])
+})
+
 test('EHLO refused with 5xx falls back to HELO, without extensions', async () => {
   await using peer = await startPeer(async peer => {
     peer.send('220 old\r\n')

@@ -124,6 +124,8 @@ export interface ConnectOptions {
   readonly localAddress?: string
   /** Our name in EHLO. */
   readonly heloName: string
+  /** A word that only our own server has in its greeting: who says it is ourselves, and the connection is of no use. */
+  readonly ownGreetingId?: string
   readonly tls: ClientTlsOptions
   readonly auth?: ClientCredentials
   readonly timeouts?: Partial<ClientTimeouts>

@@ -112,7 +112,8 @@ export class Opening {
       return
     }
     core.enter('greeted')
-    core.say(smtpReply(220, '', `${core.options.hostname} ESMTP`))
+    const { hostname, greetingId } = core.options
+    core.say(smtpReply(220, '', `${hostname} ESMTP ${greetingId}`.trimEnd()))
     core.endWhenIdle()
     core.wire.flush()
   }

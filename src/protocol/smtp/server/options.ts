@@ -54,6 +54,8 @@ export interface SmtpServerLimits {
 export interface SmtpServerOptions {
   /** Our name in greeting and EHLO. */
   readonly hostname: string
+  /** A word behind it in the greeting, by which our own client knows whom it has reached; '' for none. */
+  readonly greetingId: string
   readonly tls: SmtpServerTls
   /** AUTH PLAIN and LOGIN are offered, under TLS only. */
   readonly offersAuth: boolean
@@ -98,6 +100,7 @@ export function smtpServerOptions(
   },
 ): SmtpServerOptions {
   return {
+    greetingId: '',
     tls: { mode: 'none' },
     offersAuth: false,
     requiresAuth: false,

@@ -176,14 +176,32 @@ test('addresses and a subject with line ends, NUL or other odd bytes are refused
     received.splice(0).map(one => one.to),
     [['b%0d%0a@x.test']],
   )
-  for (const line of ['\r\nBcc: v@evil.test', '\nX-Evil: y', '\rX-Evil: y', '\0'])
-    await send(`Ann${line} <a@example.test>`, `Bob${line} <b@x.test>`, '--subject', `s${line}`)
-  assert.ok(received.length > 0)
+  for (const line of [
+    '\r\nBcc: v@evil.test',
+    '\nX-Evil: y',
+    '\rX-Evil: y',
+    '\0',
+    '\x0bX-Evil: y',
+    '\u0085X-Evil: y',
+    '\u2028X-Evil: y',
+    '=?utf-8?q?=0D=0ABcc:_v=40evil.test?=',
+    '%0d%0aBcc:%20v@evil.test',
+    '\\u000d\\u000aBcc: v@evil.test',
+    '\ud800',
+    'x'.repeat(1024 * 1024),
+  ])
+    for (const [from, to, ...more] of [
+      [`Ann${line} <a@example.test>`, 'Bob <b@x.test>'],
+      ['Ann <a@example.test>', `Bob${line} <b@x.test>`],
+      ['Ann <a@example.test>', 'Bob <b@x.test>', '--subject', `s${line}`],
+      ['Ann <a@example.test>', 'Bob <b@x.test>', '--text', `t${line}`],
+    ] as const)
+      await send(from, to, ...more)
+  assert.ok(received.length > 12, `${received.length} were sent`)
   for (const { to, content } of received) {
     assert.deepEqual(to, ['b@x.test'])
-    assert.doesNotMatch(
-      content.slice(0, content.indexOf('\r\n\r\n')),
-      /^(?:Bcc|X-Evil)|\r(?!\n)|(?<!\r)\n|\0/im,
-    )
+    // In the text of a message a line is a line.
+    assert.doesNotMatch(content, /\r(?!\n)|(?<!\r)\n|\0/)
+    assert.doesNotMatch(content.slice(0, content.indexOf('\r\n\r\n')), /^(?:Bcc|X-Evil)/im)
   }
 })

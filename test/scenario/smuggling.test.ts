@@ -109,14 +109,18 @@ test('a dot as the first line is an empty message, refused because it has no Fro
   await goesOn(client)
 })
 
-test('a false end right behind 64 KiB of content is refused as well', async () => {
-  await using client = await house.client()
-  const head = `${message()}\r\n`
-  const lines = `${'x'.repeat(62)}\r\n`.repeat(1023)
-  const body = lines.slice(0, 65_536 - head.length)
-  isRefused(await client.send('ann@acme.example', 'bob@there.example', `${head}${body}\n.\n${smuggled}`))
-  await goesOn(client)
-})
+for (const [name, end] of falseEnds)
+  test(`${name} right behind 64 KiB of content, and across their end, is refused as well`, async () => {
+    await using client = await house.client()
+    const head = `${message()}\r\n`
+    const lines = `${'x'.repeat(62)}\r\n`.repeat(1023)
+    // The first octet behind the border, and each octet of it as the last before.
+    for (let before = 0; before < end.length; before++) {
+      const body = lines.slice(0, 65_536 - head.length - before)
+      isRefused(await client.send('ann@acme.example', 'bob@there.example', `${head}${body}${end}${smuggled}`))
+    }
+    await goesOn(client)
+  })
 
 test('the true end is found wherever the segments are cut', async () => {
   await using client = await house.client()
@@ -163,7 +167,9 @@ test('a stuffed dot is kept through us, and a weak receiver gets exactly one mes
   await using client = await house.client()
   const dotted = message([], '..\r\n..dots\r\nmiddle . dot')
   accepted.push(queuedId(await client.send('ann@acme.example', 'dots@there.example', dotted)))
-  await waitForAll(house.server, accepted, 'delivered')
+  const events = await waitForAll(house.server, accepted, 'delivered')
+  const taken = events.filter(event => event.type === 'accepted').map(event => event.messageId)
+  assert.deepEqual(taken.sort(), [...accepted].sort(), 'nothing that was refused was queued')
   assert.equal(receiver.messages.length, accepted.length)
   assert.deepEqual(
     receiver.messages.filter(one => one.to.includes('smuggled@there.example')),

@@ -62,6 +62,8 @@ export const target: FuzzTarget = {
     'a\nb\rc\0\r\n',
     `${'x'.repeat(39)}\r\n${'y'.repeat(38)}\r\n`,
     'caf\xc3\xa9\r\n\xe9\r\n',
+    // When nothing came between its CR and its LF, an overlong line once counted as ended by a bare LF.
+    'xaaaaaxaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\naaaaa\r\n',
   ],
   inputBytesMax: 300,
   run(input) {

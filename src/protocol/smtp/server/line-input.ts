@@ -87,8 +87,10 @@ export class LineInput {
     const start = this.#at
     const lf = buffer.indexOf(0x0a, start)
     if (lf < 0) {
-      if (buffer.length - start + this.#droppedBytes <= bytesMax) return 'none'
-      this.#droppedBytes += buffer.length - start
+      const unusedBytes = buffer.length - start
+      // Asked again before more has come: the last byte that was dropped is still the last one.
+      if (unusedBytes === 0 || unusedBytes + this.#droppedBytes <= bytesMax) return 'none'
+      this.#droppedBytes += unusedBytes
       this.#isCrDropped = buffer.at(-1) === 0x0d
       this.clear()
       return this.#droppedBytes > floodBytes ? 'flood' : 'none'

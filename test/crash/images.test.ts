@@ -5,11 +5,10 @@
 // do nothing, both must find what is broken: else they would find nothing ever.
 
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
 import { test } from 'node:test'
-import { needsMachine } from '../support/needs-machine.ts'
 import { freshSeed, Random } from '../support/random.ts'
 import { runImages } from './images.ts'
+import { hasCrashTools } from './needs.ts'
 import { record } from './recording.ts'
 import { serveImage } from './serve-image.ts'
 import { checkReplies } from './synced-replies.ts'
@@ -18,21 +17,9 @@ const images = 300
 /** One image of each kind of moment, roughly, for the whole server. */
 const serveEvery = 100
 
-function hasPrograms(): boolean {
-  try {
-    execFileSync('strace', ['-V'], { stdio: 'ignore' })
-    execFileSync('eatmydata', ['true'], { stdio: 'ignore' })
-    return true
-  } catch {
-    return process.env['CI'] === 'true'
-  }
-}
-
-const programs = needsMachine(hasPrograms(), 'strace or no eatmydata')
-
 test(
   'what was acknowledged survives a power cut at any moment, and its syncs came before its reply',
-  programs,
+  hasCrashTools,
   async t => {
     const seed = freshSeed()
     t.diagnostic(`seed ${seed}`)
@@ -62,15 +49,19 @@ test(
   },
 )
 
-test('without working syncs the same checks find lost messages and early replies', programs, async () => {
-  const recording = await record(
-    { lives: 2, messagesPerLife: 40, sessions: 4, bodyBytesMax: 100_000, wrapper: ['eatmydata'] },
-    new Random(1),
-  )
-  const syncs = checkReplies(recording.operations, recording.ledger)
-  assert.equal(syncs.replies, 80)
-  assert.ok(syncs.tooEarly.length >= 80, 'no reply had its sync')
-  const result = await runImages(recording, { images: 40 }, new Random(2))
-  const wrong = result.violations.flatMap(one => one.wrong)
-  assert.ok(wrong.some(text => text.endsWith('was acknowledged and is lost')))
-})
+test(
+  'without working syncs the same checks find lost messages and early replies',
+  hasCrashTools,
+  async () => {
+    const recording = await record(
+      { lives: 2, messagesPerLife: 40, sessions: 4, bodyBytesMax: 100_000, wrapper: ['eatmydata'] },
+      new Random(1),
+    )
+    const syncs = checkReplies(recording.operations, recording.ledger)
+    assert.equal(syncs.replies, 80)
+    assert.ok(syncs.tooEarly.length >= 80, 'no reply had its sync')
+    const result = await runImages(recording, { images: 40 }, new Random(2))
+    const wrong = result.violations.flatMap(one => one.wrong)
+    assert.ok(wrong.some(text => text.endsWith('was acknowledged and is lost')))
+  },
+)

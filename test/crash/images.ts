@@ -39,6 +39,10 @@ export interface ImageResult {
 
 export interface ImageOptions {
   readonly images: number
+  /** These, in order, instead of so many chosen at random. */
+  readonly moments?: readonly Moment[]
+  /** A look at each image before it is opened. */
+  readonly before?: (folder: string) => void
   /** Asked before each image: true ends it early. */
   readonly isOver?: () => boolean
   /** Told after each image. */
@@ -55,7 +59,7 @@ export async function runImages(
   options: ImageOptions,
   random: Random,
 ): Promise<ImageResult> {
-  const moments = chooseMoments(recording.operations, options.images, random)
+  const moments = options.moments ?? chooseMoments(recording.operations, options.images, random)
   const scratch = mkdtempSync(join(memoryFolder(), 'postrider-images-'))
   const model = recording.start()
   const byCut = new Map<string, number>()
@@ -71,6 +75,7 @@ export async function runImages(
       while (played <= moment.at) model.play(recording.operations[played++]!)
       const folder = join(scratch, `image-${number}`)
       bytes += makeImage(model.root, moment.cut, new Random(moment.seed), folder)
+      options.before?.(folder)
       const { ledger, arrived } = recording
       const expected = { acknowledged: model.acknowledged, ledger, arrived }
       const wrong = await checkImage(folder, expected)

@@ -31,14 +31,19 @@ ${Object.entries(families)
   .map(([family, samples]) => `| ${family} | ${samples.length} | ${examples(samples.map(one => one.name))} |`)
   .join('\n')}
 
-| Also tested | With |
+| Tested in the clear and over STARTTLS | With |
 | --- | --- |
 | 100 recipients in one message | all; with Postfix some of them refused |
-| DSN parameters that go on from there | all |
 | a message above the announced SIZE: bounced without being sent | all |
-| no SIZE, and a refusal behind the content: bounced | Postfix, smtp-server |
+| a message just below it: taken | all |
+| 8-bit content, unchanged | all |
 | UTF-8 addresses and fields by SMTPUTF8 | Postfix, Exim, smtp-server |
 | no SMTPUTF8: what needs it bounces, the rest goes | OpenSMTPD, sendmail |
+| DSN parameters that go on from there | all |
+
+| Also tested | With |
+| --- | --- |
+| no SIZE, and a refusal behind the content: bounced | Postfix, smtp-server |
 | PIPELINING | Postfix, Exim, sendmail, smtp-server |
 | no PIPELINING: one command at a time | Postfix, OpenSMTPD, smtp-server |
 | no 8BITMIME: encoded anew, and signed anew | Postfix, Exim, smtp-server |

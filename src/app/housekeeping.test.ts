@@ -1,4 +1,4 @@
-// On a full disk no event can be deleted; what would make room must be deleted all the same.
+// On a full disk no event can be deleted; what would make room must be deleted all the same. What can never be deleted is told.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
@@ -13,7 +13,10 @@ test('segments that a backup held back go, also while the disk refuses to delete
     pruneEvents: async (): Promise<number> => {
       throw new Error('no space left')
     },
-    sweepSegments: async (): Promise<void> => void swept++,
+    sweepSegments: async () => {
+      swept++
+      return null
+    },
   }
   using _housekeeping = new Housekeeping(
     { store: { control }, config: { retention: { eventsMs: 1000 } } },
@@ -21,6 +24,30 @@ test('segments that a backup held back go, also while the disk refuses to delete
   )
   t.mock.timers.tick(60_000)
   for (let turn = 0; turn < 5; turn++) await nextTurn()
-  assert.equal(swept, 1)
+  assert.equal(swept, 2, 'at the start and a minute later')
   assert.deepEqual(logged, [['store.failed', 'housekeeping']])
+})
+
+test('a lock that this user may not take is told at the start and then no more, until it was mended and is lost again', async t => {
+  t.mock.timers.enable({ apis: ['setTimeout', 'setInterval', 'Date'], now: 1_800_000_000_000 })
+  const logged: unknown[] = []
+  const fault = { why: 'this user may not lock it', hint: 'chown' }
+  let found: typeof fault | null = fault
+  const control = { pruneEvents: async () => 0, sweepSegments: async () => found }
+  using _housekeeping = new Housekeeping(
+    { store: { control }, config: { retention: { eventsMs: 1000 } } },
+    { event: (name, fields) => void logged.push([name, fields]) },
+  )
+  const hour = async (): Promise<number> => {
+    t.mock.timers.tick(3_600_000)
+    for (let turn = 0; turn < 10; turn++) await nextTurn()
+    return logged.length
+  }
+  await nextTurn()
+  assert.deepEqual(logged, [['store.segments-kept', fault]])
+  assert.equal(await hour(), 1)
+  found = null
+  assert.equal(await hour(), 1)
+  found = fault
+  assert.equal(await hour(), 2)
 })

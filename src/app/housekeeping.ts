@@ -1,6 +1,7 @@
 // Idle work of the main thread: old events leave the log, segments without live content leave the disk.
 //
-// Runs once an hour and soon after the start, in steps of the store's own, so that no message waits for it.
+// Runs once an hour and soon after the start, in steps of the store's own, so that no message waits for it. Whether segments
+// can be deleted at all is looked at right at the start, too: then somebody is watching.
 
 import type { Log } from '../telemetry/index.ts'
 import type { MainParts } from './main-parts.ts'
@@ -19,6 +20,8 @@ export class Housekeeping implements Disposable {
   readonly #parts: HousekeepingParts
   readonly #log: Pick<Log, 'event'>
   readonly #timers: NodeJS.Timeout[]
+  /** Why no segment can be deleted, once that is in the log. */
+  #toldWhy: string | null = null
 
   constructor(parts: HousekeepingParts, log: Pick<Log, 'event'>) {
     this.#parts = parts
@@ -26,13 +29,20 @@ export class Housekeeping implements Disposable {
     const work = (): void => void this.#work()
     this.#timers = [setTimeout(work, firstAfterMs), setInterval(work, everyMs)]
     for (const timer of this.#timers) timer.unref()
+    void this.#try(() => this.#sweep())
   }
 
   async #work(): Promise<void> {
     const { store, config } = this.#parts
     // Segments first, and each by itself: they make room on a full disk, where no event can be deleted.
-    await this.#try(() => store.control.sweepSegments())
+    await this.#try(() => this.#sweep())
     await this.#try(() => store.control.pruneEvents(Date.now() - config.retention.eventsMs))
+  }
+
+  async #sweep(): Promise<void> {
+    const fault = await this.#parts.store.control.sweepSegments()
+    if (fault !== null && fault.why !== this.#toldWhy) this.#log.event('store.segments-kept', { ...fault })
+    this.#toldWhy = fault?.why ?? null
   }
 
   async #try(work: () => Promise<unknown>): Promise<void> {

@@ -1,15 +1,18 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { needsMachine } from '../../test/support/needs-machine.ts'
 import { loadTlsMaterial } from '../config/index.ts'
 import { startLabDns } from '../lab/index.ts'
 import type { Check } from './doctor/check.ts'
 import { checkNode } from './doctor/examine.ts'
 import { openBed, run } from './test-kit.ts'
+
+const isRoot = process.getuid?.() === 0
 
 interface Report {
   readonly isHealthy: boolean
@@ -123,6 +126,29 @@ test('a data folder that is a file, or open to others, is told with what to do',
   writeFileSync(join(dataDir, 'secret.key'), Buffer.alloc(32), { mode: 0o644 })
   assert.equal(stateOf(await examine(cwd), 'secret key'), 'fail')
 })
+
+test(
+  'a lock of backups that the server cannot take is a warning with what to do',
+  needsMachine(isRoot, 'root'),
+  async t => {
+    const cwd = await folder(t)
+    const segments = join(cwd, 'data', 'segments')
+    const path = join(segments, 'hold')
+    mkdirSync(segments, { recursive: true, mode: 0o700 })
+    writeFileSync(path, '', { mode: 0o600 })
+    const found = async (): Promise<(readonly [string, string])[]> =>
+      (await examine(cwd)).checks
+        .filter(({ name }) => name === 'segments/hold')
+        .map(({ state, hint }) => [state, hint] as const)
+    assert.deepEqual(await found(), [], 'root may lock anything')
+    chownSync(segments, 4711, 4712)
+    assert.deepEqual(await found(), [['warn', `as root: chown 4711:4712 ${path}`]])
+    chownSync(path, 4711, 4712)
+    assert.deepEqual(await found(), [])
+    chmodSync(path, 0o400)
+    assert.deepEqual(await found(), [['warn', `chmod 600 ${path}`]])
+  },
+)
 
 test('a port of another program fails; the ports of our own server are in order', async t => {
   const other = createServer()

@@ -89,6 +89,10 @@ export const logEvents = {
     level: 'error',
     text: 'The write-ahead log cannot be copied into the database and grows; nothing is lost yet. Once a minute.',
   },
+  'store.segments-kept': {
+    level: 'warn',
+    text: 'The lock by which a backup keeps segments cannot be tried (`why`), so that none is deleted; `hint` says what mends it. Told once.',
+  },
   'store.writes-again': { level: 'info', text: 'The store writes again, after `refusedForMs`.' },
   'clock.jumped': {
     level: 'warn',

@@ -1,8 +1,19 @@
 import assert from 'node:assert/strict'
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -151,6 +162,65 @@ test('what a dead backup left behind holds nothing, although somebody has its pr
   for (const name of ['hold', `hold-${process.pid}`])
     writeFileSync(join(opened.dataDir, 'segments', name), '')
   await settle()
+  await noneLeft(files)
+})
+
+/** What a process without rights of root finds out about the lock. It is loaded first: it may not read our sources later. */
+function faultFor(segments: string, userId: number): unknown {
+  const module = new URL('../../src/store/sqlite/segment-hold.ts', import.meta.url).href
+  const code = `import { SegmentHold } from '${module}'
+    if (process.getuid() === 0) {
+      process.setgroups([])
+      process.setgid(${userId})
+      process.setuid(${userId})
+    }
+    console.log(JSON.stringify([SegmentHold.fault(${JSON.stringify(segments)}), SegmentHold.isTaken(${JSON.stringify(segments)})]))`
+  return JSON.parse(execFileSync(process.execPath, ['--input-type=module', '-e', code], { encoding: 'utf8' }))
+}
+
+test('a lock that the server may not take keeps the segments, and what mends it is said', t => {
+  const segments = folder(t)
+  const path = join(segments, 'hold')
+  const isRoot = process.getuid?.() === 0
+  const userId = isRoot ? 65_534 : process.getuid!()
+  if (isRoot) chownSync(segments, userId, userId)
+  assert.deepEqual(faultFor(segments, userId), [null, false], 'there is none yet')
+  writeFileSync(path, '', { mode: 0o600 })
+  if (isRoot) {
+    const why = `this user (${userId}) may not lock ${path} (owner 0, mode 600)`
+    const hint = `as root: chown ${userId}:${userId} ${path}`
+    assert.deepEqual(faultFor(segments, userId), [{ why, hint }, true])
+    chownSync(path, userId, userId)
+  }
+  assert.deepEqual(faultFor(segments, userId), [null, false])
+  chmodSync(path, 0o400)
+  const why = `this user (${userId}) may not lock ${path} (owner ${userId}, mode 400)`
+  assert.deepEqual(faultFor(segments, userId), [{ why, hint: `chmod 600 ${path}` }, true])
+})
+
+test('something else in the place of the lock keeps the segments and is told by the sweep, until it is gone', async () => {
+  await using opened = await TestStore.open(start)
+  const { settle, files } = await withLarge(opened)
+  const { control } = opened.line
+  const path = join(opened.dataDir, 'segments', 'hold')
+  assert.equal(await control.sweepSegments(), null)
+  writeFileSync(path, 'something else, and longer than the head of a database would be: '.repeat(20))
+  await settle()
+  assert.deepEqual(await control.sweepSegments(), {
+    why: `${path} is not the lock of a backup`,
+    hint: 'remove it while no backup is running',
+  })
+  rmSync(path)
+  mkdirSync(path)
+  assert.deepEqual(await control.sweepSegments(), { why: `${path} is not a file`, hint: 'remove it' })
+  assert.equal(files().length, 1)
+  rmdirSync(path)
+  const backup = await holder(join(opened.dataDir, 'segments'))
+  assert.equal(await control.sweepSegments(), null, 'a running backup is no fault')
+  assert.equal(files().length, 1)
+  backup.kill('SIGKILL')
+  await once(backup, 'exit')
+  assert.equal(await control.sweepSegments(), null)
   await noneLeft(files)
 })
 

@@ -28,7 +28,7 @@ export function checkDataFolder(dataDir: string, userId: number | undefined): Ch
     return [bad('data folder', `${dataDir} is not a folder`, 'move it away, or name another data_dir')]
   const checks = [checkOwner(dataDir, found, userId)]
   if (checks[0]?.state === 'fail') return checks
-  checks.push(checkSecretKey(dataDir), checkFsync(dataDir), checkSpace(dataDir))
+  checks.push(checkSecretKey(dataDir), ...checkHold(dataDir), checkFsync(dataDir), checkSpace(dataDir))
   return checks
 }
 
@@ -82,6 +82,31 @@ function checkSecretKey(dataDir: string): Check {
       `chmod 600 ${path}`,
     )
   return good('secret key', `${path} is private`)
+}
+
+/**
+ * The lock of backups must be the server's to take, or no segment is ever deleted. The server is who owns the folder around
+ * it. The file is not opened here: that would free the lock of who holds it in this process.
+ */
+function checkHold(dataDir: string): Check[] {
+  const name = 'segments/hold'
+  const folder = join(dataDir, 'segments')
+  const path = join(folder, 'hold')
+  const server = statSync(folder, { throwIfNoEntry: false })
+  const found = statSync(path, { throwIfNoEntry: false })
+  if (server === undefined || found === undefined || server.uid === 0) return []
+  const kept = 'no segment of large contents is deleted'
+  if (found.uid !== server.uid)
+    return [
+      warn(
+        name,
+        `${path} belongs to user ${found.uid}, and the folder to ${server.uid}: ${kept}`,
+        `as root: chown ${server.uid}:${server.gid} ${path}`,
+      ),
+    ]
+  if ((found.mode & 0o600) !== 0o600)
+    return [warn(name, `its owner may not write ${path}: ${kept}`, `chmod 600 ${path}`)]
+  return []
 }
 
 /** The median of seven small writes, each synced: what an acceptance costs at least. */

@@ -115,8 +115,11 @@ export class Database implements Disposable {
       path,
       false,
       db => {
-        db.exec('PRAGMA journal_mode = DELETE')
+        // Nothing is ever committed: a full disk is no reason to be without a lock.
+        db.exec('PRAGMA journal_mode = MEMORY')
         db.exec('BEGIN EXCLUSIVE')
+        // A file that may only be read is opened all the same, and that lock keeps nobody out: here it shows.
+        db.exec('PRAGMA user_version = 0')
       },
       0,
     )

@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -115,6 +125,23 @@ test('a second server on the same folder is refused with the first one’s proce
   // The child ends without giving the lock back, as a killed one does: the kernel frees it.
   assert.match(attempt(), /^taken/)
   assert.match(attempt(), /^taken/)
+})
+
+test('a lock file that may only be read is refused: it would keep no second server out', t => {
+  const dataDir = folder(t)
+  const userId = process.getuid?.() === 0 ? 65_534 : process.getuid!()
+  writeFileSync(join(dataDir, 'lock'), '')
+  for (const path of [dataDir, join(dataDir, 'lock')]) chownSync(path, userId, userId)
+  chmodSync(join(dataDir, 'lock'), 0o400)
+  const script = `
+    import { DataLock } from ${JSON.stringify(new URL('./lock.ts', import.meta.url).href)}
+    if (process.getuid() === 0) process.setuid(${userId})
+    try { DataLock.take(${JSON.stringify(dataDir)}); console.log('taken') } catch (error) { console.log(error.code, error.message) }`
+  const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' })
+  assert.match(
+    stdout,
+    /^PR_STORE_UNWRITABLE .*lock cannot be opened for writing; check owner and permissions/,
+  )
 })
 
 test('the lock of a missing folder is an error about the folder', t => {

@@ -4,9 +4,16 @@
 // stale can stay behind, and it knows no process numbers, which a container or a reboot gives to somebody else. The file
 // stays: deleting it would part those who lock it. Nobody may open it with plain file calls (see lock.ts).
 
-import { chownSync, existsSync, mkdirSync, statSync } from 'node:fs'
+import { accessSync, chownSync, constants, existsSync, mkdirSync, statSync } from 'node:fs'
+import { StoreError } from '../errors.ts'
 import { holdPath } from '../segments/index.ts'
 import { Database } from './database.ts'
+
+/** Why the lock can never be tried, and what mends that. */
+export interface HoldFault {
+  readonly why: string
+  readonly hint: string
+}
 
 /** The lock while a backup holds it. */
 export class SegmentHold implements Disposable {
@@ -42,7 +49,37 @@ export class SegmentHold implements Disposable {
     }
   }
 
+  /**
+   * Why this user can never lock it, so that no segment would ever be deleted. null when he can, and when the reason passes:
+   * a backup is running, no descriptor is left, the disk takes no writes.
+   */
+  static fault(dir: string): HoldFault | null {
+    const path = holdPath(dir)
+    const found = statSync(path, { throwIfNoEntry: false })
+    if (found === undefined) return null
+    if (!found.isFile()) return { why: `${path} is not a file`, hint: 'remove it' }
+    try {
+      accessSync(path, constants.R_OK | constants.W_OK)
+      Database.openExclusive(path).close()
+    } catch (error) {
+      if (error instanceof StoreError && error.code === 'PR_STORE_FOREIGN')
+        return { why: `${path} is not the lock of a backup`, hint: 'remove it while no backup is running' }
+      if ((error as NodeJS.ErrnoException).code === 'EACCES') return refusedTo(path, found)
+    }
+    return null
+  }
+
   [Symbol.dispose](): void {
     this.#db.close()
+  }
+}
+
+function refusedTo(path: string, found: { readonly uid: number; readonly mode: number }): HoldFault {
+  const userId = process.geteuid?.()
+  const why = `this user (${userId}) may not lock ${path} (owner ${found.uid}, mode ${(found.mode & 0o777).toString(8)})`
+  return {
+    why,
+    hint:
+      found.uid === userId ? `chmod 600 ${path}` : `as root: chown ${userId}:${process.getegid?.()} ${path}`,
   }
 }

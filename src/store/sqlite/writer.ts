@@ -21,7 +21,7 @@ import { liveExtents } from './live-extents.ts'
 import { MessageWriter } from './message-writer.ts'
 import { checkSchema, migrate } from './migrate.ts'
 import { recoverLeases } from './recovery.ts'
-import { SegmentHold } from './segment-hold.ts'
+import { type HoldFault, SegmentHold } from './segment-hold.ts'
 import { Settler } from './settler.ts'
 
 /** What the store needs to open. */
@@ -98,6 +98,7 @@ export class StoreWriter implements Disposable {
   readonly accounts: AccountWriter
   /** By how much the clock lay behind the newest event at start; 0 when it did not. */
   readonly clockBehindMs: number
+  readonly #segmentDir: string
   readonly #jumps: ClockJumps
   readonly #leaser: Leaser
   readonly #tlsSeen: Statement
@@ -121,6 +122,7 @@ export class StoreWriter implements Disposable {
     if (this.clockBehindMs > 0) this.#moveAllBack(options.nowMs)
     this.#leaser = new Leaser(db, this.hints, options.node, this.#jumps)
     const segments = segmentDir(options.dataDir)
+    this.#segmentDir = segments
     this.segments = new SegmentLedger(segments, () => SegmentHold.isTaken(segments), options.syncSegment)
     this.segments.load(liveExtents(db))
     this.#tlsSeen = db.prepare('INSERT OR REPLACE INTO host_tls (host, at_ms) VALUES (?, ?)')
@@ -205,6 +207,12 @@ export class StoreWriter implements Disposable {
   /** Remembers that a host spoke TLS. */
   tlsSeen(host: string, atMs: number): void {
     this.#tlsSeen.run(host, atMs)
+  }
+
+  /** Deletes dead segments that were held back. @returns why that can never be, when something else than a backup is the reason. */
+  sweep(): HoldFault | null {
+    this.segments.sweep()
+    return SegmentHold.fault(this.#segmentDir)
   }
 
   /** Copies the write-ahead log into the database as far as readers allow. Throws StoreError when the disk refuses. */

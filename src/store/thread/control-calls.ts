@@ -36,7 +36,7 @@ export class ControlCalls {
         group.runControl(() => accounts.updateStream(...args)),
       prune: (beforeMs: number, nowMs: number, afterSeq: number, limit: number) =>
         group.runControl(() => writer.events.prune(beforeMs, nowMs, afterSeq, limit)),
-      sweep: () => writer.segments.sweep(),
+      sweep: () => writer.sweep(),
       clockJumped: (jump: ClockJump, fromKey: number) =>
         group.runControl(() => writer.clockJumped(jump, fromKey)),
       checkpoint: () => writer.checkpoint(),

@@ -9,6 +9,7 @@ import type { MessageRow, QueueAction, QueueControl, QueueFilter, QueueRow } fro
 import type { ActionStep } from '../sqlite/actions.ts'
 import type { PruneStep } from '../sqlite/event-writer.ts'
 import type { Page, QueueReader, StateCounts } from '../sqlite/queue-reader.ts'
+import type { HoldFault } from '../sqlite/segment-hold.ts'
 import type { StoreConnection } from './connection.ts'
 import { restoreBuffers } from './control-codec.ts'
 
@@ -129,8 +130,11 @@ export class ControlClient implements QueueControl {
       from = await ask<number | null>(this.#connection, 'clockJumped', jump, from)
   }
 
-  /** Deletes dead segments that a backup had held back; call now and then. */
-  sweepSegments(): Promise<void> {
+  /**
+   * Deletes dead segments that a backup had held back; call now and then.
+   * @returns why none can ever be deleted; null when nothing but a running backup, or a passing trouble, is in the way.
+   */
+  sweepSegments(): Promise<HoldFault | null> {
     return ask(this.#connection, 'sweep')
   }
 }

@@ -13,8 +13,10 @@ export interface SlotWaiter {
   pump(): void
   /** Pool keys of connections that serve it as well as one of its own. */
   servingKeys(): readonly string[]
-  /** Offers an idle connection of another next hop of this path; false when it has no use for it. */
-  inherit(connection: Connection): boolean
+  /** Has it a use for this idle connection of another next hop of this path? */
+  mayInherit(connection: Connection): boolean
+  /** Takes it over. */
+  inherit(connection: Connection): void
 }
 
 /** In line some may have found another way meanwhile: so many are asked. */
@@ -96,8 +98,11 @@ export class EgressPath {
     const inLine = this.#line?.byKey.get(connection.key)
     if (inLine === undefined) return false
     for (const waiter of firstOf(inLine, heirsAskedMax)) {
+      // Who has no use for it keeps its place.
+      if (!waiter.mayInherit(connection)) continue
       this.forget(waiter)
-      if (waiter.inherit(connection)) return true
+      waiter.inherit(connection)
+      return true
     }
     return false
   }
@@ -143,9 +148,10 @@ export class EgressPath {
     const keys = this.#line?.waiters.get(waiter)
     for (const one of this.#connections) {
       if (one.load > 0 || !one.isOpen || keys?.includes(one.key) !== true) continue
+      if (!waiter.mayInherit(one)) continue
       this.forget(waiter)
-      if (waiter.inherit(one)) return true
-      this.#await(waiter)
+      waiter.inherit(one)
+      return true
     }
     return false
   }

@@ -18,6 +18,7 @@ import { ReadyQueue } from '../queue/ready/index.ts'
 import type { Connection, ConnectionOwner } from './connection.ts'
 import type { DeliveryBatch } from './delivery-batch.ts'
 import type { SlotWaiter } from './egress-path.ts'
+import { GrowthPause } from './growth-pause.ts'
 import type { HopPorts, HopTarget } from './hop-ports.ts'
 import { type HostFailure, mostTelling } from './host-failure.ts'
 import type { OpenResult, OpenTarget } from './open-connection.ts'
@@ -27,12 +28,6 @@ const noKeys: readonly string[] = []
 /** A host that has not greeted, or answered its first message, for so long keeps no more than a share of the room waiting. */
 const unansweredMs = 15_000
 const unansweredShare = 1 / 4
-/**
- * Who stands in line for a host or a place is told. It looks again only after this time, since plans change, and so much
- * later for each before it: ten thousand that look each second would hold up everything else.
- */
-const lookAgainMs = 10_000
-const lookSpreadMs = 2
 /** Failing batches are settled so many at a time, to leave the event loop free. */
 const failedPerStep = 100
 
@@ -52,10 +47,7 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
   #failures: readonly HostFailure[] | null = null
   #failedUntilMs = 0
   #isStepPlanned = false
-  /** An opening came to naught at once: trying again in the same breath would never end. */
-  #isGrowthPaused = false
-  /** Until then it stands in line and need not look by itself. */
-  #inLineUntilMs = 0
+  readonly #pause = new GrowthPause()
   /** What `servingKeys` answers, for the hosts of this plan. */
   #servingKeys: readonly string[] = noKeys
   #servingPlan = -1
@@ -144,26 +136,28 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
     return this.#servingKeys
   }
 
-  inherit(connection: Connection): boolean {
+  mayInherit(connection: Connection): boolean {
     if (this.queue.size === 0 || this.isClosed || connection.owner === this) return false
-    if (!this.#ports.opener.serves(connection, this.#openTarget())) return false
+    return this.#ports.opener.serves(connection, this.#openTarget())
+  }
+
+  inherit(connection: Connection): void {
     if (connection.owner instanceof NextHop) connection.owner.giveAway(connection)
     this.adopt(connection)
     this.#failures = null
     this.pump()
-    return true
   }
 
   /** Once a second: a head that waits although nothing grew may get one connection more. */
   tick(nowMs: number): void {
-    this.#isGrowthPaused = nowMs < this.#inLineUntilMs && this.target.hosts.areKnown
+    this.#pause.tick(nowMs, this.target.hosts.areKnown)
     if (this.queue.size === 0) return
     this.pump()
     const { live, proven } = this.#count()
     if (live + this.#openings > 0 && proven === 0) this.#trim(nowMs)
     // Two that wait for their first answer are enough: the host may be silent to all.
     const isTold = proven > 0 || live < 2
-    const mayGrow = !this.#isGrowthPaused && this.#openings === 0 && this.#failures === null
+    const mayGrow = !this.#pause.isOn && this.#openings === 0 && this.#failures === null
     if (this.queue.size > 0 && mayGrow && isTold) this.#open()
     this.lastUsedMs = nowMs
   }
@@ -186,19 +180,18 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
 
   /** Takes over an idle connection of another next hop, or a new one. */
   adopt(connection: Connection): void {
-    this.#inLineUntilMs = 0
+    this.#pause.leaveLine()
     connection.owner = this
     this.connections.push(connection)
     connection.session.onIdleEnd = () => this.lostConnection(connection)
   }
 
   get needsHost(): boolean {
-    return this.queue.size > 0 && this.#count().live === 0 && !this.isClosed
+    return this.queue.size > 0 && this.#count().live + this.#openings === 0 && !this.isClosed
   }
 
   hostHasRoom(): void {
-    this.#isGrowthPaused = false
-    this.#inLineUntilMs = 0
+    this.#pause.end()
     this.pump()
   }
 
@@ -208,10 +201,13 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
     this.hostHasRoom()
   }
 
-  /** `ahead`: how many stand there before it. */
-  #standInLine(ahead: number): void {
-    this.#isGrowthPaused = true
-    this.#inLineUntilMs = this.#ports.clock.monotonicMs() + lookAgainMs + ahead * lookSpreadMs
+  /** Stands in line for the hosts with these keys, unless one became free while others were dialled: nobody was told then. */
+  #awaitHosts(keys: readonly string[]): void {
+    const { pool, clock } = this.#ports
+    if (this.#pause.looksAgain() && keys.some(key => pool.hasRoom(key))) {
+      this.#pause.set(false)
+      if (this.queue.size > 0) this.#grow()
+    } else this.#pause.standInLine(clock.monotonicMs(), pool.awaitHost(keys, this))
   }
 
   /** Gives an idle connection away: the slot moves with it. */
@@ -261,7 +257,7 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
   }
 
   #grow(): void {
-    if (this.#isGrowthPaused && this.#failures === null) return
+    if (this.#pause.isOn && this.#failures === null) return
     const { live: open, proven } = this.#count()
     if (this.#failures !== null) {
       if (open > 0 || this.#ports.clock.monotonicMs() >= this.#failedUntilMs) this.#failures = null
@@ -270,7 +266,7 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
         return
       }
     }
-    if (this.#isGrowthPaused) return
+    if (this.#pause.isOn) return
     // Until a first connection has been answered something, more of them tell us nothing.
     if (open > 0 && proven === 0) return
     const surplus = Math.ceil(this.queue.size / this.#ports.options.backlogPerConnection) - 1
@@ -303,7 +299,8 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
     // Its place goes to who waits longest.
     idle?.owner?.lostConnection(idle)
     if (!pool.isFull) return true
-    if (this.#count().live + this.#openings === 0) this.#standInLine(pool.awaitPlace(this))
+    if (this.#count().live + this.#openings === 0)
+      this.#pause.standInLine(this.#ports.clock.monotonicMs(), pool.awaitPlace(this))
     return false
   }
 
@@ -319,12 +316,12 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
     if (result.kind !== 'open') {
       // With connections at work this hop can wait for its next tick; the slot goes to another one.
       const { live } = this.#count()
-      this.#isGrowthPaused = result.kind === 'busy' || live > 0
-      if (this.#isGrowthPaused) this.target.path.forget(this)
+      this.#pause.set(result.kind === 'busy' || live > 0)
+      if (this.#pause.isOn) this.target.path.forget(this)
       this.target.path.release()
       pool.placeIsFree()
       if (result.kind === 'failed') this.#refused(result)
-      else if (live === 0) this.#standInLine(pool.awaitHost(result.keys, this))
+      else if (live === 0) this.#awaitHosts(result.keys)
       return
     }
     const { connection, isTakenOver } = result
@@ -355,9 +352,9 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
     return true
   }
 
-  /** No host took us. With other connections alive this only stops growth. */
+  /** No host took us. With other connections alive this only stops growth; of openings under way the last one decides. */
   #refused({ failures, untilMs }: Extract<OpenResult, { kind: 'failed' }>): void {
-    if (this.#count().live > 0) return
+    if (this.#count().live + this.#openings > 0) return
     const isPermanent = mostTelling(failures)?.isPermanent === true
     if (isPermanent) {
       // One word of a host must not bounce a whole queue: the next batch asks again.

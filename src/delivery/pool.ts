@@ -22,6 +22,7 @@ export interface HostWaiter {
 /** Bounds of the pool. */
 export interface PoolLimits {
   readonly connectionsTotal: number
+  readonly connectionsPerHost: number
 }
 
 /** When an idle connection is looked for, so many are asked: with thousands at work a look at all would cost each push. */
@@ -104,6 +105,11 @@ export class ConnectionPool {
   idle(key: string): Connection | null {
     for (const one of this.#byKey.get(key) ?? []) if (one.load === 0 && one.isOpen) return one
     return null
+  }
+
+  /** A connection with this key is idle, or one more may be opened. */
+  hasRoom(key: string): boolean {
+    return this.countOf(key) < this.#limits.connectionsPerHost || this.idle(key) !== null
   }
 
   /** Of some connections, others each time, the one that has been idle longest; null when all of them are at work. */

@@ -5,7 +5,7 @@
 //   2. lab, when it is on; store thread: open, migrate, take back what was leased;
 //   3. first-run account when there is no configuration and no account; relay threads: build, and open their files;
 //   4. bind the doors and HTTP, as root if need be; drop privileges; only now sessions and deliveries begin;
-//   5. control socket; ready;
+//   5. control socket; ready; what the start used of the memory goes back;
 //   6. until SIGTERM, SIGINT or a failure: SIGHUP reloads, ticket keys rotate daily;
 //   7. drain, close everything in the reverse order; what does not come to its end in time is cut off.
 // Exit code 0 after a graceful end, 1 when something could not be had or broke.
@@ -30,6 +30,7 @@ import { checkAddresses, describe, takeTurn } from './listen-check.ts'
 import { MainParts } from './main-parts.ts'
 import { type Prepared, prepare } from './prepare.ts'
 import { Reloader } from './reload.ts'
+import { collectStartGarbage } from './start-garbage.ts'
 import { StoreHealth } from './store-health.ts'
 import { WalWatch } from './wal-watch.ts'
 
@@ -135,6 +136,7 @@ async function run(
     // Behind the lines of the log so far, of which one may be under way: people read the last thing on the screen.
     output.write(firstRun)
   }
+  collectStartGarbage()
   const failed = Promise.race([failure(host.failed), failure(parts.relays.failed)])
   const end = await Promise.race([stopping.ended, failed])
   return end.kind === 'failed'

@@ -49,6 +49,8 @@ export interface AttemptLimits {
   readonly wholeContentBytesMax: number
   /** May a lost connection lead to another try at once? */
   readonly mayRerun: boolean
+  /** May it still be sent? Asked again when the connection comes to it. */
+  readonly mayStart: () => boolean
 }
 
 const nothing: readonly never[] = []
@@ -172,6 +174,7 @@ class Attempt {
       parameters: transactionParameters(message, isEightBit, isSmtpUtf8),
       content,
       isCautious: isOnTrial && answered === 0,
+      mayStart: this.#limits.mayStart,
       beforeEnd: () => this.#mark(),
     }
     return session.transact(transaction).then(

@@ -51,11 +51,13 @@ export class Attempts {
 
   run(batch: DeliveryBatch, connection: Connection, hop: NextHop): void {
     this.#inFlight++
-    const { clock, attempt } = this.#ports
+    const { clock, attempt, endings } = this.#ports
     const limits = {
       recipientsMax: hop.recipientsMax,
       wholeContentBytesMax: this.#options.wholeContentBytesMax,
       mayRerun: batch.reruns < this.#options.rerunsMax,
+      // It may wait in the connection behind others that take long.
+      mayStart: () => !endings.isTooLate(batch),
     }
     const startedMs = clock.monotonicMs()
     void runAttempt(batch, connection, attempt, limits).then(result => {

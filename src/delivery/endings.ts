@@ -98,11 +98,16 @@ export class Endings {
     )
   }
 
+  /** It is past its expiry, and must not be sent any more. */
+  isTooLate({ inHand }: DeliveryBatch): boolean {
+    const lateMs = this.#ports.clock.monotonicMs() - inHand.expiresAtMonotonicMs
+    return lateMs > this.#options.expiryGraceMs
+  }
+
   /** Ends a batch that is past its expiry and was never sent; false when it may still go. */
   expire(batch: DeliveryBatch): boolean {
+    if (this.isDraining || !this.isTooLate(batch)) return false
     const { clock } = this.#ports
-    const lateMs = clock.monotonicMs() - batch.inHand.expiresAtMonotonicMs
-    if (lateMs <= this.#options.expiryGraceMs || this.isDraining) return false
     const atMs = clock.nowMs()
     const failure = localFailures.expiredUnsent()
     this.#settle(

@@ -372,6 +372,32 @@ test('what waits for a connection past its expiry is not sent any more', async (
   await harness.close()
 })
 
+test('what waits in a connection past its expiry, behind another one that takes long, is not sent any more', async () => {
+  const { promise: isHeld, resolve: hold } = Promise.withResolvers<void>()
+  const { promise: reply, resolve: release } = Promise.withResolvers<string>()
+  await using mx = await startReceiver({
+    keywords: [],
+    onEnd: () => {
+      hold()
+      return reply
+    },
+  })
+  const harness = new Harness(mx.port, { connectionsPerSite: 1 })
+  harness.plans.set('b.test', planOf('b.test', ['mx.b.test', '127.0.0.1']))
+  harness.send(['first@b.test'])
+  for (let i = 0; i < 6; i++) harness.send([`late${i}@b.test`], { expiresAtMs: harness.nowMs + 600_000 })
+  harness.send(['patient@b.test'], { expiresAtMs: harness.nowMs + 900_000 })
+  // Some of them are in the connection by then.
+  await isHeld
+  harness.advance(600_000 + 60_000 + 1)
+  release('250 ok')
+  await harness.settledCount(8)
+  const late = Array.from({ length: 6 }, (_, i) => `late${i}@b.test expired`)
+  assert.deepEqual(harness.kinds().sort(), ['first@b.test delivered', ...late, 'patient@b.test delivered'])
+  assert.equal(mx.messages.length, 2)
+  await harness.close()
+})
+
 test('room that is kept for messages under way is nobody else’s', async () => {
   const harness = new Harness(1, { readyRecipientsMax: 3, readyContentBytesMax: 100 })
   const { engine } = harness

@@ -135,6 +135,11 @@ export class SimulatedSession implements PeerSession {
       if (this.#isQuitting) this.destroy()
       return
     }
+    if (running.transaction.mayStart?.() === false) {
+      running.resolve(notStarted(running.transaction))
+      this.#start()
+      return
+    }
     this.#running = running
     this.#isDataSent = false
     this.#watch.began(namesOf(running.transaction))

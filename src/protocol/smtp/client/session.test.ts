@@ -341,6 +341,33 @@ test('more waiting transactions than allowed are turned away, not queued', async
   assert.deepEqual([(await first).failure?.kind, (await second).failure?.kind], ['finished', 'not-started'])
 })
 
+test('a transaction that is not wanted any more when its turn comes is not started, and the next one is', async () => {
+  await using peer = await startPeer(async peer => {
+    await welcome(peer, ['PIPELINING'])
+    for (const from of ['1', '3']) {
+      await peer.line(`MAIL FROM:<${from}@a.test>`)
+      for (const command of [/^RCPT/, 'DATA']) await peer.line(command)
+      peer.send('250 ok\r\n250 ok\r\n354 go\r\n')
+      await peer.data()
+      peer.send('250 done\r\n')
+    }
+    await peer.closed()
+  })
+  const smtp = await session(peer.port)
+  const results = await Promise.all(
+    ['1', '2', '3'].map(local =>
+      smtp.transact(message(undefined, { reversePath: `${local}@a.test`, mayStart: () => local !== '2' })),
+    ),
+  )
+  assert.deepEqual(
+    results.map(({ failure }) => failure?.code ?? 'ran'),
+    ['ran', 'NOT_WANTED', 'ran'],
+  )
+  assert.equal(results[1]!.failure?.kind, 'not-started')
+  assert.equal(smtp.isUsable, true)
+  smtp.destroy()
+})
+
 test('what this client would not send is refused before a byte is written', async () => {
   await using peer = await startPeer(async peer => {
     await welcome(peer, ['PIPELINING', 'SIZE 100'])

@@ -222,6 +222,11 @@ export class SmtpClientSession implements WireUser {
     const canGroup = this.facts.capabilities.hasPipelining
     for (let next = this.#waiting[0]; next !== undefined && this.end === null; next = this.#waiting[0]) {
       if (this.#flights.length > 0 && !(canGroup && this.#mayFollow(next))) return
+      if (next instanceof TransactionRun && !next.mayStart) {
+        this.#waiting.shift()
+        next.neverStarted(notWanted)
+        continue
+      }
       const needsReset = this.#needsReset && next instanceof TransactionRun
       if (needsReset) {
         this.#needsReset = false
@@ -258,6 +263,8 @@ export class SmtpClientSession implements WireUser {
     else this.#wire.armSending(first.stage, this.#timeouts.blockMs, first.timeoutMs)
   }
 }
+
+const notWanted = { code: 'NOT_WANTED', message: 'when its turn came it was too late' }
 
 function goodbye(reply: SmtpReply): ConnectionEnd {
   const message = `the peer closed the session: 421 ${reply.lines[0]}`

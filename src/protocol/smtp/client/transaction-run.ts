@@ -138,9 +138,14 @@ export class TransactionRun implements Exchange {
     this.#settle({ kind: end.kind, code: end.code, message: end.message }, end.reply ?? null)
   }
 
+  /** Does the caller still want it? */
+  get mayStart(): boolean {
+    return this.#plan.transaction.mayStart?.() ?? true
+  }
+
   /** Settles a run of which nothing was written. */
-  neverStarted(end: ConnectionEnd): void {
-    this.#settle({ kind: 'not-started', code: end.code, message: `not sent: ${end.message}` }, null)
+  neverStarted({ code, message }: Pick<ConnectionEnd, 'code' | 'message'>): void {
+    this.#settle({ kind: 'not-started', code, message: `not sent: ${message}` }, null)
   }
 
   static readonly #steps: Readonly<

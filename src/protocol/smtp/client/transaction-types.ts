@@ -48,6 +48,8 @@ export interface SmtpTransaction {
   readonly content: TransactionContent
   /** The content leaves only once a recipient was accepted, also where it could go in the first write. Default false. */
   readonly isCautious?: boolean
+  /** Asked when its turn has come, before anything of it is written; false: it ends as `not-started`. Default: it may. */
+  readonly mayStart?: () => boolean
   /** Called synchronously right before the write that holds the end of data. */
   readonly beforeEnd?: () => void
 }
@@ -69,7 +71,7 @@ export interface RecipientResult {
 
 /** Why a transaction did not run to its regular end. */
 export interface TransactionFailure {
-  /** `refused`: this client would not send it to this peer. `not-started`: the connection was not usable. Else see `ConnectionEnd`. */
+  /** `refused`: this client would not send it to this peer. `not-started`: the connection was not usable, or the caller did not want it any more. Else see `ConnectionEnd`. */
   readonly kind: 'refused' | 'not-started' | ConnectionEnd['kind']
   readonly code: string
   readonly message: string

@@ -25,6 +25,7 @@ import {
   restore,
   startStoreInProcess,
 } from '../../src/store/index.ts'
+import { makeFirstSchema } from '../support/older-schema.ts'
 import {
   accepted,
   batch,
@@ -100,6 +101,30 @@ test('a backup of a running store restores with everything held, its contents an
   await line.control.act({ messageId: large }, { kind: 'release' }, startMs, 10)
   const [leased] = await line.queue.lease({ recipientsMax: 10, nowMs: startMs })
   assert.ok((await line.queue.readContent(leased!.key, leased!.content))?.equals(bytes))
+})
+
+test('the folder of an earlier version, as a kill left it, is backed up and restored as one of this version', async t => {
+  const dir = folder(t)
+  await using opened = await TestStore.open(start)
+  const { small, large, bytes } = await fill(opened)
+  await opened.stop()
+  makeFirstSchema(opened.dataDir)
+  const target = join(dir, 'copy')
+  const manifest = backup({ dataDir: opened.dataDir, target, nowMs: startMs })
+  assert.deepEqual([manifest.messages, manifest.recipients], [2, 3])
+  const dataDir = join(dir, 'restored')
+  assert.equal(restore({ source: target, dataDir, node: 1, nowMs: startMs + 9000 }), 3)
+  await using host = startStoreInProcess({ dataDir, node: 1, nowMs: startMs })
+  await using line = openThreadStore({ dataDir, port: host.connect(), thread: 0, nowMs: () => startMs })
+  assert.deepEqual(await line.control.count({}), { scheduled: 0, leased: 0, held: 3 })
+  await line.control.act({}, { kind: 'release' }, startMs, 10)
+  const leased = await line.queue.lease({ recipientsMax: 10, nowMs: startMs })
+  assert.deepEqual(
+    leased.map(({ id }) => id.toString('hex')).sort(),
+    [small, large].map(id => id.toString('hex')).sort(),
+  )
+  const found = leased.find(({ id }) => id.equals(large))!
+  assert.ok((await line.queue.readContent(found.key, found.content))?.equals(bytes))
 })
 
 /** A store with one large message and nothing else in its segment. */

@@ -12,6 +12,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { formatId } from '../../src/base/index.ts'
 import { markDir, readMarks } from '../../src/store/marks/index.ts'
+import { inlineMaxBytes } from '../../src/store/segments/index.ts'
 import { makeAccount, type ShownEvent, waitForEvents } from '../scenario/support/house.ts'
 import { freePort, Postrider } from '../support/postrider.ts'
 import type { Random } from '../support/random.ts'
@@ -39,6 +40,10 @@ export interface KillResult {
   /** Kills that came while a server was starting: before it was ready. */
   readonly killedStarting: number
   readonly acknowledged: number
+  /** Of these: contents too large for the database, in segments. */
+  readonly large: number
+  /** Such contents that had begun to leave and were not acknowledged at a kill. */
+  readonly largeInFlight: number
   readonly recipients: number
   readonly delivered: number
   readonly bounced: number
@@ -173,12 +178,17 @@ class KillCampaign {
       const inFlight = [...this.#inFlight.values()].reduce((sum, times) => sum + times, 0)
       const acknowledged = this.#ledger.acknowledged.size
       const killedStarting = this.#killedStarting
-      return { rounds, killedStarting, acknowledged, inFlight, ...counts, violations: wrong }
+      const large = [...this.#ledger.acknowledged.values()].filter(isLarge).length
+      const largeInFlight = [...this.#ledger.sent.values()].filter(isLarge).length - large
+      const figures = { rounds, killedStarting, acknowledged, large, largeInFlight, inFlight }
+      return { ...figures, ...counts, violations: wrong }
     } finally {
       await server.stop()
     }
   }
 }
+
+const isLarge = ({ bodyBytes }: Sent): boolean => bodyBytes > inlineMaxBytes
 
 /** Name, inode and time of the last write of each file: recovery deletes those that it found, so a later one differs. */
 function markFilesIn(dir: string): string[] {
@@ -229,15 +239,15 @@ export function judge(
     for (const [number, path] of to.entries()) {
       counts.recipients++
       const key = `${id}.${number}`
-      const [end, ...more] = ends.get(key) ?? []
+      const end = ends.get(key)?.[0]
       const wanted = path.startsWith('gone') ? 'bounced' : 'delivered'
       if (end === undefined) wrong.push(`${key} was acknowledged and is lost`)
       else if (end.type !== wanted) wrong.push(`${key} to ${path} is ${end.type}`)
-      if (more.length > 0) wrong.push(`${key} has ${more.length + 1} ends in the log`)
       if (wanted === 'delivered' && !arrived.has(key)) wrong.push(`${key} never reached the receiver`)
       counts[wanted]++
     }
   // Also of what was taken and never acknowledged.
+  for (const [key, { length }] of ends) if (length > 1) wrong.push(`${key} has ${length} ends in the log`)
   for (const [key, times] of arrived) {
     counts.duplicates += times - 1
     if (times > 1 + (inFlight.get(key) ?? 0))

@@ -13,6 +13,7 @@ export interface Sent {
   readonly number: number
   readonly to: readonly string[]
   readonly bodyHash: string
+  readonly bodyBytes: number
 }
 
 /** What was sent, by number, and what of it was acknowledged, by id. */
@@ -95,7 +96,7 @@ function makeMessage(
   const bodyBytes = Math.min(bodySize(random), options.bodyBytesMax)
   const body = line.repeat(Math.max(1, Math.ceil(bodyBytes / line.length)))
   const to = recipientsOf(number, random)
-  const sent: Sent = { number, to, bodyHash: hashOf(body) }
+  const sent: Sent = { number, to, bodyHash: hashOf(body), bodyBytes: body.length }
   ledger.note(sent)
   options.onSent?.(sent)
   const header = `From: Ann <${options.from}>\r\nSubject: crash ${number}\r\n\r\n`

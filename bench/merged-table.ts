@@ -1,9 +1,10 @@
 /**
- * The table beside the peers as it stands on the performance page, of which a run of the bench replaces only what it measured.
+ * The table beside the peers as it stands on the performance page, of which a run of the bench
+ * replaces only what it measured.
  *
  * Three parts: conditions, one letter each; rows, each with the letter of its conditions; bars. A scenario that was run
- * gets new rows for all servers at once, since only servers of one run are comparable; the rows and bars of the others stay, with
- * the conditions that they name.
+ * gets new rows for all servers at once, since only servers of one run are comparable; the rows and bars of the others
+ * stay, with the conditions that they name.
  */
 import { type Conditions, conditionsText } from './conditions.ts'
 import type { BarVerdict, Series } from './results.ts'

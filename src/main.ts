@@ -20,8 +20,8 @@ const hangups = command === 'serve' ? takeHangups() : null
 const { env } = process
 const { UV_THREADPOOL_SIZE: poolSize = String(Math.max(4, availableParallelism() + 2)) } = env
 Object.assign(env, { UV_THREADPOOL_SIZE: poolSize })
-// Run from the sources, each thread would strip the types of a hundred files for itself: 10 MB a thread, and a slower start.
-// The folder is ours alone; one in /tmp could be somebody else's.
+// Run from the sources, each thread would strip the types of a hundred files for itself: 10 MB a thread, and a slower
+// start. The folder is ours alone; one in /tmp could be somebody else's.
 if (import.meta.filename.endsWith('.ts')) {
   const { NODE_COMPILE_CACHE: folder = join(import.meta.dirname, '../node_modules/.cache/postrider') } = env
   Object.assign(env, { NODE_COMPILE_CACHE: folder })

@@ -5,10 +5,10 @@
  * stands; fresh mail goes to a receiver of its own, which is up, and comes from another account: a tenant beside the one
  * whose queue it is.
  *
- * Plan: 1. fill a data folder through the store's port; 2. an empty server beside it for comparison; 3. kill and start the
- * full one: when does a first fresh message arrive; 4. latency of fresh mail at both, in turn; memory meanwhile, scrapes
- * included; 5. the empty one's rate towards the many domains; 6. receivers up, the operator asks for a retry of all: the rate
- * of the drain, over a window that begins when it is under way.
+ * Plan: 1. fill a data folder through the store's port; 2. an empty server beside it for comparison; 3. kill and start
+ * the full one: when does a first fresh message arrive; 4. latency of fresh mail at both, in turn; memory meanwhile,
+ * scrapes included; 5. the empty one's rate towards the many domains; 6. receivers up, the operator asks for a retry of
+ * all: the rate of the drain, over a window that begins when it is under way.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -53,7 +53,10 @@ const restMs = 3_000
 const normalMessages = 40_000
 const drainWindowMs = 30_000
 const tracked = 4_000_000
-/** Beside the content: rows, two indexes, and the events from `accepted` to `delivered`, with room for the log that they pass. */
+/**
+ * Beside the content: rows, two indexes, and the events from `accepted` to `delivered`, with
+ * room for the log that they pass.
+ */
 const bytesPerRecipient = 2_200
 
 export async function runQueue(
@@ -282,7 +285,10 @@ async function restartAfterKill(
   return { firstMs, server }
 }
 
-/** Recipients a second over a window that begins with the first tenth of a second of deliveries after the operator's retry. */
+/**
+ * Recipients a second over a window that begins with the first tenth of a second of
+ * deliveries after the operator's retry.
+ */
 async function drainRate(
   program: Postrider,
   sink: SinkProcess,

@@ -1,4 +1,7 @@
-/** What the soak looks at every ten seconds: memory, event loops, queue, files. One line of JSON each, in the order of time. */
+/**
+ * What the soak looks at every ten seconds: memory, event loops, queue, files. One line of
+ * JSON each, in the order of time.
+ */
 import { createWriteStream, type WriteStream } from 'node:fs'
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -26,7 +26,10 @@ export interface AccountReader {
   forget(): void
 }
 
-/** Changes accounts; each call is one commit and answers with what was stored, or with why it could not be (`exists`, `missing`). */
+/**
+ * Changes accounts; each call is one commit and answers with what was stored, or with why it
+ * could not be (`exists`, `missing`).
+ */
 export interface AccountStore {
   createAccount(
     account: Omit<Account, 'key'>,

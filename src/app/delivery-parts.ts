@@ -1,7 +1,7 @@
 // From the configuration to what delivery wants: options, routes, the planner with its resolvers and guards.
 //
-// Read when a relay thread is built, and all but the resolvers again at a reload. Limits on connections are divided by the threads, so that
-// the configured numbers hold for the whole process.
+// Read when a relay thread is built, and all but the resolvers again at a reload. Limits on connections are divided by
+// the threads, so that the configured numbers hold for the whole process.
 
 import { createHash } from 'node:crypto'
 import { networkInterfaces } from 'node:os'

@@ -1,7 +1,7 @@
 // What the doors tell: log lines, metrics and the `rejected` event, from one place.
 //
-// Place: beside intake, in each relay thread. Only what an identified account did reaches the event log: strangers must not
-// be able to fill it.
+// Place: beside intake, in each relay thread. Only what an identified account did reaches the event log:
+// strangers must not be able to fill it.
 
 import type { Clock } from '../base/index.ts'
 import { type NewEvent, packRejected } from '../events/index.ts'

@@ -30,7 +30,10 @@ export function isFirstRun(reader: AccountReader, dataDir: string): boolean {
   return isBare && accounts[0]!.name === accountName && readFirstRun(dataDir) !== null
 }
 
-/** Makes account `default`, domain `example.test` and a credential, or what is missing of them; throws when the store refuses. */
+/**
+ * Makes account `default`, domain `example.test` and a credential, or what is missing of them;
+ * throws when the store refuses.
+ */
 export async function setUpFirstRun(
   accounts: AccountService,
   dataDir: string,

@@ -1,4 +1,5 @@
-// On a full disk no event can be deleted; what would make room must be deleted all the same. What can never be deleted is told.
+// On a full disk no event can be deleted; what would make room must be deleted all the same.
+// What can never be deleted is told.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

@@ -1,7 +1,7 @@
 // Idle work of the main thread: old events leave the log, segments without live content leave the disk.
 //
-// Runs once an hour and soon after the start, in steps of the store's own, so that no message waits for it. Whether segments
-// can be deleted at all is looked at right at the start, too: then somebody is watching.
+// Runs once an hour and soon after the start, in steps of the store's own, so that no message waits for it. Whether
+// segments can be deleted at all is looked at right at the start, too: then somebody is watching.
 
 import type { Log } from '../telemetry/index.ts'
 import type { MainParts } from './main-parts.ts'

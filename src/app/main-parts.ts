@@ -1,7 +1,7 @@
 // The main thread's parts: its line to the store, the account service, the relay threads, readiness and metrics.
 //
-// No mail passes here. Phases: starting → ready → draining, moved on by serve.ts alone; /readyz shows them. Disposed before
-// the store host, since its line to the store must be closed first.
+// No mail passes here. Phases: starting → ready → draining, moved on by serve.ts alone; /readyz shows them. Disposed
+// before the store host, since its line to the store must be closed first.
 
 import { randomBytes } from 'node:crypto'
 import { AccountService, SecretBox } from '../accounts/index.ts'

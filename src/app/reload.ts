@@ -1,9 +1,10 @@
 // SIGHUP: reads the configuration and the certificate again and hands what may change to the running threads.
 //
-// A configuration with problems changes nothing; a certificate with problems leaves the old one beside the new configuration.
-// What is built into the parts at start needs a restart (withFixedParts has the list); a difference there is warned about.
-// TLS ticket keys rotate here, once a day and at each reload. One thing at a time goes to the threads, and the log says
-// that it is in force, and the main thread holds it for the settings in force, when all of them have taken it.
+// A configuration with problems changes nothing; a certificate with problems leaves the old one beside the new
+// configuration. What is built into the parts at start needs a restart (withFixedParts has the list); a
+// difference there is warned about. TLS ticket keys rotate here, once a day and at each reload. One thing at a
+// time goes to the threads, and the log says that it is in force, and the main thread holds it for the settings
+// in force, when all of them have taken it.
 
 import { randomBytes } from 'node:crypto'
 import { type Config, formatProblem, type TlsMaterial } from '../config/index.ts'
@@ -54,7 +55,10 @@ export class Reloader implements Disposable {
     return this.#inLine(() => this.#spread(this.#parts.config, this.#parts.tls), 'tls.rotation-failed')
   }
 
-  /** Whatever becomes of one piece of work, the next one has its turn. @param failure what the log calls it when it throws */
+  /**
+   * Whatever becomes of one piece of work, the next one has its turn.
+   * @param failure what the log calls it when it throws
+   */
   #inLine(work: () => Promise<void>, failure: 'config.refused' | 'tls.rotation-failed'): Promise<void> {
     this.#last = this.#last.then(work).catch(error => this.#log.event(failure, { err: error }))
     return this.#last

@@ -1,8 +1,8 @@
 // Looks whether the write-ahead log is copied into the database, and says so when it is not.
 //
-// SQLite copies it by itself after a commit and keeps quiet when that fails: nothing is lost, since all of it is in the log
-// and synced, but the log grows until the disk is full. So the main thread looks at its size, and when it has grown far
-// beyond what it should have, has one copying done whose error is seen.
+// SQLite copies it by itself after a commit and keeps quiet when that fails: nothing is lost, since all of it is in the
+// log and synced, but the log grows until the disk is full. So the main thread looks at its size, and when it has grown
+// far beyond what it should have, has one copying done whose error is seen.
 
 import { statSync } from 'node:fs'
 import type { Clock } from '../base/index.ts'

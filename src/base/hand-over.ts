@@ -1,9 +1,9 @@
 // Gives a folder, and all that is in it, to another user. Only root can.
 //
-// Whoever owns the folder now may want root to hand over what belongs to others: between a look at a name and its use, the
-// name may lead elsewhere. So no link is followed, each folder is opened and its names are looked up in the very folder
-// that was opened (where the system has /proc), root alone can change names in it until all of it is handed over, and a file
-// with further names is left alone and named. What vanishes meanwhile is no fault.
+// Whoever owns the folder now may want root to hand over what belongs to others: between a look at a name and its use,
+// the name may lead elsewhere. So no link is followed, each folder is opened and its names are looked up in the very
+// folder that was opened (where the system has /proc), root alone can change names in it until all of it is handed
+// over, and a file with further names is left alone and named. What vanishes meanwhile is no fault.
 
 import {
   closeSync,

@@ -1,5 +1,5 @@
-// The rule for names that people give to accounts and streams, for every place that takes one: the account service, and the
-// configuration, which names accounts before there is a store to look into.
+// The rule for names that people give to accounts and streams, for every place that takes one: the account service, and
+// the configuration, which names accounts before there is a store to look into.
 
 /** A name that may be used, or the sentence that says why not. */
 export type NameCheck =

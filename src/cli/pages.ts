@@ -1,7 +1,7 @@
 // Lists that come in pages: `message list` and `queue list`.
 //
-// A list is an array in JSON (the contract), so that the cursor of the next page has no place in it: people get the command
-// for it, ready to paste, on standard error; programs ask for `--page` and get `{items, cursor}`.
+// A list is an array in JSON (the contract), so that the cursor of the next page has no place in it: people get the
+// command for it, ready to paste, on standard error; programs ask for `--page` and get `{items, cursor}`.
 
 import type { Command } from 'commander'
 import { shellWord } from '../base/index.ts'

@@ -62,7 +62,10 @@ function openssl(...args: string[]): string {
   return execFileSync('openssl', args, { encoding: 'utf8' })
 }
 
-/** Does one TLS session with this material; the answer is the error's code, or the protocol, and with `ciphers` the cipher. */
+/**
+ * Does one TLS session with this material; the answer is the error's code, or the protocol,
+ * and with `ciphers` the cipher.
+ */
 async function handshake(
   material: TlsMaterial,
   servername: string,

@@ -1,8 +1,8 @@
 // The certificate, key and authorities that TLS uses: read, checked, and read again on SIGHUP.
 //
 // Place on the path: before it; `app` posts the material to each relay thread, which makes its secure context of it.
-// Invariants: certificate and key belong together, and OpenSSL makes a context of them. What cannot be used is a problem, and
-// whoever has older material keeps it in force (app/reload.ts).
+// Invariants: certificate and key belong together, and OpenSSL makes a context of them. What cannot be used is a
+// problem, and whoever has older material keeps it in force (app/reload.ts).
 
 import { constants, createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
@@ -44,7 +44,10 @@ export interface TlsRequest {
 
 const dayMs = 86_400_000
 
-/** Reads and checks the files of [tls], or the self-signed pair (which it makes when missing, expired or of another name). */
+/**
+ * Reads and checks the files of [tls], or the self-signed pair (which it makes when
+ * missing, expired or of another name).
+ */
 export function loadTlsMaterial(request: TlsRequest): TlsMaterialResult {
   return request.tls === null ? selfSignedMaterial(request) : materialOfFiles(request.tls, request)
 }

@@ -47,8 +47,8 @@ const answerWaitMs = 1_800
 const staleRecheckMs = 30_000
 /**
  * Domains asked for at once; the rest wait in line. Ten thousand at once overran the resolver, which then refuses, and
- * each of them costs a listener on the one signal that ends them all. The resolver asks 200 questions at once, and where more
- * wait, accounts take turns: a domain may lead to fifty hosts with silent names, two questions each.
+ * each of them costs a listener on the one signal that ends them all. The resolver asks 200 questions at once, and
+ * where more wait, accounts take turns: a domain may lead to fifty hosts with silent names, two questions each.
  */
 const lookupBounds = { placesMax: 120, placesOfAccountMax: 80, placesOfRetriesMax: 50 }
 

@@ -1,9 +1,9 @@
 // An egress path: egress source × site. Counts the connections towards a site and lets no more be opened than allowed.
 //
-// Next hops of one site (the many customers of one provider) share it. Who finds no slot waits in line. A connection that
-// becomes idle goes to the first in line whom it serves as well as one of its own (the same address under the same demands);
-// when there is none, it is closed to make room. Who is served so often by others cannot keep the rest waiting: a connection
-// carries only so many messages, and then its slot goes to the first in line.
+// Next hops of one site (the many customers of one provider) share it. Who finds no slot waits in line. A connection
+// that becomes idle goes to the first in line whom it serves as well as one of its own (the same address under the same
+// demands); when there is none, it is closed to make room. Who is served so often by others cannot keep the rest
+// waiting: a connection carries only so many messages, and then its slot goes to the first in line.
 
 import type { Connection } from './connection.ts'
 

@@ -11,7 +11,8 @@
 //
 // The engine itself is open until `drain`, then draining: what waits is given back, attempts end, nothing is begun; when
 // the last one has ended, or was cut at the deadline, it is over.
-// Invariants: each recipient taken leaves exactly once, as a settlement or as a give-back; nothing here waits for a commit.
+// Invariants: each recipient taken leaves exactly once, as a settlement or as a give-back;
+// nothing here waits for a commit.
 
 import { reencodingsAtOnce, Turns } from '../protocol/mail/index.ts'
 import { Outbox, type SmtpTicking } from '../protocol/smtp/client/index.ts'
@@ -180,7 +181,10 @@ export class DeliveryEngine implements SmtpTicking {
     this.#hops.forgetFailures()
   }
 
-  /** Takes responsibility for the leased recipients. `content` is the content without prefix, or null to read it when needed. */
+  /**
+   * Takes responsibility for the leased recipients. `content` is the content without prefix,
+   * or null to read it when needed.
+   */
   enqueue(message: LeasedMessage, content: readonly Buffer[] | null): void {
     const { recipients } = message
     if (recipients.length === 0) return

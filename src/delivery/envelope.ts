@@ -1,4 +1,5 @@
-// From a batch to the envelope of a transaction: recipients with their DSN parameters (RFC 3461), as far as the peer offers DSN.
+// From a batch to the envelope of a transaction: recipients with their DSN parameters (RFC 3461),
+// as far as the peer offers DSN.
 //
 // Hot path: without DSN parameters nothing but the forward-path is made.
 

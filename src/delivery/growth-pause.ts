@@ -2,14 +2,14 @@
 //
 // Place on the path: the next hop asks before it opens, and tells what became of its openings.
 //
-// What happened                           on                                    off
-// an opening came to naught at once       in the same breath it would again     next tick
-// all its hosts, or all places, are full  it stands in line to be told          told, or after a time that grows with the line
-// its hosts were forgotten                                                      next tick: what waits is to be placed again
+// What happened                         on                                 off
+// an opening came to naught at once     in the same breath it would again  next tick
+// all its hosts or all places are full  it stands in line to be told       told, or after a time that grows with the line
+// its hosts were forgotten                                                 next tick: what waits is to be placed again
 
 /**
- * Who stands in line is told. It looks by itself only after this time, since plans change, and so much later for each before
- * it: ten thousand that look each second would hold up everything else.
+ * Who stands in line is told. It looks by itself only after this time, since plans change, and so much later for each
+ * before it: ten thousand that look each second would hold up everything else.
  */
 const lookAfterMs = 10_000
 const lookSpreadMs = 2

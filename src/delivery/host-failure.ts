@@ -209,7 +209,10 @@ export function dropFailure(
 
 const telling: readonly OutcomeStage[] = ['connect', 'starttls', 'ehlo', 'greeting', 'auth']
 
-/** The failure that says most: a temporary one before permanent ones, a reply before silence, a later stage before an earlier one. */
+/**
+ * The failure that says most: a temporary one before permanent ones, a reply before silence, a
+ * later stage before an earlier one.
+ */
 export function mostTelling(failures: readonly HostFailure[]): HostFailure | undefined {
   const weight = (one: HostFailure) =>
     (one.isPermanent ? 0 : 100) + (one.source === 'reply' ? 10 : 0) + telling.indexOf(one.stage)

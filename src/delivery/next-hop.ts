@@ -6,7 +6,7 @@
 // connections with room     hands out batches, first to connections without load
 // backlog outgrows them     opens more, at most as many at once as have been answered something; one while there is none
 // an opening came to naught grows no further before the next tick (others on the path may)
-// hosts or pool are full    waits in line to be told while it has no connection of its own; in the pool an idle one makes room
+// hosts or pool are full    waits in line while it has no connection of its own; in the pool an idle one makes room
 // hosts let us wait long    keeps a quarter of the room at most; the rest goes back to the scheduled queue for a while
 // its hosts were forgotten  has what waits placed again, in steps
 // hosts just failed         ends all that wait with that failure, in steps; after the back-off one opening probes again
@@ -25,7 +25,7 @@ import type { OpenResult, OpenTarget } from './open-connection.ts'
 import type { HostWaiter } from './pool.ts'
 
 const noKeys: readonly string[] = []
-/** A host that has not greeted, or answered its first message, for so long keeps no more than a share of the room waiting. */
+/** A host that has not greeted, or answered its first message, for so long keeps only a share of the room waiting. */
 const unansweredMs = 15_000
 const unansweredShare = 1 / 4
 /** Failing batches are settled so many at a time, to leave the event loop free. */
@@ -201,7 +201,7 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
     this.hostHasRoom()
   }
 
-  /** Stands in line for the hosts with these keys, unless one became free while others were dialled: nobody was told then. */
+  /** Stands in line for the hosts with these keys, unless one became free while others were dialled, told to nobody. */
   #awaitHosts(keys: readonly string[]): void {
     const { pool, clock } = this.#ports
     if (this.#pause.looksAgain() && keys.some(key => pool.hasRoom(key))) {
@@ -291,7 +291,7 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
     return true
   }
 
-  /** When all places are taken, a connection that nobody uses is closed: else mail to a thousand hosts keeps all others waiting. */
+  /** When all places are taken, an idle connection is closed: else mail to a thousand hosts keeps all others waiting. */
   #hasPlace(): boolean {
     const { pool } = this.#ports
     if (!pool.isFull) return true

@@ -1,8 +1,8 @@
 // Makes words that are not a peer's reply fit for an outcome: one short line without control characters.
 //
-// Place on the path: failed host or decision of ours ▶ ONE LINE ▶ outcome. Linear in the text. The system's and OpenSSL's words come with line
-// ends, error numbers and file names of their sources; an outcome goes into events, DSN mail and terminals. Replies are
-// made printable where they are read (protocol/smtp/client), TAB excepted.
+// Place on the path: failed host or decision of ours ▶ ONE LINE ▶ outcome. Linear in the text. The system's and
+// OpenSSL's words come with line ends, error numbers and file names of their sources; an outcome goes into events, DSN
+// mail and terminals. Replies are made printable where they are read (protocol/smtp/client), TAB excepted.
 
 const charactersMax = 500
 

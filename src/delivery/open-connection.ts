@@ -7,12 +7,12 @@
 //    an address with too many connections is passed over.
 // 3. An address that failed lately is not dialled: its last failure stands for it (host-health.ts). A failure of TLS or
 //    of the login stands only for the same demands: others may well succeed there.
-// 4. Dial with the TLS mode of the policy; judge what TLS turned out to be (tls-policy.ts). Who turns out to be this server
-//    itself ends the walk: hosts behind us in the plan would bring the mail back.
+// 4. Dial with the TLS mode of the policy; judge what TLS turned out to be (tls-policy.ts). Who turns out to be this
+//    server itself ends the walk: hosts behind us in the plan would bring the mail back.
 // 5. Only after all hosts: those whose TLS failed may be dialled in clear text, when the table says `clear-last`. A host
 //    that is full, or was not asked any more, might still have TLS.
-// 6. Nobody: all failures go back; the caller makes an outcome of the most telling one. "Never" of a host, and an address to
-//    which there is no way from here, are quick and use up no trial: mail bounces only when every host was asked.
+// 6. Nobody: all failures go back; the caller makes an outcome of the most telling one. "Never" of a host, and an
+//    address that no way leads to, are quick and use up no trial: mail bounces only when every host was asked.
 
 import type { SecureContext } from 'node:tls'
 import type { Clock } from '../base/index.ts'

@@ -1,4 +1,5 @@
-// Settings of delivery in one thread, each with its unit, default and reason. The composition fills them from the configuration.
+// Settings of delivery in one thread, each with its unit, default and reason. The composition
+// fills them from the configuration.
 //
 // Limits on connections hold for one relay thread: who runs several threads divides them.
 
@@ -42,7 +43,10 @@ export interface DeliveryOptions {
   readonly idleConnectionMs: number
   /** A further connection is opened per so many waiting batches. Default 8: three messages need no second connection. */
   readonly backlogPerConnection: number
-  /** Transactions handed to one connection at once when work waits. Default 3: a peer with PIPELINING then costs one write and one read a message. */
+  /**
+   * Transactions handed to one connection at once when work waits. Default 3: a peer with PIPELINING then costs
+   * one write and one read a message.
+   */
   readonly transactionsPerConnection: number
   /** Age of a message, milliseconds, from which it may go in clear text where STARTTLS fails. Default one hour. */
   readonly tlsFallbackAfterMs: number
@@ -63,7 +67,10 @@ export interface DeliveryOptions {
   readonly rerunsMax: number
   /** A host that failed is left alone this long, doubled with each failure, milliseconds. Default 5,000. */
   readonly hostBackoffMs: number
-  /** Upper bound of the above. Default 10 minutes; never above the shortest retry interval, so that a due retry may probe. */
+  /**
+   * Upper bound of the above. Default 10 minutes; never above the shortest retry interval,
+   * so that a due retry may probe.
+   */
   readonly hostBackoffMsMax: number
   /** Recipients ready or in an attempt. Default 10,000. */
   readonly readyRecipientsMax: number

@@ -22,6 +22,9 @@ export interface EndOfDataMarks {
 
 /** Signs a content that had to change on the way out (a peer without 8BITMIME or SMTPUTF8), or that has no signature yet. */
 export interface Resigner {
-  /** The new prefix (trace + fresh signature); null when a domain with keys could not be signed for: then the attempt must not send. */
+  /**
+   * The new prefix (trace + fresh signature); null when a domain with keys could not be signed for:
+   * then the attempt must not send.
+   */
   resign(message: PrefixedMessage, header: Buffer, body: readonly Buffer[]): Promise<Buffer | null>
 }

@@ -27,7 +27,10 @@ export interface ReportDraft {
   readonly createdAtMs: number
 }
 
-/** Makes the message (trace, signature, accepted event) of a draft; signed at its attempt when not now. See `reportMessage`. */
+/**
+ * Makes the message (trace, signature, accepted event) of a draft; signed at its attempt
+ * when not now. See `reportMessage`.
+ */
 export type ReportFactory = (draft: ReportDraft) => Promise<NewMessage>
 
 /** Who reports. */

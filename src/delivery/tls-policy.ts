@@ -1,9 +1,10 @@
 // Opportunistic TLS, with care, as a decision table (docs/concepts/delivery.md).
 //
 // policy               STARTTLS offered, works   offered, fails                        not offered
-// opportunistic        TLS                       next host; none left: defer           clear, unless TLS worked lately: as "fails"
-// opportunistic-clear  TLS                       next host; none left: clear,          clear, unless TLS worked lately: as "fails"
-//                                                unless TLS worked lately: defer
+// opportunistic        TLS                       next host; none left: defer           clear, unless TLS worked lately:
+//                                                                                      as "fails"
+// opportunistic-clear  TLS                       next host; none left: clear,          clear, unless TLS worked lately:
+//                                                unless TLS worked lately: defer       as "fails"
 // required             TLS                       next host; none left: defer           as "fails"
 // verified             TLS with a valid          next host; none left: defer           as "fails"
 //                      certificate

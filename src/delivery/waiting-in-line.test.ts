@@ -1,5 +1,5 @@
-// Who waits for a host, or for an opening under way: nobody's turn may be lost. Time stands still unless a test moves it, so
-// that whoever waits for a tick waits for ever.
+// Who waits for a host, or for an opening under way: nobody's turn may be lost. Time stands still unless a test moves
+// it, so that whoever waits for a tick waits for ever.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

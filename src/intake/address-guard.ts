@@ -1,8 +1,8 @@
 // Bounds per client address: connections at once, connections a minute, failed logins.
 //
-// Asked when a connection comes in and after each failed AUTH. Addresses in a relay listener's networks are exempt
-// from the first two. All threads count together (door-counts.ts, login-failures.ts). IPv6 counts by /64, since one host owns
-// that much. Memory is bounded.
+// Asked when a connection comes in and after each failed AUTH. Addresses in a relay listener's networks are exempt from
+// the first two. All threads count together (door-counts.ts, login-failures.ts). IPv6 counts by /64, since one host
+// owns that much. Memory is bounded.
 
 import type { Clock } from '../base/index.ts'
 import { hostOf } from './client-network.ts'

@@ -1,8 +1,8 @@
 // Keeps a content while it arrives: small ones in memory, large ones in segments as soon as they are known to be large.
 //
 // Step 4 of the plan in submission.ts. A large content is kept in memory as well while it is not too large, so that its
-// first attempt need not read it back, and while there are not too many of these copies in the thread. Never holds more than
-// that plus what the spool has outstanding.
+// first attempt need not read it back, and while there are not too many of these copies in the thread. Never holds more
+// than that plus what the spool has outstanding.
 
 import { appendPart, type PartSlab } from '../base/index.ts'
 import type { ContentSpool, NewContent, SpooledContent } from '../queue/index.ts'

@@ -4,8 +4,8 @@
 // a relay listener's networks are exempt). Everything else about a connection is the engine's.
 // Between `bind` and `begin` connections are taken and nothing is said or read: nobody is refused while the process still
 // has rights that a session must not have.
-// When all sessions are taken, a client without a login may have to go: places.ts says who. Connections that only stand there
-// cannot keep others out, and who has logged in is never sent away for somebody new.
+// When all sessions are taken, a client without a login may have to go: places.ts says who. Connections that only stand
+// there cannot keep others out, and who has logged in is never sent away for somebody new.
 
 import net from 'node:net'
 import { keepAccepting } from '../base/index.ts'
@@ -19,7 +19,10 @@ import { shareReads } from './shared-reads.ts'
 
 /** What a session tells its listener. */
 export interface Visit {
-  /** Once before the greeting, with the client's address, which may come from a proxy's header: a refusal ends the session. */
+  /**
+   * Once before the greeting, with the client's address, which may come from a proxy's
+   * header: a refusal ends the session.
+   */
   admit(clientAddress: string): Refusal | null
   /** The client has logged in. */
   identified(): void

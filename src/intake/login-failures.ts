@@ -1,9 +1,10 @@
 // Failed logins of each host, counted by all relay threads together and forgotten a quarter of an hour after the last.
 //
-// A guesser whose connections are spread over the threads must not have the free failures of each of them. Unlike the counts
-// of door-counts.ts a slot belongs to one host, known by 32 further bits of a hash: else one guesser with a /48, 65,536 times
-// a /64, could slow the logins of everybody. A host without a slot takes the one of a few that was used longest ago, so
-// memory is bounded. Nothing waits for a lock; two threads that write the same slot at the same moment may lose a failure.
+// A guesser whose connections are spread over the threads must not have the free failures of each of them. Unlike
+// the counts of door-counts.ts a slot belongs to one host, known by 32 further bits of a hash: else one guesser with
+// a /48, 65,536 times a /64, could slow the logins of everybody. A host without a slot takes the one of a few that
+// was used longest ago, so memory is bounded. Nothing waits for a lock; two threads that write the same slot at the
+// same moment may lose a failure.
 
 import { seededHash } from './seeded-hash.ts'
 

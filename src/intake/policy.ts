@@ -63,8 +63,8 @@ export function checkReversePath(
 }
 
 /**
- * May a failure report go to this reverse-path? Only to a domain of the account: a relay network with `senders = "any"` may
- * name anybody's, and he would get the reports on mail that he never sent.
+ * May a failure report go to this reverse-path? Only to a domain of the account: a relay network with `senders = "any"`
+ * may name anybody's, and he would get the reports on mail that he never sent.
  */
 export function mayBeReportedTo(reader: AccountReader, account: Account, reversePath: string): boolean {
   const domain = reversePath.slice(reversePath.lastIndexOf('@') + 1)
@@ -90,8 +90,8 @@ function isAddedField(where: string): boolean {
 }
 
 /**
- * Whoever else the header names as sender must be the account's too: mail programs show a Sender beside From, or instead of
- * it. A message may have been sent again several times, but has one Sender.
+ * Whoever else the header names as sender must be the account's too: mail programs show a Sender beside From, or
+ * instead of it. A message may have been sent again several times, but has one Sender.
  */
 function checkOtherSenders(reader: AccountReader, principal: Principal, block: HeaderBlock): Refusal | null {
   let senders = 0

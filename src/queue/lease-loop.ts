@@ -1,8 +1,8 @@
 // Moves due recipients from the durable scheduled queue into delivery: leases as many as delivery has room for.
 //
 // States: idle (a timer waits for the next look) → asking (one lease request is out) → idle. `wake` only brings the
-// next look forward: losing it costs latency, never a message. When the wall clock has jumped, nothing is leased by the new
-// time until the stored times have been moved along: else a jump forward would expire what waits.
+// next look forward: losing it costs latency, never a message. When the wall clock has jumped, nothing is leased by the
+// new time until the stored times have been moved along: else a jump forward would expire what waits.
 
 import { type Clock, ClockWatch, systemTimers, type Timers } from '../base/index.ts'
 import type { LeasedMessage } from './message.ts'

@@ -13,7 +13,10 @@ export interface Extent {
   readonly sizeBytes: number
 }
 
-/** Where the bytes of a content are. Small ones travel inline into the store's content table; large ones are already in segments. */
+/**
+ * Where the bytes of a content are. Small ones travel inline into the store's content table;
+ * large ones are already in segments.
+ */
 export type NewContent =
   | { readonly kind: 'inline'; readonly parts: readonly Buffer[]; readonly sizeBytes: number }
   | { readonly kind: 'segments'; readonly extents: readonly Extent[]; readonly sizeBytes: number }
@@ -42,7 +45,10 @@ export interface MessageEnvelope {
   readonly streamKey: number
   /** As submitted; '' is the null reverse-path. */
   readonly reversePath: string
-  /** As sent on the wire (differs from `reversePath` once VERP comes); recipients with different ones never share a transaction. */
+  /**
+   * As sent on the wire (differs from `reversePath` once VERP comes); recipients with different
+   * ones never share a transaction.
+   */
   readonly sentReversePath: string
   readonly isEightBit: boolean
   readonly isSmtpUtf8: boolean

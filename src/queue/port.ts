@@ -82,7 +82,10 @@ export interface QueueStore {
    * error when a full disk is why (try again), else because the store is broken (the thread then ends).
    */
   settle(batch: SettleBatch): Promise<void>
-  /** Leases due recipients, fair between accounts, urgent lanes first. Leases of a stopped node are free again at its start. */
+  /**
+   * Leases due recipients, fair between accounts, urgent lanes first. Leases of a stopped
+   * node are free again at its start.
+   */
   lease(request: LeaseRequest): Promise<LeasedMessage[]>
   /** Trace and signature of a leased message; null when it is gone. */
   readPrefix(messageKey: number): Buffer | null

@@ -64,7 +64,10 @@ export class QueueModel {
   /** When the last event was. */
   #newestMs = 0
 
-  /** @param crashesInFlight false where the store writes in a thread of its own: its files cannot be copied at one moment. */
+  /**
+   * @param crashesInFlight false where the store writes in a thread of its own: its files
+   * cannot be copied at one moment.
+   */
   constructor(store: TestStore, crashesInFlight: boolean) {
     this.#store = store
     this.#crashesInFlight = crashesInFlight

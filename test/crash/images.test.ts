@@ -1,8 +1,8 @@
 // Power cuts in short form; `npm run test:crash -- --images 10000` is the long one.
 //
-// A real server is recorded from its first run on, over kills and restarts, and the disk is rebuilt as power cuts would have
-// left it. The same recording shows that each accepting reply had its syncs before it. With eatmydata, which makes every sync
-// do nothing, both must find what is broken: else they would find nothing ever.
+// A real server is recorded from its first run on, over kills and restarts, and the disk is rebuilt as power cuts would
+// have left it. The same recording shows that each accepting reply had its syncs before it. With eatmydata, which makes
+// every sync do nothing, both must find what is broken: else they would find nothing ever.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

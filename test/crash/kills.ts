@@ -1,4 +1,5 @@
-// The kill campaign: the real server under SMTP load, SIGKILL at a random moment, restart on the same data, again and again.
+// The kill campaign: the real server under SMTP load, SIGKILL at a random moment, restart on
+// the same data, again and again.
 //
 // The ledger of acknowledged ids is held against the receiver and the event log:
 //   - nothing is lost: in the end each acknowledged recipient was delivered (and came), or was refused for good;

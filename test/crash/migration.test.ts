@@ -1,9 +1,9 @@
 // Power cuts and kills in the first start of this version on the full database of an earlier one.
 //
-// The recordings of images.test.ts begin with a new folder, whose database has this version's schema from its first moment on.
-// Here a loaded server is killed in mid-flight, its database gets the first schema, and what is recorded is the start that
-// finds it. At every moment of its migration and recovery every cut (one of them is a kill) must leave a folder that opens,
-// has this version's schema then, and holds everything.
+// The recordings of images.test.ts begin with a new folder, whose database has this version's schema from its first
+// moment on. Here a loaded server is killed in mid-flight, its database gets the first schema, and what is recorded is
+// the start that finds it. At every moment of its migration and recovery every cut (one of them is a kill) must leave a
+// folder that opens, has this version's schema then, and holds everything.
 
 import assert from 'node:assert/strict'
 import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs'

@@ -1,8 +1,9 @@
 // Holds each accepting reply against the system calls before it: had its message been synced when it left?
 //
-// For each id: 1. the write-ahead log was written with a page that names it; 2. the frame that commits it followed; 3. a
-// sync of the log began after that and succeeded before the reply's write began; 4. for content in segments, each write with
-// a piece of it had been synced before the log was written. One sync may serve many replies: that is group commit.
+// For each id: 1. the write-ahead log was written with a page that names it; 2. the frame that commits it
+// followed; 3. a sync of the log began after that and succeeded before the reply's write began; 4. for content in
+// segments, each write with a piece of it had been synced before the log was written. One sync may serve many
+// replies: that is group commit.
 
 import { parseId } from '../../src/base/index.ts'
 import type { Ledger } from './load.ts'

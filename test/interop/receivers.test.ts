@@ -144,7 +144,10 @@ function canTake(kind: Kind, sample: Sample): boolean {
   return kind.hasUtf8 || !sample.isUtf8
 }
 
-/** Hands a mail to Postrider, or to a server directly: by DATA where that can be said with it and is wanted, else by BDAT. */
+/**
+ * Hands a mail to Postrider, or to a server directly: by DATA where that can be said with
+ * it and is wanted, else by BDAT.
+ */
 function handIn(
   client: SmtpClient,
   to: readonly string[],

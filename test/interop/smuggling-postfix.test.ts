@@ -1,7 +1,7 @@
 // Smuggling towards a server that can be fooled: Debian's Postfix 3.7 with its defaults takes LF.CRLF for the end of a
-// message. Every payload goes through us by DATA and by BDAT, with bare LF refused and with bare LF mended, and on to two of
-// these Postfixes: one that we deliver to by BDAT, one (without CHUNKING) by DATA. What we accept must be one message at
-// each of them, and what we refuse must be none.
+// message. Every payload goes through us by DATA and by BDAT, with bare LF refused and with bare LF mended, and on to
+// two of these Postfixes: one that we deliver to by BDAT, one (without CHUNKING) by DATA. What we accept must be one
+// message at each of them, and what we refuse must be none.
 
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'

@@ -1,7 +1,8 @@
 // Situation: the DNS servers are dead, slow, broken or lie, and are well again later.
 //
-// One table, a fault a row, all at once on names of one real DNS server; then faults of all names, and no server at all.
-// Always: mail is deferred with a sentence that names DNS, never bounced, and delivered without a restart once DNS is well.
+// One table, a fault a row, all at once on names of one real DNS server; then faults of all names, and no
+// server at all. Always: mail is deferred with a sentence that names DNS, never bounced, and delivered
+// without a restart once DNS is well.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

@@ -1,7 +1,8 @@
 // Situation: clients that send a byte now and then, in every phase of a session (the row "slowloris" of the
 // resource-exhaustion table), a few and thousands at once.
 //
-// Each is closed at the deadline of its phase, which configuration makes short, and an ordinary client is served meanwhile.
+// Each is closed at the deadline of its phase, which configuration makes short, and an
+// ordinary client is served meanwhile.
 
 import assert from 'node:assert/strict'
 import type { Socket } from 'node:net'

@@ -123,7 +123,7 @@ test('long local parts, as SRS and VERP make them, pass in both paths up to 254 
   assert.match(tooLong.text, /^501 5\.1\.3 .*longer than 25[46] octets/)
 })
 
-// ---- what ends lines or texts, wherever a client can write it -----------------------------------------------------------
+// ---- what ends lines or texts, wherever a client can write it -------------------------------------------------------
 
 /** Octets as they are sent: latin1. */
 const controls = [
@@ -278,7 +278,7 @@ test('user names with controls, quotes and brackets are refused as any other, by
   }
 })
 
-// ---- what comes of it: reports, and what is written, sent and shown ----------------------------------------------------
+// ---- what comes of it: reports, and what is written, sent and shown -------------------------------------------------
 
 /** The lines of a text with their continuations. */
 function fieldsOf(text: string): string[] {

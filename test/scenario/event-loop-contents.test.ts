@@ -1,6 +1,6 @@
-// Situation: single contents that are as large, as deep or as many-fielded as they may be, one after the other (the row "event
-// loop" of the resource-exhaustion table). None of them may keep an event loop of the server busy for 200 ms; how that is
-// told from a busy machine: support/loop-watch.ts.
+// Situation: single contents that are as large, as deep or as many-fielded as they may be, one after the other (the row
+// "event loop" of the resource-exhaustion table). None of them may keep an event loop of the server busy for 200 ms;
+// how that is told from a busy machine: support/loop-watch.ts.
 
 import { after, before, test } from 'node:test'
 import type { Login } from './support/house.ts'

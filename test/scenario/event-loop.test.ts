@@ -1,7 +1,7 @@
-// Situation: single dialogues that are as long as they may be, ours with clients, with servers and with name servers, one after
-// the other (the row "event loop" of the resource-exhaustion table). None of them may keep an event loop of the server busy
-// for 200 ms, but for one that the page of attacks lists among the known limits; how that is told from a busy machine:
-// support/loop-watch.ts. Contents: event-loop-contents.test.ts.
+// Situation: single dialogues that are as long as they may be, ours with clients, with servers and with name servers,
+// one after the other (the row "event loop" of the resource-exhaustion table). None of them may keep an event loop of
+// the server busy for 200 ms, but for one that the page of attacks lists among the known limits; how that is told from
+// a busy machine: support/loop-watch.ts. Contents: event-loop-contents.test.ts.
 
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'

@@ -1,8 +1,9 @@
-// Situation: one account fills the queue with mail for receivers that are slow or dead (the row "queue flood by one tenant" of
-// the resource-exhaustion table), with many recipients and with large contents, far more than memory may hold.
+// Situation: one account fills the queue with mail for receivers that are slow or dead (the row "queue
+// flood by one tenant" of the resource-exhaustion table), with many recipients and with large contents,
+// far more than memory may hold.
 //
-// The slow receiver answers nothing until the end: ordinary mail of another account gets through although not one recipient
-// of the flood is done. How long it takes is measured with and without the flood.
+// The slow receiver answers nothing until the end: ordinary mail of another account gets through although not one
+// recipient of the flood is done. How long it takes is measured with and without the flood.
 
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'

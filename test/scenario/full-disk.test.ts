@@ -1,5 +1,5 @@
-// Situation: the disk of the data folder is really full, to the last byte, with the log file on it, or to the last inode; later
-// there is room.
+// Situation: the disk of the data folder is really full, to the last byte, with the log file on it, or to the
+// last inode; later there is room.
 //
 // The disk is a small file system in memory, in a mount namespace of its own. Where there are no tools for that, there is
 // nothing to fill (support/faults.ts).

@@ -1,9 +1,9 @@
 // Situation: texts that try to become header fields, recipients or commands, in each field of a header and of a MIME part.
 //
-// Every payload goes into every place and to two receivers, one of which lacks 8BITMIME, so that headers of parts are written
-// anew for it; signed, so that our own fields are made beside them; with bare LF refused and with bare LF mended. What leaves
-// has the fields that the author wrote and ours, and goes to whom was named. Each is bounced as well, and its report has its
-// own fields only.
+// Every payload goes into every place and to two receivers, one of which lacks 8BITMIME, so that headers of parts are
+// written anew for it; signed, so that our own fields are made beside them; with bare LF refused and with bare LF
+// mended. What leaves has the fields that the author wrote and ours, and goes to whom was named. Each is bounced as
+// well, and its report has its own fields only.
 
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
@@ -34,7 +34,10 @@ after(async () => {
   await seven[Symbol.asyncDispose]()
 })
 
-/** Octets as they are sent: latin1. `field`: a line of its own that the author has written with it, where CR LF ends lines. */
+/**
+ * Octets as they are sent: latin1. `field`: a line of its own that the author has written
+ * with it, where CR LF ends lines.
+ */
 const payloads: readonly (readonly [name: string, octets: string, field?: string])[] = [
   ['CR LF and Bcc', '\r\nBcc: x@evil.example', 'bcc'],
   ['CR LF and a field', '\r\nX-Evil: y', 'x-evil'],

@@ -1,5 +1,5 @@
-// Situation: thousands of connections that break off in every phase, by RST, by FIN or in a TLS handshake, and clients that
-// never read (the row "half-open, RST, FIN" of the resource-exhaustion table).
+// Situation: thousands of connections that break off in every phase, by RST, by FIN or in a TLS handshake, and clients
+// that never read (the row "half-open, RST, FIN" of the resource-exhaustion table).
 //
 // An ordinary client is served meanwhile, everything is closed in the end, and neither descriptors nor memory stay behind.
 

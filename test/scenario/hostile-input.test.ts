@@ -54,7 +54,10 @@ after(async () => {
   await slowSeven[Symbol.asyncDispose]()
 })
 
-/** As many that what they send exceeds `growthMax` by far when it is held, although each stays below the size of a message. */
+/**
+ * As many that what they send exceeds `growthMax` by far when it is held, although each
+ * stays below the size of a message.
+ */
 const manyAtOnce = 12
 
 function atOnce(attack: () => Promise<void>): () => Promise<void> {

@@ -1,7 +1,7 @@
 // Situation: every receiver is dead for two hours, and then all of them are back.
 //
-// libfaketime lets both clocks of the server run 600 times as fast, its timers too. Where it is missing, hours are too long
-// for a test.
+// libfaketime lets both clocks of the server run 600 times as fast, its timers too. Where it is missing,
+// hours are too long for a test.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

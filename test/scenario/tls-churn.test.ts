@@ -1,5 +1,5 @@
-// Situation: clients and servers that make work inside TLS and say nothing there (the row "never-ending TLS renegotiation" of
-// the resource-exhaustion table, and its heirs in TLS 1.3: new keys and tickets without end).
+// Situation: clients and servers that make work inside TLS and say nothing there (the row "never-ending TLS
+// renegotiation" of the resource-exhaustion table, and its heirs in TLS 1.3: new keys and tickets without end).
 //
 // They are cut off after a handful, an ordinary client is served meanwhile, and memory stays bounded. A real client that
 // changes its keys now and then is served.

@@ -1,9 +1,10 @@
 // A whole simulated history: traffic, weather and faults, hour after hour, with the rules looked at all the time.
 //
-// 1. Time moves from event to event (virtual-time.ts). After each that may have set the process to work, the real event
-//    loop turns until nothing is in its way any more: no request to the store is open, nothing was planned for the next turn.
-// 2. Every few minutes: waiting times, rows against the ledger. Now and then: a crash, a restart, an operator, a full disk,
-//    a clock that jumps.
+// 1. Time moves from event to event (virtual-time.ts). After each that may have set the process to work, the
+//    real event loop turns until nothing is in its way any more: no request to the store is open, nothing
+//    was planned for the next turn.
+// 2. Every few minutes: waiting times, rows against the ledger. Now and then: a crash, a restart, an operator, a
+//    full disk, a clock that jumps.
 // 3. At the end clear skies and no traffic, until the queue is empty: nothing may be left, in the store or in memory.
 // The same seed gives the same history; `digest` tells.
 

@@ -12,14 +12,17 @@ export function fastestCpuMs(work: () => void, runs: number = 3): number {
   return fastestMs
 }
 
-/** Below this nothing can be said of how work grows; what grows with the square is far above it at any length that matters. */
+/**
+ * Below this nothing can be said of how work grows; what grows with the square is far above
+ * it at any length that matters.
+ */
 const noiseMs = 2
 const roundsMax = 4
 
 /**
- * How the cost grows when the input becomes four times as long: 4 where it is linear, 16 where it grows with the square.
- * Measured until it is clearly less than that, or a few times. `work` is given a length, makes the input, and returns what is
- * measured.
+ * How the cost grows when the input becomes four times as long: 4 where it is linear, 16 where it grows with the
+ * square. Measured until it is clearly less than that, or a few times. `work` is given a length, makes the
+ * input, and returns what is measured.
  */
 export function growthOver4(lengthMax: number, work: (length: number) => () => void): number {
   const [small, large] = [work(lengthMax / 4), work(lengthMax)]

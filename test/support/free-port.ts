@@ -1,8 +1,8 @@
 // Ports for programs that cannot bind port 0 and say which they got.
 //
-// Between the look and the program's start the port must stay free. So they lie below those that the system gives to outgoing
-// connections, of which some tests make thousands, and each process walks through them from a place of its own: what runs at
-// the same time hardly meets.
+// Between the look and the program's start the port must stay free. So they lie below those that the system gives to
+// outgoing connections, of which some tests make thousands, and each process walks through them from a place of its
+// own: what runs at the same time hardly meets.
 
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'

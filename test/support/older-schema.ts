@@ -1,8 +1,8 @@
-// A data folder as an earlier version left it when it was killed: made of one of this version, which must have no rows that
-// the earlier one could not hold.
+// A data folder as an earlier version left it when it was killed: made of one of this version, which must have no rows
+// that the earlier one could not hold.
 //
-// The tables of the first schema are made by its own migration and filled from those of today. What was committed last lies in the
-// write-ahead log, as it does after a kill.
+// The tables of the first schema are made by its own migration and filled from those of today. What was committed last
+// lies in the write-ahead log, as it does after a kill.
 
 import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,8 +1,8 @@
 // Every regular expression of the product that may meet what others send, over 100 KiB of what is worst for it.
 //
-// None may take 20 ms on a core: one that goes back and forth takes seconds or minutes. The texts are pieces without end, with
-// an end that does not fit: single characters, pairs, and what the pattern itself looks for, part by part. What only ever sees
-// short texts is measured with such, and the table says what bounds them.
+// None may take 20 ms on a core: one that goes back and forth takes seconds or minutes. The texts are pieces without
+// end, with an end that does not fit: single characters, pairs, and what the pattern itself looks for, part by part.
+// What only ever sees short texts is measured with such, and the table says what bounds them.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

@@ -1,4 +1,5 @@
-// The vocabularies promise nothing: each event of the log is written, and each refusal is answered, somewhere in the product.
+// The vocabularies promise nothing: each event of the log is written, and each refusal is
+// answered, somewhere in the product.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

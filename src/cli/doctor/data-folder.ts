@@ -85,8 +85,8 @@ function checkSecretKey(dataDir: string): Check {
 }
 
 /**
- * The lock of backups must be the server's to take, or no segment is ever deleted. The server is who owns the folder around
- * it. The file is not opened here: that would free the lock of who holds it in this process.
+ * The lock of backups must be the server's to take, or no segment is ever deleted. The server is who owns the folder
+ * around it. The file is not opened here: that would free the lock of who holds it in this process.
  */
 function checkHold(dataDir: string): Check[] {
   const name = 'segments/hold'

@@ -1,10 +1,10 @@
 // Whether a "there is nothing" of DNS may bounce mail: only from servers that know of something above the name.
 //
-// Place: the planner asks before a permanent failure that rests on a negative answer. A resolver that lost its upstream, a
-// captive portal or a broken filter may say NXDOMAIN, or nothing at all, for every name there is; believed, it would bounce
-// the whole queue in minutes. A server that works knows the zones above: "no such name" is believed when some name above
-// exists, "no records" when the name servers of the name or of one above are told. Asked of a resolver with a short
-// memory, since what it knew before it broke says nothing.
+// Place: the planner asks before a permanent failure that rests on a negative answer. A resolver that lost its
+// upstream, a captive portal or a broken filter may say NXDOMAIN, or nothing at all, for every name there is; believed,
+// it would bounce the whole queue in minutes. A server that works knows the zones above: "no such name" is believed
+// when some name above exists, "no records" when the name servers of the name or of one above are told. Asked of a
+// resolver with a short memory, since what it knew before it broke says nothing.
 
 import type { DnsQueryOptions, DnsResolver } from '../../protocol/dns/index.ts'
 

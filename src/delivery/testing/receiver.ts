@@ -1,11 +1,15 @@
-// A receiving server for tests: speaks SMTP from a table of replies, drops connections where told, and remembers all it saw.
+// A receiving server for tests: speaks SMTP from a table of replies, drops connections where
+// told, and remembers all it saw.
 
 import { once } from 'node:events'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { createSecureContext, TLSSocket } from 'node:tls'
 import { Offer, refusedContent, refusedMail, refusedPipeline, refusedRcpt } from './strict.ts'
 
-/** A reply such as `250 ok`, `drop` to close the connection instead, or `silence` to read and answer nothing from then on. */
+/**
+ * A reply such as `250 ok`, `drop` to close the connection instead, or `silence` to read
+ * and answer nothing from then on.
+ */
 export type Answer = string | 'drop' | 'silence'
 
 export interface ReceiverOptions {

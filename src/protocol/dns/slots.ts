@@ -1,7 +1,7 @@
 // Bounded concurrency: so many at once, the rest wait, and even the waiting are bounded.
 //
-// Those who ask take turns, and each one's own come in order: who asks ten thousand questions that nobody answers waits for
-// himself. Invariant: nobody waits while there is a free slot.
+// Those who ask take turns, and each one's own come in order: who asks ten thousand questions that nobody answers waits
+// for himself. Invariant: nobody waits while there is a free slot.
 
 /** A counting semaphore with a bounded line for each asker. */
 export class Slots {

@@ -30,8 +30,8 @@ test('many delimiters and near-delimiters are handled in one pass', () => {
   assert.equal(reencode(near, eightBit).kind, 'reencoded')
 })
 
-// What may not hold the event loop: each content is worked on in steps, and no step takes long. The bound is far above what
-// a step takes (about a millisecond) and far below what the whole takes.
+// What may not hold the event loop: each content is worked on in steps, and no step takes long. The bound is far above
+// what a step takes (about a millisecond) and far below what the whole takes.
 const heavy: readonly (readonly [what: string, mode: ReencodeMode, input: Buffer])[] = [
   ['16 MiB of 8-bit text', eightBit, content('From: a@b', '', 'ü'.repeat(70).concat('\r\n').repeat(115_000))],
   ['16 MiB in one line', longLines, content('From: a@b', '', 'x'.repeat(16 * 1024 * 1024))],

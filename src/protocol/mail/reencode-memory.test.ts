@@ -1,4 +1,5 @@
-// What re-encoding takes in memory: little more than the bytes of the new content, and a bounded number of trees at a time.
+// What re-encoding takes in memory: little more than the bytes of the new content, and a
+// bounded number of trees at a time.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

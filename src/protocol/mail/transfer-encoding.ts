@@ -1,7 +1,8 @@
 // Quoted-printable and base64 (RFC 2045 §6.7, §6.8) on bytes.
 //
-// Place on the path: the re-encoder, and DSN for small texts. Invariants: linear time, in steps (steps.ts), output lines
-// of at most 76 bytes, the decoded output is exactly the input. The decoder is lenient, as receivers are: what is malformed stays as it stands.
+// Place on the path: the re-encoder, and DSN for small texts. Invariants: linear time, in steps (steps.ts), output
+// lines of at most 76 bytes, the decoded output is exactly the input. The decoder is lenient, as receivers are: what
+// is malformed stays as it stands.
 
 import type { PieceSink } from './gathered.ts'
 import { runAtOnce, type Steps, stepBytes } from './steps.ts'

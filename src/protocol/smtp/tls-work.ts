@@ -1,9 +1,9 @@
 // What a peer may make us do in TLS once the handshake is over: next to nothing.
 //
-// Both sides of SMTP hang this on their TLS sockets. A peer may ask for new keys (RFC 8446 §4.6.3), hand out session tickets
-// or ask to negotiate again as often as it likes, in records of a few octets, without a word of SMTP: no deadline of ours
-// and no count of commands sees any of it, and answers that it does not read pile up in OpenSSL. A session has use for a
-// handful. OpenSSL tells of each: of new keys by the line that it would log.
+// Both sides of SMTP hang this on their TLS sockets. A peer may ask for new keys (RFC 8446 §4.6.3), hand out session
+// tickets or ask to negotiate again as often as it likes, in records of a few octets, without a word of SMTP: no
+// deadline of ours and no count of commands sees any of it, and answers that it does not read pile up in OpenSSL. A
+// session has use for a handful. OpenSSL tells of each: of new keys by the line that it would log.
 
 import type { TLSSocket } from 'node:tls'
 

@@ -1,6 +1,7 @@
-// End-of-data marks: written just before the final dot, so that a killed process leaves behind which recipients are
-// uncertain (ARCHITECTURE, durability). One writeSync for the marks of a turn of the event loop and no fsync: they survive the
-// process, not a power cut. `mark` only notes; `write` has returned before a final dot of a noted mark leaves.
+// End-of-data marks: written just before the final dot, so that a killed process leaves behind which
+// recipients are uncertain (ARCHITECTURE, durability). One writeSync for the marks of a turn of the event loop
+// and no fsync: they survive the process, not a power cut. `mark` only notes; `write` has returned before a
+// final dot of a noted mark leaves.
 //
 // Each thread appends to files of its own, `<thread>-<generation>.mark`. A new generation begins at 1 MiB; an old one is
 // deleted when all its marks are cleared. Clearing costs no write of its own: it travels with the next marks.

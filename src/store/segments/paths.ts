@@ -1,5 +1,5 @@
-// Names of segment files. Numbers come from the clock, grow, and are taken by an exclusive create: none is used twice while
-// the server runs.
+// Names of segment files. Numbers come from the clock, grow, and are taken by an exclusive create: none is
+// used twice while the server runs.
 
 import { join } from 'node:path'
 

@@ -1,7 +1,7 @@
 // Reads contents out of segment files, in bounded chunks and off the event loop.
 //
-// Descriptors are kept for the segments used last; a kept one stays valid even when the file is deleted meanwhile. What could
-// not be opened is forgotten at once: the next read tries anew.
+// Descriptors are kept for the segments used last; a kept one stays valid even when the file is deleted meanwhile. What
+// could not be opened is forgotten at once: the next read tries anew.
 
 import { type FileHandle, open } from 'node:fs/promises'
 import type { Extent } from '../../queue/index.ts'

@@ -1,6 +1,7 @@
 // Moves the stored times of waiting mail along when the wall clock jumps, so that waits and lives keep their length.
 //
-// Place: store thread; told by the main thread (app/clock-guard.ts), and at start when the newest event lies in the future.
+// Place: store thread; told by the main thread (app/clock-guard.ts), and at start when the
+// newest event lies in the future.
 //
 // | clock   | next attempts                                                        | expiries                      |
 // |---------|----------------------------------------------------------------------|-------------------------------|

@@ -1,5 +1,5 @@
-// Reads contents again: inline ones by one statement on a read-only connection, large ones from their segment files; and what
-// is sent before them.
+// Reads contents again: inline ones by one statement on a read-only connection, large ones from their segment
+// files; and what is sent before them.
 
 import type { StoredContent } from '../../queue/index.ts'
 import { asBuffer } from '../format/index.ts'

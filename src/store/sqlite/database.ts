@@ -1,9 +1,9 @@
 // The one module that knows node:sqlite (a release candidate that will be renamed): open, pragmas, transactions, errors.
 //
-// Durability: WAL with synchronous=FULL, so a COMMIT that returned is on disk. Pages of 4 KiB were measured cheapest for
-// 4 KiB messages (8 and 16 KiB: up to 15 % more CPU a message). The WAL is checkpointed by the writer at about 16 MiB: small enough
-// that the copy stays in the processor's cache and no commit waits long for it, large enough that pages freed by finished
-// messages are written to the main file once, not once a message.
+// Durability: WAL with synchronous=FULL, so a COMMIT that returned is on disk. Pages of 4 KiB were measured cheapest
+// for 4 KiB messages (8 and 16 KiB: up to 15 % more CPU a message). The WAL is checkpointed by the writer at about
+// 16 MiB: small enough that the copy stays in the processor's cache and no commit waits long for it, large enough that
+// pages freed by finished messages are written to the main file once, not once a message.
 
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import { StoreError } from '../errors.ts'
@@ -13,7 +13,10 @@ export type Statement = StatementSync
 
 const pageSizeBytes = 4096
 const walBytesMax = 16 * 1024 * 1024
-/** Of the writer; readers take a tenth. SQLite walks a table as long as this at each commit; the rest is in the system's cache. */
+/**
+ * Of the writer; readers take a tenth. SQLite walks a table as long as this at each commit; the
+ * rest is in the system's cache.
+ */
 const cacheBytesMax = 16 * 1024 * 1024
 const busyTimeoutMs = 10_000
 
@@ -109,7 +112,10 @@ export class Database implements Disposable {
     })
   }
 
-  /** Opens a small database and keeps it locked against everybody else until it is closed; `PR_STORE_BUSY` when it is taken. */
+  /**
+   * Opens a small database and keeps it locked against everybody else until it is closed;
+   * `PR_STORE_BUSY` when it is taken.
+   */
   static openExclusive(path: string): Database {
     return Database.#open(
       path,

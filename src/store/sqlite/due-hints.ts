@@ -1,4 +1,5 @@
-// Remembers, for each account, a time before which none of its recipients is due, so that a lease looks only where work is.
+// Remembers, for each account, a time before which none of its recipients is due, so that a
+// lease looks only where work is.
 //
 // A hint may be too early (a look in vain), never too late. Memory grows with the accounts that have scheduled
 // recipients, not with the queue.

@@ -1,4 +1,5 @@
-// Durable memory of which MX hosts spoke TLS, one instance a thread: answers from memory, writes at most once a day a host.
+// Durable memory of which MX hosts spoke TLS, one instance a thread: answers from memory,
+// writes at most once a day a host.
 //
 // A host that this thread has not met with TLS is looked up in the table, at most once a second, so that one thread's
 // success binds the others after a second; memory is bounded by forgetting the hosts met first.

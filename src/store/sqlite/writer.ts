@@ -209,7 +209,10 @@ export class StoreWriter implements Disposable {
     this.#tlsSeen.run(host, atMs)
   }
 
-  /** Deletes dead segments that were held back. @returns why that can never be, when something else than a backup is the reason. */
+  /**
+   * Deletes dead segments that were held back.
+   * @returns why that can never be, when something else than a backup is the reason.
+   */
   sweep(): HoldFault | null {
     this.segments.sweep()
     return SegmentHold.fault(this.#segmentDir)

@@ -2,8 +2,8 @@
 //
 // Requests are written straight into a growing buffer that is transferred whole (setImmediate: after all sockets of the
 // turn have been read, so a packet holds many messages). Accepts beyond `inFlightBytesMax` wait here, in order, so that
-// memory stays bounded when the disk is slow; settlements never wait, because they free space. When the line ends, from here
-// or since the store thread is gone, everything without an answer gets one: nobody waits for a dead thread.
+// memory stays bounded when the disk is slow; settlements never wait, because they free space. When the line ends, from
+// here or since the store thread is gone, everything without an answer gets one: nobody waits for a dead thread.
 
 import { setImmediate } from 'node:timers'
 import type { MessagePort } from 'node:worker_threads'
@@ -92,7 +92,10 @@ export class StoreConnection {
     if (!this.#isClosed) write(this.#open())
   }
 
-  /** A control-plane call: its arguments are cloned, its failure is a StoreError. Keeps its place behind what was asked before. */
+  /**
+   * A control-plane call: its arguments are cloned, its failure is a StoreError. Keeps its
+   * place behind what was asked before.
+   */
   call(name: string, args: readonly unknown[]): Promise<unknown> {
     if (this.#isClosed) return Promise.reject(new StoreError('PR_STORE_CLOSED', 'the store is closed'))
     this.flush()

@@ -1,6 +1,7 @@
 // Opens a thread's side of the store: its line to the store thread, a read-only connection, its segment files and marks.
 //
-// Place: the composition of each relay thread and of the main thread. Invariant: one side a thread, closed before the host.
+// Place: the composition of each relay thread and of the main thread. Invariant: one side a
+// thread, closed before the host.
 
 import type { MessagePort } from 'node:worker_threads'
 import type { AccountReader, AccountStore } from '../../accounts/index.ts'

@@ -1,6 +1,7 @@
 // Entry of the store thread. Opens the writer, says so, then serves every port it is handed.
 //
-// Talks to the main thread about its life only (ready, failed, connect, close, fatal, refusing, slow); requests come through the ports.
+// Talks to the main thread about its life only (ready, failed, connect, close, fatal, refusing, slow);
+// requests come through the ports.
 
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { packError } from '../errors.ts'

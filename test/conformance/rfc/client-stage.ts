@@ -3,7 +3,8 @@
 // Plan:
 // 1. each dialogue gets an address and listener of its own and a domain that is routed to it
 // 2. one Postrider starts with all routes; each dialogue's message is submitted
-// 3. the scripts run beside each other, each at the pace of its client; server lines that stand together leave in one write
+// 3. the scripts run beside each other, each at the pace of its client; server lines that
+//    stand together leave in one write
 // 4. the outcomes are read from the event log, reports where their sender gets mail
 // A connection that the script does not want is closed, so that a script that went wrong ends in an outcome too.
 

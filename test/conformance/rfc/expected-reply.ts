@@ -1,5 +1,5 @@
-// What a transcript expects of a reply: `250`, `5xx`, `250 2.1.0`, then texts that its lines hold (` + PIPELINING`), do not
-// hold (` - ETRN`), or a pattern that the last line matches (` ~ ^Queued`).
+// What a transcript expects of a reply: `250`, `5xx`, `250 2.1.0`, then texts that its lines hold (` + PIPELINING`), do
+// not hold (` - ETRN`), or a pattern that the last line matches (` ~ ^Queued`).
 
 import assert from 'node:assert/strict'
 import type { ClientReply } from '../../scenario/support/client.ts'

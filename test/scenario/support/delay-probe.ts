@@ -1,6 +1,7 @@
 // An idle thread that notes how late its event loop is: how late this machine makes everybody just now.
 //
-// What a busy machine does to a server's event loop it does to an idle thread too; what the server does to its own it does not.
+// What a busy machine does to a server's event loop it does to an idle thread too; what the
+// server does to its own it does not.
 
 import { once } from 'node:events'
 import { monitorEventLoopDelay } from 'node:perf_hooks'

@@ -1,5 +1,6 @@
-// A chain of certificates that costs whoever checks it as much as may be: RSA keys whose public exponent is as long as the
-// modulus, which OpenSSL allows up to 3,072 bits. Nobody has signed anything in it; every signature is looked at all the same.
+// A chain of certificates that costs whoever checks it as much as may be: RSA keys whose public exponent is as
+// long as the modulus, which OpenSSL allows up to 3,072 bits. Nobody has signed anything in it; every
+// signature is looked at all the same.
 
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import {

@@ -1,7 +1,7 @@
 // The program on the far side of a line that is going to be cut: receivers that fall silent, clients that stand somewhere.
 //
-// `far-side.ts` runs it in a network, or at least a process, of its own. Orders come as lines of JSON on the standard input,
-// reports go out the same way; it ends when its input does, so that it never outlives the test.
+// `far-side.ts` runs it in a network, or at least a process, of its own. Orders come as lines of JSON on the standard
+// input, reports go out the same way; it ends when its input does, so that it never outlives the test.
 
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'

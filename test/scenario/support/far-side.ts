@@ -1,9 +1,9 @@
 // A far side that can vanish without a word: no FIN, no RST, no ICMP comes from it, and nothing that is sent arrives.
 //
-// `behindCable` gives it a network namespace of its own, joined to ours by a pair of virtual interfaces; cutting takes the far
-// one down, which is what a pulled cable or a forgotten NAT entry looks like from here. `asProgram` is for machines without
-// namespaces, and a situation of its own: a process that is stopped, whose kernel goes on answering for it. Namespace,
-// interfaces and program are all gone with the program, which ends when this process does.
+// `behindCable` gives it a network namespace of its own, joined to ours by a pair of virtual interfaces; cutting takes
+// the far one down, which is what a pulled cable or a forgotten NAT entry looks like from here. `asProgram` is for
+// machines without namespaces, and a situation of its own: a process that is stopped, whose kernel goes on answering
+// for it. Namespace, interfaces and program are all gone with the program, which ends when this process does.
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { createInterface } from 'node:readline'

@@ -1,8 +1,8 @@
 // One dialogue after the other with a server that has nothing else to do, in a thread of its own: how long as many round
 // trips as an ordinary message needs take just now, on this machine and beside what this test does.
 //
-// What a busy machine, or a test with 2,000 connections, costs every client it costs this one too; what an attack does to the
-// server under attack it does not.
+// What a busy machine, or a test with 2,000 connections, costs every client it costs this one too; what an attack does
+// to the server under attack it does not.
 
 import { once } from 'node:events'
 import net, { type AddressInfo, type Socket } from 'node:net'

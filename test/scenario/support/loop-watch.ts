@@ -1,9 +1,9 @@
 // Inputs for a server whose event loops are watched: how late they were while it worked on one, and whether that was the
 // machine.
 //
-// The server itself says how late its loops were, the worst of its threads. A busy machine makes every loop late: what an idle
-// thread of this machine sees meanwhile, or what a thread of the server had to wait for a core, is taken off then, and an input
-// is tried again, three times in all. On a quiet machine nothing is taken off and it has one try.
+// The server itself says how late its loops were, the worst of its threads. A busy machine makes every loop late: what
+// an idle thread of this machine sees meanwhile, or what a thread of the server had to wait for a core, is taken off
+// then, and an input is tried again, three times in all. On a quiet machine nothing is taken off and it has one try.
 
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
@@ -21,7 +21,8 @@ export const triesMax = 3
 const quiet = { probeMs: 50, waitedMs: 100 } as const
 
 /**
- * Brings an input once more, and resolves when the server is done with it. Is told how often anything was brought, and this.
+ * Brings an input once more, and resolves when the server is done with it. Is told how often
+ * anything was brought, and this.
  */
 export type Work = (times: number, tries: number) => Promise<unknown>
 

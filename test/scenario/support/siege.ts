@@ -1,10 +1,11 @@
 // A server under attack, watched: how much memory its process takes, and whether an ordinary client is served meanwhile.
 //
-// `during` runs an attack while an ordinary client sends one message after the other, each over a connection of its own
-// with TLS and login, and waits until each was delivered. It fails unless at least one had arrived before the attack was
-// over, and when one took too long; what the machine made it wait is told by a dialogue with an idle server (idle-dialogue.ts)
-// and counts for neither side. Resident memory and file descriptors are those of the real process, read from /proc; the peak
-// is the kernel's own (VmHWM), so nothing between two looks is missed. siege.test.ts shows that all this can fail.
+// `during` runs an attack while an ordinary client sends one message after the other, each over a connection of its
+// own with TLS and login, and waits until each was delivered. It fails unless at least one had arrived before the
+// attack was over, and when one took too long; what the machine made it wait is told by a dialogue with an idle
+// server (idle-dialogue.ts) and counts for neither side. Resident memory and file descriptors are those of the real
+// process, read from /proc; the peak is the kernel's own (VmHWM), so nothing between two looks is missed.
+// siege.test.ts shows that all this can fail.
 
 import assert from 'node:assert/strict'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'

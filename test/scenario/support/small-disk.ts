@@ -1,7 +1,7 @@
 // A disk of the test's own: a small file system in a mount namespace of its own, that can be filled, broken and mended.
 //
-// In memory (tmpfs), with as few inodes as wanted, or ext4 in a file, which does what kernels do after an I/O error: become
-// read-only under its users.
+// In memory (tmpfs), with as few inodes as wanted, or ext4 in a file, which does what kernels do after an I/O error:
+// become read-only under its users.
 // Linux and root only; a process holds the namespace, and its end takes everything away.
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'

@@ -21,7 +21,10 @@ export interface PeerCapabilities {
   readonly hasRequireTls: boolean
   /** Upper-case SASL mechanism names. */
   readonly authMechanisms: readonly string[]
-  /** LIMITS (RFC 9422): what the peer allows a transaction and a session; null where it names none. The caller obeys them. */
+  /**
+   * LIMITS (RFC 9422): what the peer allows a transaction and a session; null where it
+   * names none. The caller obeys them.
+   */
   readonly rcptMax: number | null
   readonly mailMax: number | null
   readonly rcptDomainMax: number | null

@@ -1,7 +1,7 @@
 // Sends a long content block by block, each one checked, stuffed and taken by the socket before the next.
 //
-// 1. For each block: check it, refuse more bytes than were announced, stuff it (DATA), write it, wait while the socket is full;
-//    to a peer that reads as fast as we write it never is, and then we give way of ourselves.
+// 1. For each block: check it, refuse more bytes than were announced, stuff it (DATA), write it, wait while the socket
+//    is full; to a peer that reads as fast as we write it never is, and then we give way of ourselves.
 // 2. The end of data (the final dot, or the last block of the BDAT chunk) is written only after everything was found good
 //    and the source has nothing more: until then the last block is held back.
 // Invariant: a content that is bad, too long or too short never gets an end of data.

@@ -13,7 +13,10 @@ import type { ResumableSession } from './tls-types.ts'
 
 /** How TLS is used towards the peer. */
 export interface ClientTlsOptions {
-  /** `none`: never; `opportunistic`: STARTTLS when offered; `required`: STARTTLS or failure; `implicit`: TLS from the first byte. */
+  /**
+   * `none`: never; `opportunistic`: STARTTLS when offered; `required`: STARTTLS or failure;
+   * `implicit`: TLS from the first byte.
+   */
   readonly mode: 'none' | 'opportunistic' | 'required' | 'implicit'
   /** Name for SNI and for the certificate check. */
   readonly servername: string

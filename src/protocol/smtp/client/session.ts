@@ -1,10 +1,11 @@
 // A ready connection to a peer: runs transactions one behind the other, and ends.
 //
-// Place on the path: delivery's connection pool holds these; `transact` is the last step before the recipient's host.
-// The queue `#waiting` is what is not written yet, `#flights` what awaits replies, in the order of the wire.
-// Where the peer has PIPELINING, the commands of a waiting transaction leave in the same write as the end of data of the
-// one before (RFC 2920 §3.1): a caller that keeps two or three transactions in the session pays one write and one read each.
-// Invariants: a reply belongs to the first exchange in flight; 421 ends everything; after `end` is set nothing is written.
+// Place on the path: delivery's connection pool holds these; `transact` is the last step before the recipient's
+// host. The queue `#waiting` is what is not written yet, `#flights` what awaits replies, in the order of the
+// wire. Where the peer has PIPELINING, the commands of a waiting transaction leave in the same write as the end
+// of data of the one before (RFC 2920 §3.1): a caller that keeps two or three transactions in the session pays
+// one write and one read each. Invariants: a reply belongs to the first exchange in flight; 421 ends everything;
+// after `end` is set nothing is written.
 
 import { replyClass, type SmtpReply } from '../reply.ts'
 import type { PeerCapabilities } from './capabilities.ts'

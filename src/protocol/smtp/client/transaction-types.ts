@@ -71,7 +71,10 @@ export interface RecipientResult {
 
 /** Why a transaction did not run to its regular end. */
 export interface TransactionFailure {
-  /** `refused`: this client would not send it to this peer. `not-started`: the connection was not usable, or the caller did not want it any more. Else see `ConnectionEnd`. */
+  /**
+   * `refused`: this client would not send it to this peer. `not-started`: the connection was not usable, or the caller
+   * did not want it any more. Else see `ConnectionEnd`.
+   */
   readonly kind: 'refused' | 'not-started' | ConnectionEnd['kind']
   readonly code: string
   readonly message: string

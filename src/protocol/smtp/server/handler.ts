@@ -1,8 +1,8 @@
 // The border between the SMTP server engine and its meaning.
 //
 // The engine (session.ts) owns grammar, phases, limits, TLS and the wire; the handler decides.
-// Each answer is a reply value; a handler method may answer at once or later (the hot path answers at once).
-// Order of calls: open, authenticate*, (mail, rcpt*, content, sink.write*, sink.end|sink.abort, reset)*, closed. A transaction
+// Each answer is a reply value; a handler method may answer at once or later (the hot path answers at once). Order of
+// calls: open, authenticate*, (mail, rcpt*, content, sink.write*, sink.end|sink.abort, reset)*, closed. A transaction
 // that is given up goes to reset at once; a connection that is lost goes to closed without reset.
 
 import type { SmtpPath } from '../grammar/path.ts'
@@ -71,7 +71,10 @@ export interface ContentSink {
 /** A handler's go-ahead to a content. */
 export interface ContentAcceptance {
   readonly sink: ContentSink
-  /** What to do with a bare LF: `refuse` (550 5.6.0 after the end) or `mend` (make it CRLF). A bare CR or NUL is always refused. */
+  /**
+   * What to do with a bare LF: `refuse` (550 5.6.0 after the end) or `mend` (make it CRLF). A
+   * bare CR or NUL is always refused.
+   */
   readonly bareLf: 'refuse' | 'mend'
 }
 

@@ -1,9 +1,9 @@
 // Bytes received and not yet used, and the cutting of command lines out of them.
 //
-// A line ends at LF and is well formed only when it ends in CRLF and has no other control character or line separator. A
-// bare LF or CR, or a NUL, makes it refused; what stands behind a bare LF, up to the next CRLF, is refused as well, so that
-// no command can be hidden behind one. Memory is bounded by the line limit: the bytes of a line that is too long are
-// dropped as they come.
+// A line ends at LF and is well formed only when it ends in CRLF and has no other control character or line separator.
+// A bare LF or CR, or a NUL, makes it refused; what stands behind a bare LF, up to the next CRLF, is refused as well,
+// so that no command can be hidden behind one. Memory is bounded by the line limit: the bytes of a line that is too
+// long are dropped as they come.
 
 import { isUtf8 } from 'node:buffer'
 

@@ -1,7 +1,7 @@
 // What the parts of a session share: its state for reading and the few acts that belong to its owner.
 //
-// `Session` implements it; `Opening`, `Conversation` (commands) and `ContentFlow` (contents) work through it. There is one of
-// each a connection.
+// `Session` implements it; `Opening`, `Conversation` (commands) and `ContentFlow` (contents) work through it.
+// There is one of each a connection.
 
 import type { SmtpReply } from '../reply.ts'
 import type { SessionTimes } from './deadlines.ts'

@@ -1,9 +1,10 @@
-// TLS records of our own making on a connection that Node has shaken hands on: what no library sends, such as KeyUpdates
-// (RFC 8446 §4.6.3), session tickets or requests to negotiate again by the thousand, each of which costs the other side work.
+// TLS records of our own making on a connection that Node has shaken hands on: what no library sends, such
+// as KeyUpdates (RFC 8446 §4.6.3), session tickets or requests to negotiate again by the thousand, each of
+// which costs the other side work.
 //
-// From the secrets that Node logs the keys of our side are derived again, and every record after the handshake is sealed
-// here. Whoever uses this writes nothing through the TLS socket itself. One suite for each version, chosen by us. For tests
-// only.
+// From the secrets that Node logs the keys of our side are derived again, and every record after the
+// handshake is sealed here. Whoever uses this writes nothing through the TLS socket itself. One suite for
+// each version, chosen by us. For tests only.
 
 import { createCipheriv, createHmac } from 'node:crypto'
 import { once } from 'node:events'

@@ -71,6 +71,26 @@ test('login answers slow down with the failures of an address, ten seconds at mo
   assert.equal(guard.authDelayMs('192.0.2.1'), 0)
 })
 
+test('a network whose hosts take turns at guessing is slowed as well, after ten times as many failures; its neighbour is not', () => {
+  for (const [address, neighbour] of [
+    [(i: number) => `192.0.2.${i}`, '192.0.3.1'],
+    [(i: number) => `2001:db8:1:${i}::1`, '2001:db8:2:1::1'],
+  ] as const) {
+    const { guard, time } = guardWith()
+    const delays: number[] = []
+    for (let i = 0; i < 45; i++) {
+      delays.push(guard.authDelayMs(address(i)))
+      guard.authFailed(address(i))
+    }
+    assert.deepEqual(new Set(delays.slice(0, 31)), new Set([0]))
+    assert.deepEqual(delays.slice(31, 34), [1000, 2000, 3000])
+    assert.equal(guard.authDelayMs(address(200)), 10_000, 'a host that has not guessed yet')
+    assert.equal(guard.authDelayMs(neighbour), 0)
+    time.nowMs += 15 * 60_000 + 1
+    assert.equal(guard.authDelayMs(address(0)), 0)
+  }
+})
+
 test('threads count together: what one let in another knows, however the connections were spread', () => {
   const memory = allocateDoorMemory(randomBytes)
   const threads = Array.from({ length: 7 }, () => guardWith({ open: 50, perMinute: 60 }, memory).guard)

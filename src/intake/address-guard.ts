@@ -2,10 +2,11 @@
 //
 // Asked when a connection comes in and after each failed AUTH. Addresses in a relay listener's networks are exempt from
 // the first two. All threads count together (door-counts.ts, login-failures.ts). IPv6 counts by /64, since one host
-// owns that much. Memory is bounded.
+// owns that much. Failed logins count by network (/24, /48) as well, else who has one could guess from each of its
+// addresses in turn. Memory is bounded.
 
 import type { Clock } from '../base/index.ts'
-import { hostOf } from './client-network.ts'
+import { hostOf, networkOf } from './client-network.ts'
 import type { DoorCounts } from './door-counts.ts'
 import type { LoginFailures } from './login-failures.ts'
 import { type Refusal, refuse } from './refusal.ts'
@@ -18,6 +19,14 @@ export interface AddressLimits {
   readonly freeAuthFailures: number
   /** Longest delay of a login answer. */
   readonly authDelayMsMax: number
+}
+
+/** Hosts of a network belong to one another more often than to different people, but not always. */
+const networkFactor = 10
+
+/** Apart from every host. */
+function networkKey(address: string): string {
+  return `network ${networkOf(address)}`
 }
 
 /** Says what each client address may do; one per relay thread. */
@@ -67,13 +76,18 @@ export class AddressGuard {
     this.#counts.leave(hostOf(address))
   }
 
-  /** How long the answer to a login from this address is delayed: grows with its failures, 0 at first. */
+  /** How long the refusal of a login from this address is delayed: grows with the failures of its host or network, 0 at first. */
   authDelayMs(address: string): number {
-    const beyond = this.#failures.of(hostOf(address), this.#clock.nowMs()) - this.limits.freeAuthFailures
-    return beyond <= 0 ? 0 : Math.min(beyond * 1000, this.limits.authDelayMsMax)
+    const { freeAuthFailures, authDelayMsMax } = this.limits
+    const nowMs = this.#clock.nowMs()
+    const ofHost = this.#failures.of(hostOf(address), nowMs) - freeAuthFailures
+    const ofNetwork = this.#failures.of(networkKey(address), nowMs) - freeAuthFailures * networkFactor
+    return Math.min(Math.max(0, ofHost, ofNetwork) * 1000, authDelayMsMax)
   }
 
   authFailed(address: string): void {
-    this.#failures.add(hostOf(address), this.#clock.nowMs())
+    const nowMs = this.#clock.nowMs()
+    this.#failures.add(hostOf(address), nowMs)
+    this.#failures.add(networkKey(address), nowMs)
   }
 }

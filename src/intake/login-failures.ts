@@ -1,4 +1,5 @@
-// Failed logins of each host, counted by all relay threads together and forgotten a quarter of an hour after the last.
+// Failed logins of each host and network, counted by all relay threads together and forgotten a quarter of an hour after the
+// last.
 //
 // A guesser whose connections are spread over the threads must not have the free failures of each of them. Unlike
 // the counts of door-counts.ts a slot belongs to one host, known by 32 further bits of a hash: else one guesser with

@@ -70,7 +70,7 @@ export const limitKeys: Keys<LimitsConfig> = {
   }),
   authFailures: countKey({
     name: 'auth_failures',
-    text: 'Failed AUTH commands from one client address (IPv6: one /64) after which refusals of its logins are slowed: each further failure makes the next refusals a second later, 10 seconds at most, until none has failed for 15 minutes. A right login never waits, and the session is not closed.',
+    text: 'Failed AUTH commands from one client address (IPv6: one /64), and ten times as many from one network (one /24, IPv6: one /48), after which refusals of logins from there are slowed: each further failure makes the next refusals a second later, 10 seconds at most, until none has failed for 15 minutes. A right login never waits, and the session is not closed.',
     fallback: 3,
     unit: 'commands',
     reason: 'Enough for a typing error; guessing is slowed, and nobody can lock an account from outside.',

@@ -76,7 +76,7 @@ export class AddressGuard {
     this.#counts.leave(hostOf(address))
   }
 
-  /** How long the refusal of a login from this address is delayed: grows with the failures of its host or network, 0 at first. */
+  /** How long the refusal of a login from this address is delayed: grows with failures of its host or network. */
   authDelayMs(address: string): number {
     const { freeAuthFailures, authDelayMsMax } = this.limits
     const nowMs = this.#clock.nowMs()

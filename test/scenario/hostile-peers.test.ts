@@ -12,6 +12,11 @@ import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import tls from 'node:tls'
 import { makeCertificate } from '../../src/protocol/smtp/client/testing/certificates.ts'
+import {
+  acceptRawTls,
+  handshakeTypes,
+  message as tlsMessage,
+} from '../../src/protocol/smtp/testing/tls-records.ts'
 import { queuedId } from './support/client.ts'
 import { HostileDialogue } from './support/hostile-dialogue.ts'
 import { message, type ShownEvent, waitForEvents } from './support/house.ts'
@@ -24,6 +29,7 @@ const deadlineMs = 2000
 const coarseMs = 1000
 /** For a busy machine, on which all of this goes on at the same time. */
 const slackMs = 6000
+const noBytes = Buffer.alloc(0)
 const certificate = makeCertificate('hostile.example')
 
 interface Hostile {
@@ -87,6 +93,18 @@ const hostiles: readonly Hostile[] = [
     stage: 'ehlo',
     stallsMs: 0,
     text: /more lines than we read|longer reply than we read/,
+  },
+  {
+    name: '10,000 EHLO keywords',
+    run: async peer => {
+      peer.say('220 hi\r\n')
+      await peer.line('EHLO')
+      peer.say(`${'250-SIZE\r\n'.repeat(10_000)}250 PIPELINING\r\n`)
+      await peer.silence()
+    },
+    stage: 'ehlo',
+    stallsMs: 0,
+    text: /more lines than we read/,
   },
   {
     name: 'an EHLO reply of 1 MiB in one line',
@@ -153,6 +171,24 @@ const hostiles: readonly Hostile[] = [
     text: /excessive message size|TLS|certificate/i,
   },
   {
+    name: 'TLS 1.2 that asks to negotiate again without end',
+    run: async peer => {
+      await peer.hello('250-STARTTLS\r\n')
+      await peer.line('STARTTLS')
+      peer.socket.removeAllListeners('data')
+      peer.say('220 go\r\n')
+      const { socket, sealer } = await acceptRawTls(peer.socket, certificate, 'TLSv1.2')
+      const request = (): Buffer => sealer.seal('handshake', tlsMessage(handshakeTypes.helloRequest, noBytes))
+      while (!socket.destroyed && socket.writable) {
+        for (let i = 0; i < 50; i++) socket.write(request())
+        await new Promise(resolve => setImmediate(resolve))
+      }
+    },
+    stage: 'ehlo',
+    stallsMs: 0,
+    text: /asked to negotiate/,
+  },
+  {
     name: 'a reply to MAIL byte by byte',
     run: async peer => {
       await peer.hello()
@@ -193,6 +229,21 @@ const hostiles: readonly Hostile[] = [
       await peer.envelope()
       peer.socket.pause()
       await new Promise(resolve => peer.socket.once('close', resolve))
+    },
+    stage: 'data',
+    stallsMs: deadlineMs,
+    text: /did not answer in time/,
+    isLarge: true,
+  },
+  {
+    name: 'a peer that reads a content of 8 MiB octet by octet',
+    run: async peer => {
+      await peer.envelope()
+      peer.socket.pause()
+      while (!peer.socket.destroyed) {
+        peer.socket.read(1)
+        await sleep(100)
+      }
     },
     stage: 'data',
     stallsMs: deadlineMs,

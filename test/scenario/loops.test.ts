@@ -28,6 +28,8 @@ before(async () => {
           { name: 'us.example', type: 'A', data: '127.0.0.1' },
           { name: 'other.example', type: 'A', data: '127.0.0.2' },
           { name: 'implicit.example', type: 'A', data: '127.0.0.1' },
+          { name: 'outside.example', type: 'A', data: '127.0.0.3' },
+          mx('behind-nat.example', 10, 'outside.example'),
           mx('only-us.example', 10, 'us.example'),
           mx('us-first.example', 10, 'us.example'),
           mx('us-first.example', 20, 'other.example'),
@@ -110,6 +112,23 @@ test('a domain whose only MX is our own address and port is bounced at once', as
 test('an MX before ours is used, and another address at our port is not ourselves', async () => {
   const { outcome } = await outcomeAt('us-last.example', 'delivered')
   assert.equal(outcome?.remoteAddress, `127.0.0.2:${house.ports.relay}`)
+})
+
+test('an MX that is ourselves under an address that we cannot know, as behind NAT, is bounced at the first greeting', async () => {
+  await using _router = await Hosts.start({
+    addresses: ['127.0.0.3'],
+    port: house.ports.relay,
+    to: { address: '127.0.0.1', port: house.ports.relay },
+  })
+  const to = 'u@behind-nat.example'
+  const { outcome } = await outcomeAt('behind-nat.example', 'bounced')
+  assert.deepEqual(
+    [outcome?.code, outcome?.enhancedCode, outcome?.source, outcome?.category],
+    [554, '5.4.6', 'local', 'loop'],
+  )
+  const events = await waitForEvents(house.server, () => true)
+  const accepted = events.filter(one => one.type === 'accepted' && one.forwardPaths?.includes(to) === true)
+  assert.equal(accepted.length, 1, 'no round was made')
 })
 
 test('a smarthost that hands everything back to us ends in 5.4.6 and not in an endless circle', async () => {

@@ -30,6 +30,11 @@ const accepted: readonly [given: string, normal: string][] = [
   ['a@xn--bcher-kva.test', 'a@xn--bcher-kva.test'],
   ['a@straße.test', 'a@xn--strae-oqa.test'],
   ['a@аpple.test', 'a@xn--pple-43d.test'],
+  // One script or several: nobody is fooled by an A-label.
+  ['a@аррӏе.test', 'a@xn--80ak6aa92e.test'],
+  ['a@paypаl.test', 'a@xn--paypl-7ve.test'],
+  ['é@d.test', 'é@d.test'],
+  ['e\u0301@d.test', 'e\u0301@d.test'],
   ['пример@пример.испытание', 'пример@xn--e1afmkfd.xn--80akhbyknj4f'],
   [`${'l'.repeat(64)}@d.test`, `${'l'.repeat(64)}@d.test`],
   [`${'l'.repeat(65)}@d.test`, `${'l'.repeat(65)}@d.test`],
@@ -98,6 +103,15 @@ const refused: readonly string[] = [
   'a@goo\u00adgle.test',
   'a@d\u200dü.test',
   'a\u202eb@d.test',
+  'a\u200fb@d.test',
+  'a@d\u200f.test',
+  'a@\u200fd.test',
+  'a@d\u202e.test',
+  'a\u200db@d.test',
+  'g: a@d.test, b@d.test;',
+  '"Bob <x@evil.test>" <a@d.test>',
+  '<a@d.test>>',
+  'A <a@d.test>(c)',
   'a\u2028@d.test',
   'a\u00a0@d.test',
   'a\u00ad@d.test',
@@ -235,4 +249,7 @@ test('the suppression key ignores case and needless quotes, and nothing else', (
   assert.equal(key('"bob smith"@example.test'), '"bob smith"@example.test')
   assert.equal(key('a@BÜCHER.test'), key('a@xn--bcher-kva.test'))
   assert.notEqual(key('bob+tag@example.test'), key('bob@example.test'))
+  // Two ways to write one character are one address, in both parts.
+  assert.equal(key('a@b\u00fccher.test'), key('a@bu\u0308cher.test'))
+  assert.equal(key('\u00e9@example.test'), key('e\u0301@example.test'))
 })

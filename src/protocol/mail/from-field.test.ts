@@ -97,6 +97,8 @@ for (const piece of [
   '""',
   ',',
   'a@b.test ',
+  'a@b.test,',
+  'g:a@b.test;',
   '\\',
   ' ',
   '=?a?q?a?= ',

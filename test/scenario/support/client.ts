@@ -99,10 +99,12 @@ export class SmtpClient implements AsyncDisposable {
     })
   }
 
-  /** Writes the same block until so many bytes are out or the server has closed. */
-  async writeEndless(block: Buffer, totalBytes: number): Promise<void> {
-    for (let sent = 0; sent < totalBytes && this.#socket.writable && !this.#isClosed; sent += block.length)
+  /** Writes the same block until so many bytes are out or the server has closed; how many it were. */
+  async writeEndless(block: Buffer, totalBytes: number): Promise<number> {
+    let sent = 0
+    for (; sent < totalBytes && this.#socket.writable && !this.#isClosed; sent += block.length)
       await this.writeAll(block)
+    return sent
   }
 
   /** Lets everything that comes lie with the kernel. */

@@ -4,8 +4,9 @@
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { hasProc } from '../../support/memory-peak.ts'
 import { needsMachine } from '../../support/needs-machine.ts'
-import { hasProc, manyAddresses, rawConnection, Siege } from './siege.ts'
+import { manyAddresses, rawConnection, Siege } from './siege.ts'
 
 let siege: Siege
 before(async () => {

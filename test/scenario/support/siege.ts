@@ -4,13 +4,14 @@
 // own with TLS and login, and waits until each was delivered. It fails unless at least one had arrived before the
 // attack was over, and when one took too long; what the machine made it wait is told by a dialogue with an idle
 // server (idle-dialogue.ts) and counts for neither side. Resident memory and file descriptors are those of the real
-// process, read from /proc; the peak is the kernel's own (VmHWM), so nothing between two looks is missed.
+// process, read from /proc.
 // siege.test.ts shows that all this can fail.
 
 import assert from 'node:assert/strict'
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import net from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { hasProc, MemoryPeak } from '../../support/memory-peak.ts'
 import { queuedId, SmtpClient } from './client.ts'
 import { House, type HouseOptions, message } from './house.ts'
 import { IdleDialogue } from './idle-dialogue.ts'
@@ -76,9 +77,7 @@ export class Siege implements AsyncDisposable {
     // What is served from here on is served although there is an attack.
     await this.sendOrdinary()
     await using machine = await IdleDialogue.start()
-    const { processId } = this.house.server
-    const calmBytes = statusBytes(processId, 'VmRSS')
-    resetPeak(processId)
+    const memory = new MemoryPeak(this.house.server.processId)
     let isOver = false
     let served = 0
     let slowest = { slowestMs: 0, machineMs: Number.POSITIVE_INFINITY }
@@ -100,7 +99,7 @@ export class Siege implements AsyncDisposable {
       isOver = true
     })
     await Promise.all([attacking, mail()])
-    const growthBytes = Math.max(0, statusBytes(processId, 'VmHWM') - calmBytes)
+    const { growthBytes } = memory
     const cost = { growthBytes, served, ...slowest }
     assert.ok(growthBytes <= growthMebibytesMax * mebibyte, `memory grew too much: ${describe(cost)}`)
     assert.ok(served > 0, `no ordinary message arrived before the attack was over: ${describe(cost)}`)
@@ -231,19 +230,4 @@ async function inTime(timeoutMs: number, what: string, work: () => Promise<void>
   } finally {
     control.abort()
   }
-}
-
-/** Linux only; elsewhere the attacks run all the same, and only what they cost is not seen. */
-export const hasProc: boolean = existsSync('/proc/self/clear_refs')
-
-/** A size of /proc/PID/status. */
-function statusBytes(processId: number, name: 'VmRSS' | 'VmHWM'): number {
-  if (!hasProc) return 0
-  const status = readFileSync(`/proc/${processId}/status`, 'utf8')
-  return Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(status)![1]) * 1024
-}
-
-/** Makes VmHWM start anew from what is resident now. */
-function resetPeak(processId: number): void {
-  if (hasProc) writeFileSync(`/proc/${processId}/clear_refs`, '5')
 }

@@ -11,6 +11,7 @@ export {
   makeCertificate,
   makeCertificateAuthority,
 } from './certificate.ts'
+export { type ChasquidReceiverOptions, startChasquidReceiver } from './chasquid.ts'
 export { type Knot, type KnotZone, startKnot, startUnbound, type Unbound } from './dns.ts'
 export { type EximReceiverOptions, startEximReceiver } from './exim.ts'
 export { type InstallOptions, installPeers, missingPeers, type PeersReport } from './install.ts'

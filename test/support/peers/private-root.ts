@@ -12,6 +12,7 @@ import { Scratch } from './scratch.ts'
 
 /** Debian packages that are unpacked instead of installed, by the name of their peer; libraries follow by themselves. */
 export const privatePackages = {
+  chasquid: ['chasquid'],
   exim: ['exim4-daemon-light'],
   // The engine makes its TLS work (see its launcher), and its filters run in a shell.
   opensmtpd: ['opensmtpd', 'libengine-pkcs11-openssl', 'bash'],

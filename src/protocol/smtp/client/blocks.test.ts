@@ -184,3 +184,29 @@ test('a peer that stops reading is given up at the block deadline, with little o
   assert.ok(taken < 100, `${taken} pieces of 1.5 MB were taken from the stream`)
   assert.equal(result.isEndOfDataSent, false)
 })
+
+test('a peer that reads a little now and then makes progress, and is given up when the transaction has taken an hour', async () => {
+  const ticker = new ManualTicker()
+  await using peer = await startPeer(async peer => {
+    await welcome(peer, ['PIPELINING'])
+    for (const command of [/^MAIL/, /^RCPT/, 'DATA']) await peer.line(command)
+    peer.send('250 ok\r\n250 ok\r\n354 go\r\n')
+    const { socket } = peer
+    socket.removeAllListeners('data').pause()
+    while (!socket.destroyed) {
+      // As much as blocks need to get on their way again.
+      for (let taken = 0; taken < 2_000_000 && !socket.destroyed; taken += socket.read()?.length ?? 0)
+        await new Promise(resolve => setImmediate(resolve))
+      for (let turn = 0; turn < 20; turn++) await new Promise(resolve => setImmediate(resolve))
+      ticker.advance(100_000)
+    }
+  })
+  const smtp = await session(peer.port, { ticker })
+  async function* endless(): AsyncGenerator<Buffer> {
+    for (;;) yield LONG
+  }
+  const content = { stream: endless(), sizeBytes: Number.MAX_SAFE_INTEGER }
+  const result = await smtp.transact(message(undefined, { content }))
+  assert.equal(result.failure?.code, 'TIMEOUT_TRANSACTION')
+  assert.equal(ticker.size, 0)
+})

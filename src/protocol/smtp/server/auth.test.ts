@@ -162,6 +162,26 @@ for (const { name, lines, replies, credentials } of dialogues) {
   })
 }
 
+for (const [name, opening, start] of [
+  ['an initial response', [], 'AUTH PLAIN '],
+  ['a response', ['AUTH PLAIN'], ''],
+  ['a user name', ['AUTH LOGIN'], ''],
+  ['a password', ['AUTH LOGIN', b64('bob')], ''],
+] as const) {
+  test(`${name} of 1 MiB is refused and the session goes on, and more than that ends it`, async () => {
+    await using server = await TestServer.start(options)
+    for (const isEnd of [false, true]) {
+      const client = await secured(server)
+      for (const step of opening) assert.equal(codes(await client.talk(step)), '334')
+      client.send(`${start}${'QUFB'.repeat(isEnd ? 400_000 : 262_144 - 3)}${isEnd ? '' : '\r\n'}`)
+      assert.equal(codes(await client.reply()), '500 5.5.2')
+      if (isEnd) assert.deepEqual(await client.untilClosed(), { replies: [], rest: '' })
+      else assert.equal(codes(await client.talk('NOOP')), '250 2.0.0')
+    }
+    assert.deepEqual(server.recorder.credentials, [])
+  })
+}
+
 test('the LOGIN challenges are the ones that clients look for', async () => {
   await using server = await TestServer.start(options)
   const client = await secured(server)

@@ -1,5 +1,5 @@
-// Inputs for a server whose event loops are watched: how late they were while it worked on one, and whether that was the
-// machine.
+// Inputs for a server whose event loops and memory are watched: how late they were while it worked on one, whether
+// that was the machine, and what it took.
 //
 // The server itself says how late its loops were, the worst of its threads. A busy machine makes every loop late: what
 // an idle thread of this machine sees meanwhile, or what a thread of the server had to wait for a core, is taken off
@@ -8,6 +8,7 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { MemoryPeak } from '../../support/memory-peak.ts'
 import { queuedId } from './client.ts'
 import { CpuWaits } from './cpu-waits.ts'
 import { DelayProbe } from './delay-probe.ts'
@@ -16,6 +17,8 @@ import type { Receiver } from './receiver.ts'
 import { Siege } from './siege.ts'
 
 export const heldMsMaxOfMost = 200
+/** What any of them may take of memory for a moment: five times as much as the largest content. */
+const growthMax = 128 * 1024 * 1024
 export const triesMax = 3
 /** Where neither is passed, it is not the machine that made a loop late. */
 const quiet = { probeMs: 50, waitedMs: 100 } as const
@@ -60,14 +63,18 @@ export class LoopWatch implements AsyncDisposable {
     return new LoopWatch(siege, probe, receivers)
   }
 
-  /** Brings an input, and fails when a loop was held for longer. */
+  /** Brings an input, and fails when a loop was held for longer, or too much memory was taken. */
   async bring(t: TestContext, work: Work, heldMsMax: number): Promise<void> {
     const seen: string[] = []
     for (let tries = 1; tries <= triesMax; tries++) {
       await this.#serverDelayMs()
       await this.#probe.takeMs()
       this.#waits.takeMs()
+      const memory = new MemoryPeak(this.siege.house.server.processId)
       await work(++this.#count, tries)
+      const { growthBytes } = memory
+      const grown = `${Math.round(growthBytes / 1024 / 1024)} MiB more`
+      assert.ok(growthBytes <= growthMax, grown)
       // What was late is noted when the loop comes round next.
       await sleep(50)
       const delayMs = await this.#serverDelayMs()
@@ -75,7 +82,7 @@ export class LoopWatch implements AsyncDisposable {
       const waitedMs = this.#waits.takeMs()
       for (const receiver of this.#receivers) receiver.messages.length = 0
       seen.push(
-        `${Math.round(delayMs)} ms, an idle thread ${Math.round(probeMs)} ms, waited for a core ${Math.round(waitedMs)} ms`,
+        `${Math.round(delayMs)} ms, an idle thread ${Math.round(probeMs)} ms, waited for a core ${Math.round(waitedMs)} ms, ${grown}`,
       )
       const isQuiet = probeMs <= quiet.probeMs && waitedMs <= quiet.waitedMs
       const machineMs = isQuiet ? 0 : Math.max(probeMs, waitedMs)

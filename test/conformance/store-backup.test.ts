@@ -16,6 +16,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
@@ -25,6 +26,7 @@ import {
   restore,
   startStoreInProcess,
 } from '../../src/store/index.ts'
+import { schemaVersion } from '../../src/store/sqlite/migrate.ts'
 import { makeFirstSchema } from '../support/older-schema.ts'
 import {
   accepted,
@@ -103,25 +105,51 @@ test('a backup of a running store restores with everything held, its contents an
   assert.ok((await line.queue.readContent(leased!.key, leased!.content))?.equals(bytes))
 })
 
+function schemaOf(database: string): unknown {
+  using db = new DatabaseSync(database, { readOnly: true })
+  return db.prepare('PRAGMA user_version').get()?.['user_version']
+}
+
 test('the folder of an earlier version, as a kill left it, is backed up and restored as one of this version', async t => {
   const dir = folder(t)
   await using opened = await TestStore.open(start)
   const { small, large, bytes } = await fill(opened)
+  const flying = newMessage()
+  await accepted(opened.line, flying)
+  const lastSeq = opened.line.events.lastSeq()
   await opened.stop()
   makeFirstSchema(opened.dataDir)
   const target = join(dir, 'copy')
   const manifest = backup({ dataDir: opened.dataDir, target, nowMs: startMs })
-  assert.deepEqual([manifest.messages, manifest.recipients], [2, 3])
+  assert.deepEqual([manifest.schema, manifest.messages, manifest.recipients], [1, 3, 4])
   const dataDir = join(dir, 'restored')
-  assert.equal(restore({ source: target, dataDir, node: 1, nowMs: startMs + 9000 }), 3)
+  assert.equal(restore({ source: target, dataDir, node: 1, nowMs: startMs + 9000 }), 4)
+  assert.equal(schemaOf(join(dataDir, 'postrider.db')), schemaVersion)
+  assert.equal(schemaOf(join(target, 'postrider.db')), 1, 'the backup is left as it was')
+  {
+    // What was leased in the old folder is not due after a start, as it would be without the restore.
+    await using first = startStoreInProcess({ dataDir, node: 1, nowMs: startMs })
+    await using line = openThreadStore({ dataDir, port: first.connect(), thread: 0, nowMs: () => startMs })
+    assert.deepEqual(await line.queue.lease({ recipientsMax: 10, nowMs: startMs + 1e9 }), [])
+    for (const [id, held] of [
+      [small, 2],
+      [large, 1],
+      [flying.id, 1],
+    ] as const)
+      assert.deepEqual(
+        line.events.ofMessage(id, 10).map(event => event.type),
+        ['accepted', ...Array<string>(held).fill('held')],
+      )
+    assert.ok(line.events.lastSeq() > lastSeq + 1_000_000)
+  }
   await using host = startStoreInProcess({ dataDir, node: 1, nowMs: startMs })
   await using line = openThreadStore({ dataDir, port: host.connect(), thread: 0, nowMs: () => startMs })
-  assert.deepEqual(await line.control.count({}), { scheduled: 0, leased: 0, held: 3 })
+  assert.deepEqual(await line.control.count({}), { scheduled: 0, leased: 0, held: 4 })
   await line.control.act({}, { kind: 'release' }, startMs, 10)
   const leased = await line.queue.lease({ recipientsMax: 10, nowMs: startMs })
   assert.deepEqual(
     leased.map(({ id }) => id.toString('hex')).sort(),
-    [small, large].map(id => id.toString('hex')).sort(),
+    [small, large, flying.id].map(id => id.toString('hex')).sort(),
   )
   const found = leased.find(({ id }) => id.equals(large))!
   assert.ok((await line.queue.readContent(found.key, found.content))?.equals(bytes))

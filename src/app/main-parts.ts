@@ -12,6 +12,7 @@ import { allocateDoorMemory, DoorCounts } from '../intake/index.ts'
 import { openThreadStore, type StoreHost, type ThreadStore } from '../store/index.ts'
 import { type Log, Metrics, mergeMetrics, RuntimeWatch } from '../telemetry/index.ts'
 import { ClockGuard } from './clock-guard.ts'
+import { DescriptorWatch } from './descriptor-watch.ts'
 import type { Prepared } from './prepare.ts'
 import { QueueCount } from './queue-count.ts'
 import { type LabAddresses, mainThreadNumber } from './relay-data.ts'
@@ -45,6 +46,7 @@ export class MainParts implements AsyncDisposable {
   readonly #host: StoreHost
   readonly #health: StoreHealth
   readonly #clockGuard: ClockGuard
+  readonly #descriptors: DescriptorWatch
   readonly #metrics: Metrics = new Metrics()
   readonly #runtime: RuntimeWatch
   readonly #queueCount: QueueCount
@@ -74,6 +76,7 @@ export class MainParts implements AsyncDisposable {
       nowMs: () => clock.nowMs(),
     })
     this.#clockGuard = new ClockGuard(clock, jump => this.store.control.clockJumped(jump), log)
+    this.#descriptors = new DescriptorWatch(clock, log)
     health.probe = () => this.store.probe()
     this.accountService = new AccountService({
       reader: this.store.accounts,
@@ -155,8 +158,7 @@ export class MainParts implements AsyncDisposable {
   readiness(): Readiness {
     if (this.#phase !== 'ready')
       return { ready: false, reasons: [this.#phase === 'starting' ? 'starting' : 'shutting down'] }
-    const { trouble } = this.#health
-    const reasons = trouble === null ? [] : [trouble]
+    const reasons = [this.#health.trouble, this.#descriptors.trouble].filter(trouble => trouble !== null)
     if (this.#doors !== null && this.#doors.closedDoors > 0)
       reasons.push('a listener cannot accept connections: the log says why (listener.paused)')
     return reasons.length === 0 ? { ready: true } : { ready: false, reasons }
@@ -182,6 +184,7 @@ export class MainParts implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#clockGuard[Symbol.dispose]()
+    this.#descriptors[Symbol.dispose]()
     await this.relays.terminate()
     this.#runtime[Symbol.dispose]()
     await this.store[Symbol.asyncDispose]()

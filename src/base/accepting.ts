@@ -1,8 +1,8 @@
 // A door whose accept fails is closed for a second instead of being asked again at once.
 //
-// Without a free file descriptor accept fails, the connection stays in the system's queue, and the event loop would be
-// woken for it without end. So the listening socket is closed, which tells clients to come later, and opened again until
-// that works. Connections that are open already are not touched.
+// Where accept fails, the connection stays in the system's queue, and the event loop would be woken for it without end. So
+// the listening socket is closed, which tells clients to come later, and opened again until that works. Connections that
+// are open already are not touched. Of want of descriptors today's libuv tells nobody: app/descriptor-watch.ts looks.
 
 import type { Server } from 'node:net'
 

@@ -42,7 +42,7 @@ export const logEvents = {
   'listener.open': { level: 'info', text: 'A door is open at `address`.' },
   'listener.paused': {
     level: 'error',
-    text: 'A door could not accept (`code`, mostly EMFILE: no file descriptor left) and is closed for a second.',
+    text: 'A door was told that accept failed (`code`) and is closed for a second. Want of descriptors is `descriptors.none-left`.',
   },
   'listener.account-missing': {
     level: 'warn',
@@ -94,6 +94,14 @@ export const logEvents = {
     text: 'The lock by which a backup keeps segments cannot be tried (`why`), so that none is deleted; `hint` says what mends it. Told once.',
   },
   'store.writes-again': { level: 'info', text: 'The store writes again, after `refusedForMs`.' },
+  'descriptors.none-left': {
+    level: 'error',
+    text: 'This process (`code` EMFILE) or the machine (ENFILE) has no file descriptor left: new connections are closed unheard, what is open goes on. Told at once, then once a minute.',
+  },
+  'descriptors.free-again': {
+    level: 'info',
+    text: 'There are file descriptors again, after `refusedForMs`.',
+  },
   'clock.jumped': {
     level: 'warn',
     text: 'The wall clock was set, or the machine slept: the times of waiting mail were moved along by `byMs`.',

@@ -5,18 +5,84 @@
 // and come back by itself. Where there is no prlimit nothing can be taken (support/faults.ts).
 
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import http from 'node:http'
 import net from 'node:net'
 import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { needsMachine } from '../support/needs-machine.ts'
+import { Postrider } from '../support/postrider.ts'
 import { queuedId } from './support/client.ts'
-import { assertIsIdle, hasFaultTools, logged, NoDescriptors, waitForReadiness } from './support/faults.ts'
-import { House, message, type ShownMessage, waitForAll, waitForEvents } from './support/house.ts'
+import {
+  assertIsIdle,
+  hasFaultTools,
+  logged,
+  NoDescriptors,
+  waitForLog,
+  waitForReadiness,
+} from './support/faults.ts'
+import { doors, House, message, type ShownMessage, waitForAll, waitForEvents } from './support/house.ts'
 import { Receiver } from './support/receiver.ts'
+
+/** Asks for /readyz on one connection that stays open, as a load balancer's may. */
+class ReadinessLine implements Disposable {
+  readonly #port: number
+  readonly #agent: http.Agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+  connections = 0
+
+  constructor(port: number) {
+    this.#port = port
+  }
+
+  /** Asks until it has this status; gives its text. */
+  async waitFor(status: number): Promise<string> {
+    const endMs = Date.now() + 10_000
+    for (;;) {
+      const request = http.get({ host: '127.0.0.1', port: this.#port, path: '/readyz', agent: this.#agent })
+      const [answer] = (await once(request, 'response')) as [http.IncomingMessage]
+      if (!request.reusedSocket) this.connections++
+      let text = ''
+      for await (const part of answer) text += String(part)
+      if (answer.statusCode === status) return text
+      assert.ok(Date.now() < endMs, `/readyz stayed at ${answer.statusCode}: ${text}`)
+      await sleep(50)
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#agent.destroy()
+  }
+}
+
+/** Clients that connect and stay, so that a descriptor that becomes free after all is taken by the next of them. */
+class Strangers implements Disposable {
+  readonly #port: number
+  readonly #sockets: net.Socket[] = []
+
+  constructor(port: number) {
+    this.#port = port
+  }
+
+  /** One more; gives what it is greeted with, '' when it is closed before. */
+  async connect(): Promise<string> {
+    const socket = net.connect(this.#port, '127.0.0.1')
+    this.#sockets.push(socket)
+    return await new Promise<string>(resolve => {
+      socket.once('data', part => resolve(String(part)))
+      socket.once('close', () => resolve(''))
+      socket.on('error', () => {})
+    })
+  }
+
+  [Symbol.dispose](): void {
+    for (const socket of this.#sockets) socket.destroy()
+  }
+}
 
 const large = message([], `${'x'.repeat(70)}\r\n`.repeat(2000))
 
 test(
-  'without descriptors the doors are closed now and then instead of spinning, mail waits for our own sake, and all of it comes back',
+  'without descriptors nothing spins, mail waits for our own sake, and all of it comes back',
   needsMachine(hasFaultTools, 'strace'),
   async () => {
     await using receiver = await Receiver.start()
@@ -75,12 +141,40 @@ test(
     await using fresh = await house.client()
     ledger.push(queuedId(await fresh.send('ann@acme.example', 'bob@there.example', large)))
     await waitForAll(server, ledger, 'delivered')
-    const paused = logged(server.output, 'listener.paused')
-    assert.ok(paused.every(line => line['code'] === 'EMFILE'))
+    const told = logged(server.output, 'descriptors.none-left')
     const minutes = Math.ceil((performance.now() - begunMs) / 60_000)
-    for (const lines of Map.groupBy(paused, line => `${line['thread']} ${line['address']}`).values())
-      assert.ok(lines.length <= minutes, `a door was told of ${lines.length} times in ${minutes} minutes`)
-    const others = server.output.slice(logBefore).split('\n').length - paused.length
-    assert.ok(others < 60, `${others} lines of log`)
+    assert.ok(told.length >= 1 && told.length <= minutes, `told ${told.length} times in ${minutes} minutes`)
+    const lines = server.output.slice(logBefore).split('\n').length
+    assert.ok(lines < 60, `${lines} lines of log`)
+  },
+)
+
+test(
+  'while new connections are closed unheard, /readyz says 503 and why to who is connected, and 200 once there are descriptors again',
+  needsMachine(hasFaultTools, 'prlimit'),
+  async () => {
+    const { toml, ports } = await doors()
+    await using server = await Postrider.start({ toml })
+    using line = new ReadinessLine(server.httpPort)
+    await line.waitFor(200)
+    using strangers = new Strangers(ports.submission)
+    assert.match(await strangers.connect(), /^220 /)
+    {
+      using _none = new NoDescriptors(server.processId)
+      // Accept fails: nobody is greeted, nor told why.
+      for (let round = 0; (await strangers.connect()) !== ''; round++)
+        assert.ok(round < 20, 'all are greeted')
+      assert.equal(
+        await line.waitFor(503),
+        '{"status":"not-ready","reasons":["no file descriptor is left (EMFILE): new connections are closed unheard"]}\n',
+      )
+      assert.equal(await strangers.connect(), '')
+      const [told] = await waitForLog(() => server.output, 'descriptors.none-left')
+      assert.deepEqual([told?.['level'], told?.['code']], ['error', 'EMFILE'])
+    }
+    await line.waitFor(200)
+    assert.equal(line.connections, 1)
+    await waitForLog(() => server.output, 'descriptors.free-again')
+    assert.match(await strangers.connect(), /^220 /)
   },
 )

@@ -6,6 +6,7 @@
 // 4. Group the rows by message and read each message once.
 
 import type { LeasedMessage, LeasedRecipient, LeaseShares, StoredContent } from '../../queue/index.ts'
+import { StoreError } from '../errors.ts'
 import {
   asBuffer,
   messageKeyOf,
@@ -48,6 +49,7 @@ export class Leaser {
   readonly #hints: DueHints
   readonly #node: number
   readonly #jumps: ClockJumps
+  readonly #path: string
   readonly #accounts: Statement
   readonly #lane: Statement
   readonly #take: Statement
@@ -57,6 +59,7 @@ export class Leaser {
 
   constructor(db: Database, hints: DueHints, node: number, jumps: ClockJumps) {
     this.#jumps = jumps
+    this.#path = db.path
     this.#hints = hints
     this.#node = node
     const { scheduled, leased } = stateCodes
@@ -131,6 +134,7 @@ export class Leaser {
       }
       if (left === 0) return true
       const taken = this.#take.all(this.#node, account, lane, nowMs, left) as unknown as LeaseRow[]
+      if (taken.length === 0) throw damaged(this.#path)
       for (const row of taken) into.push(row)
       left -= taken.length
     }
@@ -183,6 +187,16 @@ export class Leaser {
     const row = this.#extents.get(key) as unknown as [Uint8Array] | undefined
     return row === undefined ? [] : unpackExtents(row[0])
   }
+}
+
+/** The index of what is due names rows that the table does not have: asked again it would name them again, for ever. */
+function damaged(path: string): StoreError {
+  const what = `the database ${path} is damaged (its index of due recipients names rows that are not there)`
+  return new StoreError(
+    'PR_STORE_CORRUPT',
+    `${what}; check the disk; if it stays so, restore a backup with "postrider restore"`,
+    { isFatal: true },
+  )
 }
 
 function toRecipient(row: LeaseRow): LeasedRecipient {

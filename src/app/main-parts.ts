@@ -158,10 +158,22 @@ export class MainParts implements AsyncDisposable {
   readiness(): Readiness {
     if (this.#phase !== 'ready')
       return { ready: false, reasons: [this.#phase === 'starting' ? 'starting' : 'shutting down'] }
-    const reasons = [this.#health.trouble, this.#descriptors.trouble].filter(trouble => trouble !== null)
+    const reasons = [this.#health.trouble, this.#readTrouble(), this.#descriptors.trouble].filter(
+      reason => reason !== null,
+    )
     if (this.#doors !== null && this.#doors.closedDoors > 0)
       reasons.push('a listener cannot accept connections: the log says why (listener.paused)')
     return reasons.length === 0 ? { ready: true } : { ready: false, reasons }
+  }
+
+  /** Who cannot read it knows no account, and answers 451 to everybody. */
+  #readTrouble(): string | null {
+    try {
+      this.store.events.lastSeq()
+      return null
+    } catch (error) {
+      return `the database cannot be read: ${(error as Error).message}; check the disk`
+    }
   }
 
   /** All threads' metrics as text. */

@@ -3,7 +3,7 @@
 // Exit code 1 when a rule was broken; the seed that shows it is printed, and shows it again.
 
 import { freshSeed } from '../support/random.ts'
-import { readArguments, type SimulateArguments, usage } from './options.ts'
+import { againWords, readArguments, type SimulateArguments, usage } from './options.ts'
 import { simulate } from './simulation.ts'
 
 async function main(): Promise<void> {
@@ -55,7 +55,7 @@ async function runOne(seed: number, { hours, rate, isJson }: SimulateArguments):
     else {
       console.log(`seed ${seed}: BROKEN in hour ${hour + 1}: ${why}`)
       if (error instanceof Error) console.log(error.stack?.split('\n').slice(1, 6).join('\n'))
-      console.log(`  again: npm run simulate -- --seed ${seed} --hours ${hours} --rate ${rate}`)
+      console.log(`  again: ${againWords({ seed, hours, rate })}`)
     }
     process.exitCode = 1
     return false

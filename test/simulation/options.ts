@@ -19,6 +19,15 @@ export const usage: string = `npm run simulate -- [--seed N] [--hours H] [--coun
   --rate R    so many times the ordinary traffic, 1 by default
   --json      one line of JSON a history`
 
+/** What to type to have a history again. */
+export function againWords({
+  seed,
+  hours,
+  rate,
+}: Pick<SimulateArguments, 'hours' | 'rate'> & { seed: number }): string {
+  return `npm run simulate -- --seed ${seed} --hours ${hours} --rate ${rate}`
+}
+
 /** The arguments as a value; text says what is wrong with them. */
 export function readArguments(args: readonly string[]): SimulateArguments | string {
   const given = new Map<string, string>()

@@ -10,6 +10,7 @@ import { type DeliveryOptions, RouteTable, reportMessage } from '../../src/deliv
 import type { EventReader } from '../../src/events/index.ts'
 import {
   LeaseLoop,
+  type LeasedMessage,
   leasedFrom,
   type NewMessage,
   type QueueAction,
@@ -41,6 +42,15 @@ export interface ProcessParts {
   readonly options: DeliveryOptions
   readonly threads: number
   readonly leasePollMs: number
+  readonly sabotage?: Sabotage
+}
+
+/** Breaks a rule, where the rules themselves are tried. */
+export interface Sabotage {
+  /** The store as the process has it. */
+  readonly queue?: (queue: QueueStore) => QueueStore
+  /** A message as the ready queue gets it. */
+  readonly ready?: (message: LeasedMessage) => LeasedMessage
 }
 
 /** How long the disk is full, told from outside. */
@@ -164,8 +174,9 @@ class RelayThread {
   }
 
   /** The store's line with the ledger beside it, and a disk that may be full. */
-  #watched({ ledger }: ProcessParts, disk: Disk): QueueStore {
-    const { queue, events } = this.line
+  #watched({ ledger, sabotage }: ProcessParts, disk: Disk): QueueStore {
+    const { events } = this.line
+    const queue = sabotage?.queue?.(this.line.queue) ?? this.line.queue
     const readEvents = (): void => {
       for (
         let list = events.list(ledger.lastSeq, 500);
@@ -209,7 +220,7 @@ class RelayThread {
           readEvents()
           for (const { key, id } of messages) this.noteKey(key, id)
           ledger.leased(this.number, messages)
-          return messages
+          return sabotage?.ready === undefined ? messages : messages.map(sabotage.ready)
         }),
       readPrefix: key => queue.readPrefix(key),
       readContent: (key, content) => counted(() => queue.readContent(key, content)),
@@ -305,8 +316,9 @@ export class RelayProcess {
     if (message.startState === 'leased') thread.engine.letGo(accountKey, recipients.length, sizeBytes)
     if (result.kind === 'failed') return false
     thread.noteKey(result.key, message.id)
-    if (message.startState === 'leased' && message.content.kind === 'inline')
-      thread.engine.enqueue(leasedFrom(message, result.key), message.content.parts)
+    if (message.startState !== 'leased' || message.content.kind !== 'inline') return true
+    const leased = leasedFrom(message, result.key)
+    thread.engine.enqueue(this.#parts.sabotage?.ready?.(leased) ?? leased, message.content.parts)
     return true
   }
 

@@ -7,8 +7,8 @@ import { simulate } from './simulation.ts'
 import { VirtualTime } from './virtual-time.ts'
 
 for (const [seed, hours] of [
-  [3, 6],
-  [11, 4],
+  [3, 4],
+  [11, 3],
 ] as const)
   test(`in ${hours} simulated hours (seed ${seed}) no rule of the queue is broken`, async () => {
     const { counts, faults, judged } = await simulate({ seed, hours })

@@ -35,6 +35,8 @@ export interface SimulationSettings {
   /** Share of the ordinary traffic; 1 by default. */
   readonly rate?: number
   readonly threads?: number
+  /** See `ProcessParts`. */
+  readonly sabotage?: ProcessParts['sabotage']
   readonly onHour?: (progress: Progress) => void
 }
 
@@ -142,6 +144,7 @@ class Simulation {
       options,
       threads: settings.threads ?? 2,
       leasePollMs,
+      ...(settings.sabotage === undefined ? {} : { sabotage: settings.sabotage }),
     }
     this.#process = RelayProcess.start(this.#parts)
   }

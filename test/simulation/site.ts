@@ -53,8 +53,10 @@ export interface SiteSettings {
   readonly rcptMax: number | null
   /** Recipients that it takes without having announced a limit; more get 452 4.5.3. */
   readonly recipientsTaken: number
-  /** Stays well. */
-  readonly isSteady: boolean
+  /** `senders` takes what goes back to senders; both of these keep their weather. */
+  readonly role: 'ordinary' | 'senders' | 'provider'
+  /** Latency of a step, whatever the weather. */
+  readonly stepMs?: number
 }
 
 /** One site. */
@@ -81,7 +83,7 @@ export class Site {
       name: `mx${index}.${settings.name}`,
       address: `192.0.2.${number * 8 + index + 1}`,
     }))
-    if (!settings.isSteady) this.#planChange(30)
+    if (settings.role === 'ordinary') this.#planChange(30)
   }
 
   /** Clear skies from now on: the end of a simulation. */
@@ -124,7 +126,7 @@ export class Site {
 
   /** Latency of the next step. */
   get stepMs(): number {
-    const base = this.weather === 'slow' ? stepMs.slow : stepMs.well
+    const base = this.settings.stepMs ?? (this.weather === 'slow' ? stepMs.slow : stepMs.well)
     return base * (0.5 + this.#random.next())
   }
 

@@ -64,8 +64,8 @@ export const kinds: readonly Kind[] = [
     accountKey: 1,
     streamKey: 1,
     priority: 5,
-    perHour: 0.5,
-    burst: [50, 1200],
+    perHour: 1,
+    burst: [50, 700],
     recipients: [1, 1],
     expireMs: [10 * minute, 6 * hour, 48 * hour],
     sendsDsn: false,
@@ -111,15 +111,16 @@ export class Traffic {
     this.#time.after(delayMs, () => {
       if (isOver()) return
       const count = this.#random.between(...kind.burst)
-      // A newsletter is mostly for one site, as real ones are for the large providers.
-      const domain = this.#random.chance(0.7) ? this.#domain() : null
+      // A newsletter is mostly for one site, and that mostly a large provider.
+      const domain = this.#random.chance(0.7) ? this.#domain(0.6) : null
       send(Array.from({ length: count }, () => this.#message(kind, count > 10 ? domain : null)))
       this.plan(kind, rate, send, isOver)
     })
   }
 
-  #domain(): string {
-    const sites = this.#world.sites.filter(site => !site.settings.isSteady)
+  #domain(providerShare: number = 0.25): string {
+    const role = this.#random.chance(providerShare) ? 'provider' : 'ordinary'
+    const sites = this.#world.sites.filter(({ settings }) => settings.role === role)
     return this.#random.pick(this.#random.pick(sites).settings.domains)
   }
 

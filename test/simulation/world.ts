@@ -9,14 +9,16 @@ const planTtlMs = 300_000
 const dnsMs = 30
 
 const settings: readonly Omit<SiteSettings, 'name' | 'domains'>[] = [
-  { hosts: 1, rcptMax: null, recipientsTaken: 1000, isSteady: false },
-  { hosts: 2, rcptMax: null, recipientsTaken: 1000, isSteady: false },
-  { hosts: 3, rcptMax: 5, recipientsTaken: 5, isSteady: false },
-  { hosts: 2, rcptMax: null, recipientsTaken: 3, isSteady: false },
-  { hosts: 1, rcptMax: null, recipientsTaken: 1000, isSteady: false },
-  { hosts: 2, rcptMax: 20, recipientsTaken: 20, isSteady: false },
-  { hosts: 1, rcptMax: null, recipientsTaken: 1000, isSteady: false },
-  { hosts: 1, rcptMax: null, recipientsTaken: 1000, isSteady: true },
+  { hosts: 1, rcptMax: null, recipientsTaken: 1000, role: 'ordinary' },
+  { hosts: 2, rcptMax: null, recipientsTaken: 1000, role: 'ordinary' },
+  { hosts: 3, rcptMax: 5, recipientsTaken: 5, role: 'ordinary' },
+  { hosts: 2, rcptMax: null, recipientsTaken: 3, role: 'ordinary' },
+  { hosts: 1, rcptMax: null, recipientsTaken: 1000, role: 'ordinary' },
+  { hosts: 2, rcptMax: 20, recipientsTaken: 20, role: 'ordinary' },
+  { hosts: 1, rcptMax: null, recipientsTaken: 1000, role: 'ordinary' },
+  { hosts: 1, rcptMax: null, recipientsTaken: 1000, role: 'senders' },
+  // One to two messages a second: behind a newsletter for it everybody would wait ten minutes, were there no turns.
+  { hosts: 2, rcptMax: null, recipientsTaken: 1000, role: 'provider', stepMs: 4_000 },
 ]
 
 /** All sites, and the resolver in front of them. */
@@ -33,8 +35,8 @@ export class World {
     this.#random = random
     this.sites = settings.map((one, number) => {
       const name = `site${number}.test`
-      // The steady one takes what goes back to senders.
-      const domains = one.isSteady ? ['senders.test'] : Array.from({ length: 4 }, (_, i) => `d${i}.${name}`)
+      const domains =
+        one.role === 'senders' ? ['senders.test'] : Array.from({ length: 4 }, (_, i) => `d${i}.${name}`)
       return new Site({ ...one, name, domains }, number, time, random.fork())
     })
     for (const site of this.sites) {

@@ -9,8 +9,8 @@ import { DeliveryEngine } from '../../src/delivery/engine.ts'
 import { type DeliveryOptions, RouteTable, reportMessage } from '../../src/delivery/index.ts'
 import type { EventReader } from '../../src/events/index.ts'
 import {
-  LeaseLoop,
   type LeasedMessage,
+  LeaseLoop,
   leasedFrom,
   type NewMessage,
   type QueueAction,

@@ -206,6 +206,21 @@ test('a recipient that was uncertain before a crash stays marked as such', async
   await harness.close()
 })
 
+test('a mark is cleared at once when somebody of it comes again, and else with the next ones', async () => {
+  const replies = ['250 taken', '550 no', '451 4.3.0 later']
+  await using mx = await startReceiver({ onEnd: () => replies.shift()! })
+  const harness = new Harness(mx.port)
+  harness.plans.set('b.test', plan)
+  for (const wanted of [0, 0, 1]) {
+    const before = harness.settled.length
+    harness.send(['to@b.test'])
+    await harness.settledCount(before + 1)
+    while (harness.openMarks.size > 0) await new Promise(resolve => setImmediate(resolve))
+    assert.equal(harness.clearedAtOnce, wanted)
+  }
+  await harness.close()
+})
+
 test('a deferral past the expiry expires the recipient and keeps the words of the last reply', async () => {
   await using mx = await startReceiver({ onRcpt: () => '450 4.2.1 not today' })
   const harness = new Harness(mx.port)

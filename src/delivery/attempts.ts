@@ -75,9 +75,10 @@ export class Attempts {
       health.succeeded(connection.key)
     }
     if (outcomes.length > 0) {
-      const clear = markToken < 0 ? null : () => marks.clear(markToken)
+      const comesAgain = again.length > 0 || outcomes.some(({ outcome }) => outcome.kind === 'deferred')
+      const clear = markToken < 0 ? null : () => marks.clear(markToken, comesAgain)
       endings.attempted(batch, outcomes, connection.session.facts.capabilities.hasDsn, clear)
-    } else if (markToken >= 0) marks.clear(markToken)
+    } else if (markToken >= 0) marks.clear(markToken, true)
     const isLost = result.lost !== null && this.#isLost(connection, result.lost, outcomes)
     if (again.length > 0) this.#again(batch, hop, result, isLost)
     this.#inFlight--

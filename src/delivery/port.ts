@@ -16,8 +16,11 @@ export interface EndOfDataMarks {
   mark(messageId: Buffer, recipientNumbers: readonly number[]): number
   /** Writes the marks noted since the last call. It returns before any of their final dots leaves. */
   write(): void
-  /** The outcome is in the store; the mark's space may be used again. */
-  clear(token: number): void
+  /**
+   * The outcome is in the store; the mark's space may be used again. `comesAgain`: somebody of it will be leased again, and a
+   * crash then must not find this mark.
+   */
+  clear(token: number, comesAgain: boolean): void
 }
 
 /** Signs a content that had to change on the way out (a peer without 8BITMIME or SMTPUTF8), or that has no signature yet. */

@@ -65,7 +65,7 @@ export const queueSteps: fc.Arbitrary<QueueStep> = fc.oneof(
     do: fc.constant('giveBack'),
     picks: fc.integer({ min: 1, max: 3 }),
   }),
-  step<Extract<QueueStep, { do: 'mark' }>>(2, { do: fc.constant('mark'), pick }),
+  step<Extract<QueueStep, { do: 'mark' }>>(6, { do: fc.constant('mark'), pick }),
   step<Extract<QueueStep, { do: 'act' | 'recallAndAct' }>>(3, {
     do: fc.constantFrom('act', 'recallAndAct'),
     action,
@@ -81,7 +81,7 @@ export const queueSteps: fc.Arbitrary<QueueStep> = fc.oneof(
     isNoticed: fc.boolean(),
   }),
   step<Extract<QueueStep, { do: 'restart' }>>(1, { do: fc.constant('restart') }),
-  step<Extract<QueueStep, { do: 'crash' }>>(2, {
+  step<Extract<QueueStep, { do: 'crash' }>>(3, {
     do: fc.constant('crash'),
     turns: fc.integer({ min: 0, max: 4 }),
   }),

@@ -344,7 +344,7 @@ export function queueSuite(name: string, start: StartStore): void {
       const token = store.marks.mark(settled.id, [0])
       store.marks.write()
       await store.queue.settle(batch({ settlements: [settlement(settled, settledKey, 0, 1, 'deferred')] }))
-      store.marks.clear(token)
+      store.marks.clear(token, false)
       await opened.restart(startMs)
       const leased = await leaseAll(opened.line, startMs + 60_000)
       assert.deepEqual(

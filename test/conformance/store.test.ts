@@ -18,5 +18,6 @@ for (const [name, start] of implementations) {
   controlSuite(name, start)
   accountsSuite(name, start)
   contentSuite(name, start)
-  queueModelSuite(name, start, start !== startStoreThread)
+  const isThread = start === startStoreThread
+  queueModelSuite(name, start, !isThread, isThread ? 10 : 30)
 }

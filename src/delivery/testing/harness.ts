@@ -52,6 +52,8 @@ export class Harness {
   readonly plans: Map<string, PlanResult> = new Map()
   planCalls = 0
   marksWritten = 0
+  /** Marks of which somebody comes again. */
+  clearedAtOnce = 0
   resigned = 0
   nowMs = 1_800_000_000_000
   monotonicMs = 1_000
@@ -127,7 +129,8 @@ export class Harness {
           return this.marksWritten
         },
         write: () => {},
-        clear: token => {
+        clear: (token, comesAgain) => {
+          if (comesAgain) this.clearedAtOnce++
           if (!this.openMarks.delete(token)) throw new Error(`mark ${token} was cleared twice`)
         },
       },

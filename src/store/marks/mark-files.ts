@@ -4,7 +4,8 @@
 // final dot of a noted mark leaves.
 //
 // Each thread appends to files of its own, `<thread>-<generation>.mark`. A new generation begins at 1 MiB; an old one is
-// deleted when all its marks are cleared. Clearing costs no write of its own: it travels with the next marks.
+// deleted when all its marks are cleared. Clearing costs no write of its own: it travels with the next marks, unless the
+// recipient will be leased again, when the mark of an attempt that was answered would make the next one uncertain.
 //
 // Record: u8 kind (1 mark, 2 clear) · f64 token · 16 bytes message id and u32 count and count × u32 numbers (mark only) ·
 // u32 CRC-32 of all before. A torn last record fails its checksum and is ignored.
@@ -84,7 +85,7 @@ export class MarkFiles implements EndOfDataMarks, Disposable {
     }
   }
 
-  clear(token: number): void {
+  clear(token: number, comesAgain: boolean): void {
     this.#clears.push(token)
     const generations = this.#generations
     let i = generations.length - 1
@@ -95,7 +96,7 @@ export class MarkFiles implements EndOfDataMarks, Disposable {
       this.#drop(generation)
       generations.splice(i, 1)
     }
-    if (this.#clears.length < clearsMax) return
+    if (this.#clears.length < clearsMax && !comesAgain) return
     this.#current()
     this.#packClears()
     this.write()

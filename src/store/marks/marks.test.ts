@@ -20,10 +20,19 @@ test('a mark can be read once it is written, and not any more after it was clear
   assert.deepEqual(readMarks(dir), [])
   marks.write()
   assert.deepEqual(readMarks(dir), [{ messageId: id(1), recipientNumbers: [0, 5] }])
-  marks.clear(first)
+  marks.clear(first, false)
   marks.mark(id(2), [1])
   marks.write()
   assert.deepEqual(readMarks(dir), [{ messageId: id(2), recipientNumbers: [1] }])
+})
+
+test('what was cleared since somebody comes again is not read any more, without another mark', t => {
+  const dir = folder(t)
+  using marks = new MarkFiles(dir, 0)
+  const token = marks.mark(id(1), [3])
+  marks.write()
+  marks.clear(token, true)
+  assert.deepEqual(readMarks(dir), [])
 })
 
 test('marks of several threads do not disturb each other', t => {
@@ -31,7 +40,7 @@ test('marks of several threads do not disturb each other', t => {
   const [a, b] = [new MarkFiles(dir, 0), new MarkFiles(dir, 1)]
   const token = a.mark(id(1), [0])
   b.mark(id(2), [0])
-  a.clear(token)
+  a.clear(token, false)
   a.mark(id(3), [0])
   a.write()
   b.write()
@@ -64,7 +73,7 @@ test('the files stay small while marks come and go, and an old open mark is kept
   const marks = new MarkFiles(dir, 0)
   marks.mark(id(9), [0])
   for (let i = 0; i < 100_000; i++) {
-    marks.clear(marks.mark(id(1), [0]))
+    marks.clear(marks.mark(id(1), [0]), false)
     if (i % 3 === 0) marks.write()
   }
   assert.ok(readdirSync(dir).length <= 3)
@@ -79,9 +88,9 @@ test('a file that is full is left behind when its last mark is cleared, also whe
   const tokens = Array.from({ length: 300 }, () => marks.mark(id(1), numbers))
   marks.write()
   const newest = tokens.pop()!
-  for (const token of tokens) marks.clear(token)
+  for (const token of tokens) marks.clear(token, false)
   assert.equal(readdirSync(dir).length, 2)
-  marks.clear(newest)
+  marks.clear(newest, false)
   assert.equal(readdirSync(dir).length, 1)
 })
 
@@ -91,17 +100,17 @@ test('without a folder to begin a new file in, marks and clears go on and nothin
   const first = marks.mark(id(9), [0])
   rmSync(dir, { recursive: true })
   for (let i = 0; i < 50_000; i++) {
-    marks.clear(marks.mark(id(1), [0]))
+    marks.clear(marks.mark(id(1), [0]), false)
     marks.write()
   }
-  marks.clear(first)
+  marks.clear(first, false)
   marks[Symbol.dispose]()
 })
 
 test('an orderly end without open marks leaves no file', t => {
   const dir = folder(t)
   const marks = new MarkFiles(dir, 0)
-  marks.clear(marks.mark(id(1), [0]))
+  marks.clear(marks.mark(id(1), [0]), false)
   marks[Symbol.dispose]()
   assert.deepEqual(readdirSync(dir), [])
   removeMarks(dir)

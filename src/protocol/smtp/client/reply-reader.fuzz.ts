@@ -78,6 +78,9 @@ export const target: FuzzTarget = {
     '220 mx.test ESMTP\r\n',
     '250-mx.test\r\n250-SIZE 1000\r\n250-AUTH PLAIN\r\n250 LIMITS RCPTMAX=20\r\n',
     '550 5.1.1 No such user\r\n421 bye\n',
+    // CRs in the middle of a long line were once taken for its end, when it came in pieces.
+    `250 ${'a'.repeat(59)}\r\ra\n`,
+    `250 ${'a'.repeat(59)}\r\r\r\r\r\r\n`,
     '250-2.0.0 a\r\n550 5.0.0 b\r\n',
     'not a reply\r\n',
     `250 ${'\xc3\xa9'.repeat(40)}\r\n`,

@@ -45,6 +45,8 @@ export class ReplyReader {
   /** Beginning of a line whose end has not come; allocated at the first need, at most one line long. */
   #held: Buffer | null = null
   #heldBytes = 0
+  /** Of that line more came than is held, and not only CR: what is held does not reach its end. */
+  #isHeldCut = false
   #lines: string[] = []
   #enhanced = ''
   #replyBytes = 0
@@ -103,8 +105,10 @@ export class ReplyReader {
     this.#count(1)
     this.#at = end + 1
     const heldBytes = this.#heldBytes
+    const isCut = this.#isHeldCut
     this.#heldBytes = 0
-    return this.#parse(this.#held!, 0, heldBytes)
+    this.#isHeldCut = false
+    return this.#parse(this.#held!, 0, heldBytes, isCut)
   }
 
   /** Keeps the chunk from the read position to `end` as the beginning of a line, as far as it can matter. */
@@ -112,7 +116,10 @@ export class ReplyReader {
     if (end === this.#at) return
     this.#count(end - this.#at)
     this.#held ??= Buffer.allocUnsafe(this.#limits.lineTextBytesMax + LINE_OVERHEAD_BYTES)
-    this.#heldBytes += this.#chunk.copy(this.#held, this.#heldBytes, this.#at, end)
+    const copiedBytes = this.#chunk.copy(this.#held, this.#heldBytes, this.#at, end)
+    this.#heldBytes += copiedBytes
+    for (let at = this.#at + copiedBytes; at < end && !this.#isHeldCut; at++)
+      this.#isHeldCut = this.#chunk[at] !== CR
   }
 
   #count(bytes: number): void {
@@ -120,10 +127,10 @@ export class ReplyReader {
     if (this.#replyBytes > this.#limits.bytesMax) this.#fault = 'too-long'
   }
 
-  #parse(bytes: Buffer, start: number, lineEnd: number): SmtpReply | null {
+  #parse(bytes: Buffer, start: number, lineEnd: number, isCut: boolean = false): SmtpReply | null {
     if (this.#fault !== null) return null
     let end = lineEnd
-    while (end > start && bytes[end - 1] === CR) end--
+    while (!isCut && end > start && bytes[end - 1] === CR) end--
     const code = end - start < 3 ? 0 : replyCode(bytes, start)
     const separator = end - start > 3 ? bytes[start + 3]! : SPACE
     if (code === 0 || (separator !== SPACE && separator !== HYPHEN && separator !== TAB)) {

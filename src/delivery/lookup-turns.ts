@@ -3,7 +3,8 @@
 // Place on the path: destinations take a turn before they ask the planner. A domain whose name servers are silent holds
 // its place for many seconds, and an account may have thousands of such domains. So an account has some of the places
 // at most, its retries fewer still; a place that becomes free goes to the accounts in turn, to first attempts before
-// retries. Invariant: nobody waits while there is a free place that may be theirs.
+// retries.
+// Invariant: nobody waits while there is a free place that may be theirs.
 
 /** Who wants to know. */
 export interface LookupAsker {

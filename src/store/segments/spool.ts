@@ -5,8 +5,8 @@
 // 3. At its full size (64 MiB) the next segment is begun. The old one is sealed once nobody can still name it in
 //    an accept: every content with bytes in it was answered for (`release`) or aborted, and no write into it
 //    runs. Its descriptor stays open until then: the kernel may forget a failed write-back of a file that nobody
-//    has open, before the store syncs it. Nothing here syncs: the store thread does, once a group, before the
-//    COMMIT that names the extents.
+//    has open, before the store syncs it.
+// Nothing here syncs: the store thread does, once a group, before the COMMIT that names the extents.
 //
 // Memory is bounded: a content has at most about 1 MiB under way, all together about 16 MiB; beyond, `write` returns a
 // promise. A failed write fails the contents in it and ends the segment.

@@ -33,6 +33,15 @@ const primary = {
 /** Extended codes of writes that failed before anything was promised: rolled back and gone on with. */
 const mendable = new Set([778, 4874])
 
+/** What SQLite, or a statement's impossible answer, shows: fatal, since nobody knows what else is wrong in the file. */
+export function damagedDatabase(path: string, why: string, cause?: unknown): StoreError {
+  return new StoreError(
+    'PR_STORE_CORRUPT',
+    `the database ${path} is damaged or cannot be read (${why}); check the disk; if it stays so, restore a backup with "postrider restore"`,
+    { cause, isFatal: true },
+  )
+}
+
 /** Turns what node:sqlite throws into a StoreError; other errors come back unchanged. */
 export function mapError(error: unknown, path: string): unknown {
   if (!(error instanceof Error) || !('errcode' in error) || typeof error.errcode !== 'number') return error
@@ -47,11 +56,7 @@ export function mapError(error: unknown, path: string): unknown {
         return new StoreError('PR_STORE_FULL', `the disk of ${path} refused a write (${why})`, options)
       return new StoreError('PR_STORE_IO', `the disk of ${path} failed (${why}); check the disk`, fatal)
     case primary.corrupt:
-      return new StoreError(
-        'PR_STORE_CORRUPT',
-        `the database ${path} is damaged or cannot be read (${why}); check the disk; if it stays so, restore a backup with "postrider restore"`,
-        fatal,
-      )
+      return damagedDatabase(path, why, error)
     case primary.notadb:
       return new StoreError(
         'PR_STORE_FOREIGN',

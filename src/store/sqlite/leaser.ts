@@ -6,7 +6,6 @@
 // 4. Group the rows by message and read each message once.
 
 import type { LeasedMessage, LeasedRecipient, LeaseShares, StoredContent } from '../../queue/index.ts'
-import { StoreError } from '../errors.ts'
 import {
   asBuffer,
   messageKeyOf,
@@ -18,7 +17,7 @@ import {
   unpackExtents,
 } from '../format/index.ts'
 import type { ClockJumps } from './clock-jumps.ts'
-import type { Database, Statement } from './database.ts'
+import { type Database, damagedDatabase, type Statement } from './database.ts'
 import type { DueHints } from './due-hints.ts'
 
 type LeaseRow = [
@@ -134,7 +133,9 @@ export class Leaser {
       }
       if (left === 0) return true
       const taken = this.#take.all(this.#node, account, lane, nowMs, left) as unknown as LeaseRow[]
-      if (taken.length === 0) throw damaged(this.#path)
+      // Asked again, such an index would name the same rows again, for ever.
+      if (taken.length === 0)
+        throw damagedDatabase(this.#path, 'its index of due recipients names rows that are not there')
       for (const row of taken) into.push(row)
       left -= taken.length
     }
@@ -187,16 +188,6 @@ export class Leaser {
     const row = this.#extents.get(key) as unknown as [Uint8Array] | undefined
     return row === undefined ? [] : unpackExtents(row[0])
   }
-}
-
-/** The index of what is due names rows that the table does not have: asked again it would name them again, for ever. */
-function damaged(path: string): StoreError {
-  const what = `the database ${path} is damaged (its index of due recipients names rows that are not there)`
-  return new StoreError(
-    'PR_STORE_CORRUPT',
-    `${what}; check the disk; if it stays so, restore a backup with "postrider restore"`,
-    { isFatal: true },
-  )
 }
 
 function toRecipient(row: LeaseRow): LeasedRecipient {

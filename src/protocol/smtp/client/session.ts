@@ -4,8 +4,9 @@
 // host. The queue `#waiting` is what is not written yet, `#flights` what awaits replies, in the order of the
 // wire. Where the peer has PIPELINING, the commands of a waiting transaction leave in the same write as the end
 // of data of the one before (RFC 2920 §3.1): a caller that keeps two or three transactions in the session pays
-// one write and one read each. Invariants: a reply belongs to the first exchange in flight; 421 ends everything;
-// after `end` is set nothing is written.
+// one write and one read each.
+// Invariants: a reply belongs to the first exchange in flight; 421 ends everything; after `end` is set nothing is
+// written.
 
 import { replyClass, type SmtpReply } from '../reply.ts'
 import type { PeerCapabilities } from './capabilities.ts'

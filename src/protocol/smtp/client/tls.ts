@@ -1,8 +1,8 @@
 // TLS towards a peer: what we ask of Node and what we note about the result.
 //
-// Node is told not to refuse: we judge after the handshake, so that the facts are there in failure too. Resumption: a
-// resumed connection shows no certificate, and Node checks no name then. So a session ticket travels together with what
-// was found when its certificate was seen, and is not used where that is not enough.
+// Node is told not to refuse: we judge after the handshake, so that the facts are there in failure too.
+// Resumption: a resumed connection shows no certificate, and Node checks no name then. So a session ticket travels
+// together with what was found when its certificate was seen, and is not used where that is not enough.
 
 import { constants } from 'node:crypto'
 import { isIP } from 'node:net'

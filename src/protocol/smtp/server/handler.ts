@@ -1,9 +1,9 @@
 // The border between the SMTP server engine and its meaning.
 //
 // The engine (session.ts) owns grammar, phases, limits, TLS and the wire; the handler decides.
-// Each answer is a reply value; a handler method may answer at once or later (the hot path answers at once). Order of
-// calls: open, authenticate*, (mail, rcpt*, content, sink.write*, sink.end|sink.abort, reset)*, closed. A transaction
-// that is given up goes to reset at once; a connection that is lost goes to closed without reset.
+// Each answer is a reply value; a handler method may answer at once or later (the hot path answers at once).
+// Order of calls: open, authenticate*, (mail, rcpt*, content, sink.write*, sink.end|sink.abort, reset)*, closed. A
+// transaction that is given up goes to reset at once; a connection that is lost goes to closed without reset.
 
 import type { SmtpPath } from '../grammar/path.ts'
 import type { SmtpReply } from '../reply.ts'

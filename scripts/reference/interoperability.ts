@@ -49,7 +49,8 @@ ${Object.entries(families)
 | no 8BITMIME: encoded anew, and signed anew | Postfix, Exim, smtp-server |
 | TLS demanded by the server | Postfix, Exim, OpenSMTPD |
 | greylisting | all, with postgrey 1.37 |
-| payloads that smuggle a second mail | Postfix |
+| payloads that smuggle a second mail | Postfix, chasquid |
+| bursts to a server that loses grouped commands | chasquid |
 
 Debian's OpenSMTPD 6.8.0p2 fails each TLS handshake where it is installed, since OpenSSL 3 gives it copies of its keys. It is tested so, as a server whose TLS is broken, and with an OpenSSL that reads keys the old way, where its TLS works.
 

@@ -3,12 +3,14 @@
 // Place on the path: next hop ▶ ATTEMPTS ▶ endings, or back to the next hop. When an attempt is over:
 // 1. A first reply of the peer: its host is well.
 // 2. Outcomes are settled, and the mark of the end of data is cleared once they are on disk.
-// 3. A connection that was lost counts as a try; a host that never answered anything on it has failed.
+// 3. A connection that was lost counts as a try; a host that never answered anything on it has failed. One that lost grouped
+//    commands gets none any more.
 // 4. Who must go again goes back to the next hop, or, while the engine drains, to the scheduled queue.
 // 5. The connection is free for the next batch.
 // Invariant: each recipient of the batch goes one of these ways, once.
 
 import type { Clock } from '../base/index.ts'
+import { groupLost } from '../protocol/smtp/client/index.ts'
 import { type AttemptPorts, type AttemptResult, runAttempt } from './attempt.ts'
 import type { Connection } from './connection.ts'
 import type { DeliveryBatch } from './delivery-batch.ts'
@@ -21,11 +23,13 @@ import type { RecipientOutcome } from './outcome.ts'
 import type { ConnectionPool } from './pool.ts'
 import type { EndOfDataMarks } from './port.ts'
 import type { Loss } from './results.ts'
+import type { UngroupedHosts } from './ungrouped-hosts.ts'
 
 export interface AttemptsPorts {
   readonly clock: Clock
   readonly pool: ConnectionPool
   readonly health: HostHealth
+  readonly ungrouped: UngroupedHosts
   readonly marks: EndOfDataMarks
   readonly endings: Endings
   readonly attempt: AttemptPorts
@@ -92,6 +96,8 @@ export class Attempts {
    */
   #isLost(connection: Connection, loss: Loss, outcomes: readonly RecipientOutcome[]): boolean {
     const { end } = connection.session
+    const { ungrouped, clock } = this.#ports
+    if (end?.code === groupLost) ungrouped.note(connection.remoteAddress, clock.monotonicMs())
     const isUnanswered = connection.answered === 0 && !outcomes.some(one => one.outcome.source === 'reply')
     // Who came to a connection just when it ended has not been tried.
     if (loss.how === 'not-started' && (end === null || !isUnanswered)) return false

@@ -31,6 +31,7 @@ import { ConnectionPool } from './pool.ts'
 import { ReadRoom } from './read-room.ts'
 import type { RouteTable } from './route.ts'
 import { TlsSessions } from './tls-sessions.ts'
+import { UngroupedHosts } from './ungrouped-hosts.ts'
 
 const sweepEveryMs = 5_000
 /** Below the retry interval with its jitter. */
@@ -52,6 +53,7 @@ export class DeliveryEngine implements SmtpTicking {
   readonly #options: DeliveryOptions
   readonly #destinations: Destinations
   readonly #health: HostHealth
+  readonly #ungrouped: UngroupedHosts = new UngroupedHosts()
   readonly #pool: ConnectionPool
   readonly #endings: Endings
   readonly #attempts: Attempts
@@ -92,8 +94,9 @@ export class DeliveryEngine implements SmtpTicking {
     const onFault = (error: unknown) => this.#ports.onFault(error)
     const bounds = { room, reads: new ReadRoom(this.#options), encodings: new Turns(reencodingsAtOnce) }
     const attempt = { content, resigner, ...bounds, marks, clock, onFault }
-    const [pool, health, onOver] = [this.#pool, this.#health, () => this.#quiet()]
-    return new Attempts({ clock, pool, health, marks, endings, attempt, onOver }, this.#options)
+    const [pool, health, ungrouped] = [this.#pool, this.#health, this.#ungrouped]
+    const onOver = () => this.#quiet()
+    return new Attempts({ clock, pool, health, ungrouped, marks, endings, attempt, onOver }, this.#options)
   }
 
   #makeHops(endings: Endings, attempts: Attempts): NextHops {
@@ -105,6 +108,7 @@ export class DeliveryEngine implements SmtpTicking {
       {
         pool,
         health,
+        ungrouped: this.#ungrouped,
         sessions: new TlsSessions(options.tlsSessionsMax),
         memory,
         ticker,

@@ -37,6 +37,7 @@ import type { PlanHost } from './resolve/index.ts'
 import type { Smarthost } from './route.ts'
 import { type TlsPolicy, tlsVerdict } from './tls-policy.ts'
 import type { TlsSessions } from './tls-sessions.ts'
+import type { UngroupedHosts } from './ungrouped-hosts.ts'
 
 /** What to connect to. */
 export interface OpenTarget {
@@ -62,6 +63,7 @@ export type ConnectionBegin = 'tls' | 'clear' | 'failed'
 export interface OpenerPorts {
   readonly pool: ConnectionPool
   readonly health: HostHealth
+  readonly ungrouped: UngroupedHosts
   readonly sessions: TlsSessions
   readonly memory: HostMemory
   readonly ticker: SmtpTicker
@@ -301,7 +303,8 @@ export class ConnectionOpener {
 
   #connectOptions(candidate: Candidate, target: OpenTarget, { isClear, handshakeMs }: Dial): ConnectOptions {
     const { source, timeouts, limits, trust } = this.#options
-    const { ticker, outbox, signal, sessions, ownGreetingId, connect } = this.#ports
+    const { ticker, clock, outbox, signal, sessions, ungrouped, ownGreetingId, connect } = this.#ports
+    const groupsTransactions = !ungrouped.has(candidate.remoteAddress, clock.monotonicMs())
     const localAddress = candidate.family === 4 ? source.ipv4 : source.ipv6
     const sessionKey = `${candidate.host} ${candidate.remoteAddress}`
     const session = sessions.get(sessionKey)
@@ -323,7 +326,7 @@ export class ConnectionOpener {
         ...(session === undefined ? {} : { session }),
       },
       timeouts: { ...timeouts, handshakeMs },
-      limits,
+      limits: { ...limits, groupsTransactions },
       ticker,
       outbox,
       signal,

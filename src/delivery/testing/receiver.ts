@@ -20,6 +20,8 @@ export interface ReceiverOptions {
   readonly keywords?: readonly string[]
   /** Refuses what goes beyond these keywords, before any of the answers below are asked for; else it takes anything. */
   readonly isStrict?: true
+  /** Forgets what has come together with the end of a content, as chasquid 1.11 does. */
+  readonly losesWhatFollows?: true
   /** Answers to MAIL by its number on the connection (from 1). */
   readonly onMail?: (count: number, line: string) => Answer
   /** Answers to RCPT by path and number in the transaction (from 1). */
@@ -157,6 +159,7 @@ class Dialogue {
   async #end(content: string): Promise<void> {
     this.#isInData = false
     this.#isWaiting = true
+    if (this.#receiver.options.losesWhatFollows === true) this.#buffer = ''
     const plain = content.replace(/^\.\./gm, '.')
     const answer =
       this.#refused(offer => refusedContent(plain, this.#mail, offer)) ??

@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { ClientTimeouts } from './options.ts'
+import { groupLost } from './session.ts'
 import { ManualTicker, type PeerConnection, startPeer } from './testing/scripted-peer.ts'
 import { afterDeadline, inStage, message, session, summary, text, welcome } from './testing/sessions.ts'
 
@@ -127,6 +128,61 @@ test('a drop ends the waiting transactions as not started, and the grouped one a
     results.map(result => result.failure?.kind),
     ['closed', 'closed', 'not-started'],
   )
+})
+
+/** Two transactions, the second one's commands behind the content of the first; the peer says no more than `answer` to them. */
+async function standStill(keywords: readonly string[], answer: string) {
+  const ticker = new ManualTicker()
+  await using peer = await startPeer(async peer => {
+    await welcome(peer, keywords)
+    for (const command of [/^MAIL/, /^RCPT/, 'DATA']) await peer.line(command)
+    peer.send('250 ok\r\n250 ok\r\n354 go\r\n')
+    await peer.data()
+    for (const command of [/^MAIL/, /^RCPT/, 'DATA']) await peer.line(command)
+    peer.send(`250 taken\r\n${answer}`)
+    await peer.closed()
+  })
+  const smtp = await session(peer.port, { ticker })
+  const results = [smtp.transact(message()), smtp.transact(message()), smtp.transact(message())]
+  assert.deepEqual(summary(await results[0]!), ['eom 250 accepted'])
+  await inStage(smtp, answer === '' ? 'mail' : 'rcpt')
+  return { ticker, smtp, results }
+}
+
+test('a peer that answers a content and not the MAIL that came with it has lost that: the connection ends soon, for certain', async () => {
+  const { ticker, smtp, results } = await standStill(['PIPELINING'], '')
+  ticker.advance(15_000)
+  assert.ok(smtp.isUsable)
+  ticker.advance(1_000)
+  assert.equal(smtp.end?.code, groupLost)
+  const [, second, third] = await Promise.all(results)
+  assert.deepEqual(summary(second!), ['mail none'])
+  assert.equal(second!.failure?.kind, 'timeout')
+  assert.equal(third!.failure?.kind, 'not-started')
+})
+
+test('one that has answered that MAIL has all its time for RCPT', async () => {
+  const { ticker, smtp } = await standStill(['PIPELINING'], '250 ok\r\n')
+  ticker.advance(299_000)
+  assert.ok(smtp.isUsable)
+  ticker.advance(3_000)
+  assert.equal(smtp.end?.code, 'TIMEOUT_RCPT')
+})
+
+test('MAIL that left alone has all its time too', async () => {
+  const ticker = new ManualTicker()
+  await using peer = await startPeer(async peer => {
+    await welcome(peer, ['PIPELINING'])
+    await peer.line(/^MAIL/)
+    await peer.closed()
+  })
+  const smtp = await session(peer.port, { ticker })
+  void smtp.transact(message())
+  await inStage(smtp, 'mail')
+  ticker.advance(299_000)
+  assert.ok(smtp.isUsable)
+  ticker.advance(3_000)
+  assert.equal(smtp.end?.code, 'TIMEOUT_MAIL')
 })
 
 test('each stage has its own time, and the time of the whole transaction is bounded too', async () => {

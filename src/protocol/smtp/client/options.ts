@@ -51,6 +51,8 @@ export interface ClientTimeouts {
   readonly starttlsMs: number
   readonly authMs: number
   readonly mailMs: number
+  /** For MAIL that left together with the end of the content before it, until the peer is taken to have lost it. */
+  readonly groupedMailMs: number
   readonly rcptMs: number
   readonly dataMs: number
   /** Without any progress while content is being sent. */
@@ -77,6 +79,7 @@ export const defaultClientTimeouts: ClientTimeouts = {
   starttlsMs: 60_000,
   authMs: 60_000,
   mailMs: 300_000,
+  groupedMailMs: 15_000,
   rcptMs: 300_000,
   dataMs: 120_000,
   blockMs: 180_000,
@@ -97,6 +100,8 @@ export interface ClientLimits {
   readonly blockBytes: number
   /** Transactions that may wait in a session behind the running one. */
   readonly waitingTransactionsMax: number
+  /** May the commands of a transaction leave with the end of the content before it? To a peer that loses them: false. */
+  readonly groupsTransactions: boolean
 }
 
 /** Defaults of `ClientLimits`. */
@@ -105,6 +110,7 @@ export const defaultClientLimits: ClientLimits = {
   singleFlightBytesMax: 65_536,
   blockBytes: 262_144,
   waitingTransactionsMax: 4,
+  groupsTransactions: true,
 }
 
 /**

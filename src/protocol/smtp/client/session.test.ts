@@ -306,6 +306,28 @@ test('the envelope of a waiting transaction leaves together with the final dot o
   smtp.destroy()
 })
 
+test('where transactions are not to be grouped, each one waits for the answer to the content before; its own commands are one group', async () => {
+  await using peer = await startPeer(async peer => {
+    await welcome(peer, ['PIPELINING'])
+    for (const from of ['1', '2']) {
+      await peer.line(`MAIL FROM:<${from}@a.test>`)
+      for (const command of [/^RCPT/, 'DATA']) await peer.line(command)
+      peer.send('250 ok\r\n250 ok\r\n354 go\r\n')
+      await peer.data()
+      await new Promise(resolve => setTimeout(resolve, 20))
+      assert.equal(peer.pending, '')
+      peer.send('250 done\r\n')
+    }
+    await peer.closed()
+  })
+  const smtp = await session(peer.port, { limits: { groupsTransactions: false } })
+  const results = await Promise.all(
+    ['1', '2'].map(local => smtp.transact(message(undefined, { reversePath: `${local}@a.test` }))),
+  )
+  assert.deepEqual(results.map(summary), [['eom 250 accepted'], ['eom 250 accepted']])
+  smtp.destroy()
+})
+
 test('a BDAT transaction waits for the one before, since its recipients are not known', async () => {
   await using peer = await startPeer(async peer => {
     await welcome(peer, ['PIPELINING', 'CHUNKING'])

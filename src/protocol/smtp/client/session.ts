@@ -4,7 +4,8 @@
 // host. The queue `#waiting` is what is not written yet, `#flights` what awaits replies, in the order of the
 // wire. Where the peer has PIPELINING, the commands of a waiting transaction leave in the same write as the end
 // of data of the one before (RFC 2920 §3.1): a caller that keeps two or three transactions in the session pays
-// one write and one read each.
+// one write and one read each. A peer that answers the content and then stands still may have lost them with its read
+// buffer: the connection ends as `groupLost`, and the caller does without grouping there.
 // Invariants: a reply belongs to the first exchange in flight; 421 ends everything; after `end` is set nothing is
 // written.
 
@@ -35,6 +36,9 @@ export interface SessionFacts {
   /** Null when we did not authenticate. */
   readonly authMechanism: 'PLAIN' | 'LOGIN' | null
 }
+
+/** `code` of the end of a connection on which commands that left with the end of a content were not answered. */
+export const groupLost = 'TIMEOUT_GROUPED_MAIL'
 
 /** An SMTP session as the delivering side sees it. */
 export class SmtpClientSession implements WireUser {
@@ -190,10 +194,18 @@ export class SmtpClientSession implements WireUser {
       this.#wire.write('QUIT\r\n', 'latin1')
       const message = 'the idle connection was older than a session may get'
       this.#wire.finish({ kind: 'aged', code: 'SESSION_AGED', message })
+    } else if (this.#isGroupLost(first, nowMs)) {
+      const message = 'the peer did not answer MAIL that came together with the end of a content'
+      this.#wire.finish({ kind: 'timeout', code: groupLost, message })
     } else if (nowMs - this.#timedSinceMs >= this.#timeouts.transactionMs) {
       const message = 'the transaction took longer as a whole than one may take'
       this.#wire.finish({ kind: 'timeout', code: 'TIMEOUT_TRANSACTION', message })
     }
+  }
+
+  #isGroupLost(first: Exchange, nowMs: number): boolean {
+    const waitedMs = nowMs - this.#timedSinceMs
+    return waitedMs >= this.#timeouts.groupedMailMs && first instanceof TransactionRun && first.mayBeLost
   }
 
   #command(command: string, stage: string, timeoutMs: number): Promise<SmtpReply | null> {
@@ -222,8 +234,9 @@ export class SmtpClientSession implements WireUser {
   #startWaiting(): void {
     if (this.#wire.bytesAhead > 0) return
     const canGroup = this.facts.capabilities.hasPipelining
+    const mayFollow = canGroup && this.#limits.groupsTransactions
     for (let next = this.#waiting[0]; next !== undefined && this.end === null; next = this.#waiting[0]) {
-      if (this.#flights.length > 0 && !(canGroup && this.#mayFollow(next))) return
+      if (this.#flights.length > 0 && !(mayFollow && this.#mayFollow(next))) return
       if (next instanceof TransactionRun && !next.mayStart) {
         this.#waiting.shift()
         next.neverStarted(notWanted)
@@ -242,7 +255,7 @@ export class SmtpClientSession implements WireUser {
       this.#waiting.shift()
       this.#flights.push(next)
       const wasFree = this.#flights[0] === next || needsReset
-      if (next instanceof TransactionRun) next.start(needsReset ? 'RSET\r\n' : '')
+      if (next instanceof TransactionRun) next.start(needsReset ? 'RSET\r\n' : '', !wasFree)
       else this.#wire.write(next.command, 'latin1')
       if (wasFree) this.#arm()
     }

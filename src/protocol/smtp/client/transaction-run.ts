@@ -67,6 +67,7 @@ export class TransactionRun implements Exchange {
   #acceptedCount = 0
   #isEndSent = false
   #isLoneDot = false
+  #isGrouped = false
   /** The peer has said more than was asked. Nothing is written any more; a 421 still counts, which the session reads. */
   #isEarly = false
   #isDone = false
@@ -105,8 +106,14 @@ export class TransactionRun implements Exchange {
     return this.#stage === 'eom' && this.#acceptedCount > 0
   }
 
-  /** Writes the first group; `prefix` is RSET or ''. */
-  start(prefix: string): void {
+  /** True while nothing tells that the peer has read what left with the end of another content, and none of this one left. */
+  get mayBeLost(): boolean {
+    return this.#isGrouped && this.#stage === 'mail' && !this.#isEndSent
+  }
+
+  /** Writes the first group; `prefix` is RSET or ''. `isGrouped`: behind a content that is not answered yet. */
+  start(prefix: string, isGrouped: boolean): void {
+    this.#isGrouped = isGrouped
     const { envelope, mode, isChunked } = this.#plan
     if (mode === 'lockstep') {
       this.#write(prefix + envelope.commands[0]!)

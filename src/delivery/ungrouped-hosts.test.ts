@@ -1,0 +1,66 @@
+// Hosts that lose commands which come together with the end of a content: they stand still once, and no mail suffers.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Harness, planOf } from './testing/harness.ts'
+import { type Receiver, startReceiver } from './testing/receiver.ts'
+import { UngroupedHosts } from './ungrouped-hosts.ts'
+
+const count = 12
+const settings = { connectionsPerHost: 1 }
+
+function startHarness(mx: Receiver): Harness {
+  const harness = new Harness(mx.port, settings)
+  harness.plans.set('b.test', planOf('b.test', ['mx.b.test', '127.0.0.2']))
+  return harness
+}
+
+/** Sends mail, and lets seconds pass until all is settled; how many went by. */
+async function sendAll(harness: Harness, name: string): Promise<number> {
+  const before = harness.settled.length
+  for (let i = 0; i < count; i++) harness.send([`${name}${i}@b.test`])
+  for (let seconds = 0; ; seconds++) {
+    for (let turn = 0; turn < 200; turn++) await new Promise(resolve => setImmediate(resolve))
+    if (harness.settled.length === before + count || seconds > 120) return seconds
+    harness.advance(1_000)
+  }
+}
+
+test('a host that loses what follows a content is waited for once, each mail comes once, with one attempt counted', async () => {
+  await using mx = await startReceiver({ address: '127.0.0.2', losesWhatFollows: true })
+  const harness = startHarness(mx)
+  const seconds = await sendAll(harness, 'first')
+  assert.ok(seconds >= 15 && seconds <= 20, `${seconds} seconds`)
+  assert.ok(harness.settled.every(({ facts }) => facts.outcome.kind === 'delivered' && facts.attempt === 1))
+  assert.equal(mx.messages.length, count)
+  assert.equal(mx.connections, 2)
+  assert.equal(await sendAll(harness, 'second'), 0)
+  assert.equal(mx.messages.length, 2 * count)
+  assert.equal(mx.connections, 2)
+  assert.equal(harness.openMarks.size, 0)
+  await harness.close()
+})
+
+test('a host that has only become slow at MAIL is not taken for one that is dead', async () => {
+  // The first answer comes at once; the second one never, on the first connection.
+  await using mx = await startReceiver({
+    address: '127.0.0.2',
+    onMail: number => (number === 2 && mx.connections === 1 ? 'silence' : '250 ok'),
+  })
+  const harness = startHarness(mx)
+  await sendAll(harness, 'to')
+  assert.equal(harness.kinds().filter(kind => kind.endsWith(' delivered')).length, count)
+  assert.equal(mx.connections, 2)
+  await harness.close()
+})
+
+test('a host is remembered for a day, and the oldest is forgotten when there are too many', () => {
+  const hosts = new UngroupedHosts()
+  hosts.note('192.0.2.1:25', 1_000)
+  assert.ok(hosts.has('192.0.2.1:25', 86_400_999))
+  assert.ok(!hosts.has('192.0.2.1:25', 86_401_000))
+  assert.ok(!hosts.has('192.0.2.1:26', 1_000))
+  for (let i = 0; i < 10_000; i++) hosts.note(`198.51.100.1:${i}`, 2_000)
+  assert.ok(!hosts.has('192.0.2.1:25', 3_000))
+  assert.ok(hosts.has('198.51.100.1:0', 3_000))
+})

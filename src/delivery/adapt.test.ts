@@ -140,6 +140,29 @@ test('a message without its signature is signed at the attempt, and not sent wit
   await harness.close()
 })
 
+test('a report that was signed for a host that dropped us, and is encoded for the next one, leaves no room taken', async () => {
+  await using first = await startReceiver({
+    address: '127.0.0.2',
+    keywords: ['PIPELINING', '8BITMIME'],
+    onMail: () => 'drop',
+  })
+  await using second = await startReceiver({ ...plainPeer, address: '127.0.0.3', port: first.port })
+  const harness = new Harness(first.port, {}, { resigner })
+  harness.plans.set('b.test', planOf('b.test', ['mx1.b.test', '127.0.0.2'], ['mx2.b.test', '127.0.0.3']))
+  harness.send(['one@b.test'], {
+    text: eightBit,
+    isEightBit: true,
+    isUnsigned: true,
+    prefix: Buffer.alloc(0),
+  })
+  await harness.settledCount(1)
+  assert.deepEqual(harness.kinds(), ['one@b.test delivered'])
+  assert.equal(first.messages.length + second.messages.length, 1)
+  // This much fits only when nobody has any.
+  assert.ok(harness.room.takeChanged(1_000_000_000))
+  await harness.close()
+})
+
 test('while the room for changed contents is used up a further one is deferred, and there is room again afterwards', async () => {
   let answer = (): void => {}
   const answered = new Promise<void>(resolve => {

@@ -108,7 +108,8 @@ async function makeSevenBit(
   // The old content and the new one: text grows to three times its size, attachments stay as they are.
   const bytes = message.content.sizeBytes * 2
   if (!ports.room.takeChanged(bytes)) return { kind: 'failure', failure: localFailures.noRoomToEncode() }
-  inHand.changedBytes = bytes
+  // Besides what a signature for another peer has taken.
+  inHand.changedBytes += bytes
   try {
     const whole = await wholeContent(message, content, ports.content)
     if (whole === null) return { kind: 'failure', failure: localFailures.contentGone() }

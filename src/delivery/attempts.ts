@@ -72,8 +72,12 @@ export class Attempts {
 
   #ran(batch: DeliveryBatch, connection: Connection, hop: NextHop, result: AttemptResult): void {
     const { outcomes, again, markToken } = result
-    const { marks, health, endings } = this.#ports
-    if (outcomes[0]?.outcome.source === 'reply' && connection.answered++ === 0) {
+    const { marks, health, endings, ungrouped, clock } = this.#ports
+    // Also with the result of the content before: the next connection is opened with the first of them.
+    if (connection.session.end?.code === groupLost)
+      ungrouped.note(connection.remoteAddress, clock.monotonicMs())
+    // Not only the first: those that were refused here come before the peer's.
+    if (outcomes.some(one => one.outcome.source === 'reply') && connection.answered++ === 0) {
       connection.isBlamed = false
       health.succeeded(connection.remoteAddress)
       health.succeeded(connection.key)
@@ -96,8 +100,6 @@ export class Attempts {
    */
   #isLost(connection: Connection, loss: Loss, outcomes: readonly RecipientOutcome[]): boolean {
     const { end } = connection.session
-    const { ungrouped, clock } = this.#ports
-    if (end?.code === groupLost) ungrouped.note(connection.remoteAddress, clock.monotonicMs())
     const isUnanswered = connection.answered === 0 && !outcomes.some(one => one.outcome.source === 'reply')
     // Who came to a connection just when it ended has not been tried.
     if (loss.how === 'not-started' && (end === null || !isUnanswered)) return false

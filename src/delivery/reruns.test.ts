@@ -64,3 +64,20 @@ test('a host that closes while the content is read is no better than one that ca
   assert.ok(mx.connections <= 4, `${mx.connections} connections`)
   await harness.close()
 })
+
+test('a host that took a message of which some recipients were refused here has answered: a lost connection is not held against it', async () => {
+  await using mx = await startReceiver({
+    address: '127.0.0.2',
+    onMail: number => (number === 2 && mx.connections === 1 ? 'drop' : '250 ok'),
+  })
+  const harness = new Harness(mx.port)
+  harness.plans.set('b.test', plan)
+  harness.send(['ü@b.test', 'to@b.test'], { isSmtpUtf8: true })
+  await harness.settledCount(2)
+  assert.deepEqual(harness.kinds(), ['to@b.test delivered', 'ü@b.test bounced'])
+  harness.send(['next@b.test'])
+  await harness.settledCount(3)
+  assert.deepEqual(harness.kinds().slice(0, 1), ['next@b.test delivered'])
+  assert.equal(mx.connections, 2)
+  await harness.close()
+})

@@ -27,7 +27,7 @@ async function sendAll(harness: Harness, name: string): Promise<number> {
 }
 
 test('a host that loses what follows a content is waited for once, each mail comes once, with one attempt counted', async () => {
-  await using mx = await startReceiver({ address: '127.0.0.2', losesWhatFollows: true })
+  await using mx = await startReceiver({ address: '127.0.0.2', keepsOfFollowing: () => '' })
   const harness = startHarness(mx)
   const seconds = await sendAll(harness, 'first')
   assert.ok(seconds >= 15 && seconds <= 20, `${seconds} seconds`)
@@ -38,6 +38,38 @@ test('a host that loses what follows a content is waited for once, each mail com
   assert.equal(mx.messages.length, 2 * count)
   assert.equal(mx.connections, 2)
   assert.equal(harness.openMarks.size, 0)
+  await harness.close()
+})
+
+const losses: readonly (readonly [what: string, keeps: (following: string) => string])[] = [
+  ['the beginning of MAIL', following => following.slice(10)],
+  ['MAIL', following => following.slice(following.indexOf('\r\n') + 2)],
+  ['all but a piece of DATA', following => following.slice(-4)],
+]
+
+for (const [what, keepsOfFollowing] of losses)
+  test(`a host that loses ${what} and answers the rest with 500 or 503 bounces nothing, and is asked again at once`, async () => {
+    await using mx = await startReceiver({ address: '127.0.0.2', keepsOfFollowing })
+    const harness = startHarness(mx)
+    assert.equal(await sendAll(harness, 'to'), 0)
+    assert.ok(harness.settled.every(({ facts }) => facts.outcome.kind === 'delivered' && facts.attempt === 1))
+    assert.equal(mx.messages.length, count)
+    assert.equal(mx.connections, 2)
+    assert.equal(await sendAll(harness, 'next'), 0)
+    assert.equal(mx.connections, 2)
+    await harness.close()
+  })
+
+test('a host that says 503 to each MAIL but the first of a connection is believed where it was asked alone', async () => {
+  await using mx = await startReceiver({
+    address: '127.0.0.2',
+    onMail: number => (number > 1 ? '503 5.5.1 once is enough' : '250 ok'),
+  })
+  const harness = startHarness(mx)
+  await sendAll(harness, 'to')
+  const kinds = harness.kinds().map(kind => kind.split(' ')[1])
+  assert.ok(kinds.includes('bounced'), 'its word counts in the end')
+  assert.ok(mx.connections <= 3, `${mx.connections} connections`)
   await harness.close()
 })
 

@@ -220,15 +220,19 @@ test('sixteen contents of 20 MiB at once whose lines must be encoded: some are p
     300,
   ))
 
+let patients = 0
+
 test('two contents of 16 MiB that an account leaves unfinished put off no small or middling message of another one whose lines may be encoded', t =>
   attacked(
     t,
     async () => {
       const { server } = siege.house
+      // The attack may have to come twice to be long enough.
+      const patient = `patient${++patients}`
       const encoding = (account: string): Promise<Login & Record<string, never>> =>
         server.json('credential', 'create', '--account', account, '--long-lines', 'encode')
-      await makeAccount(server, 'patient', 'patient.example')
-      const [slow, quick] = [await encoding('acme'), await encoding('patient')]
+      await makeAccount(server, patient, `${patient}.example`)
+      const [slow, quick] = [await encoding('acme'), await encoding(patient)]
       const body = Buffer.alloc(16 * mebibyte, `${'y'.repeat(62)}\r\n`)
       const open = async (): Promise<SmtpClient> => {
         const client = await siege.house.client(slow)
@@ -243,8 +247,8 @@ test('two contents of 16 MiB that an account leaves unfinished put off no small 
       assert.equal(first.isClosed || second.isClosed, false)
       await using client = await siege.house.client(quick)
       for (const lines of [30, 300]) {
-        const content = `From: p@patient.example\r\n\r\n${`${'z'.repeat(62)}\r\n`.repeat(lines)}`
-        queuedId(await client.send('p@patient.example', 'bob@calm.example', content))
+        const content = `From: p@${patient}.example\r\n\r\n${`${'z'.repeat(62)}\r\n`.repeat(lines)}`
+        queuedId(await client.send(`p@${patient}.example`, 'bob@calm.example', content))
       }
     },
     300,

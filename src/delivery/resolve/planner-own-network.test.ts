@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { DnsResolver } from '../../protocol/dns/index.ts'
 import { createAddressGuard, ownAddressCheck } from './index.ts'
 import { a, failure, mx, names, setUp, signal } from './test-kit.ts'
 
@@ -126,4 +127,27 @@ test('a smarthost is resolved by address only, may be private, and may not be ou
   }
   assert.equal(failure(await s.planner.planSmarthost('127.0.0.1', 2525, { signal })), 'loop 554 5.4.6')
   assert.equal(failure(await s.planner.planSmarthost('no host', 25, { signal })), 'bad-domain 550 5.1.3')
+})
+
+test('a plan that was judged by a guard which a reload has replaced meanwhile is judged again, and not remembered', async () => {
+  const { promise: released, resolve: release } = Promise.withResolvers<void>()
+  let isAsked = (): void => {}
+  const asked = new Promise<void>(resolve => {
+    isAsked = resolve
+  })
+  const witness: DnsResolver = {
+    cached: () => undefined,
+    query: async (name, type, asking) => {
+      isAsked()
+      await released
+      return await s.resolver.query(name, type, asking)
+    },
+  }
+  await using s = await setUp([a('inside.test', '10.1.2.3')], { witness })
+  const planned = s.planner.plan('inside.test', { signal })
+  await asked
+  s.planner.setGuard(createAddressGuard(['10.0.0.0/8']))
+  release()
+  assert.deepEqual(names(await planned), ['inside.test'])
+  assert.deepEqual(names(s.planner.cached('inside.test')!), ['inside.test'])
 })

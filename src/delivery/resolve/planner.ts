@@ -89,7 +89,12 @@ export class Planner {
   /** The plan for a recipient's domain (A-labels) or address literal. Aborting gives `aborted`, not remembered. */
   async plan(domain: string, options: DnsQueryOptions): Promise<PlanResult> {
     const key = domain.toLowerCase()
-    return this.#peek(key) ?? this.#remember(key, await this.#planDomain(key, options))
+    const cached = this.#peek(key)
+    if (cached !== undefined) return cached
+    const guard = this.#guard
+    const result = await this.#planDomain(key, options)
+    // Judged by a guard that a reload has replaced meanwhile: nobody may go by it, or remember it.
+    return guard === this.#guard ? this.#remember(key, result) : this.plan(domain, options)
   }
 
   /** Like `cached`, for a smarthost. */

@@ -20,8 +20,8 @@ export interface ReceiverOptions {
   readonly keywords?: readonly string[]
   /** Refuses what goes beyond these keywords, before any of the answers below are asked for; else it takes anything. */
   readonly isStrict?: true
-  /** Forgets what has come together with the end of a content, as chasquid 1.11 does. */
-  readonly losesWhatFollows?: true
+  /** What is left to it of what came together with the end of a content; chasquid 1.11 loses the beginning or all. */
+  readonly keepsOfFollowing?: (following: string) => string
   /** Answers to MAIL by its number on the connection (from 1). */
   readonly onMail?: (count: number, line: string) => Answer
   /** Answers to RCPT by path and number in the transaction (from 1). */
@@ -159,7 +159,8 @@ class Dialogue {
   async #end(content: string): Promise<void> {
     this.#isInData = false
     this.#isWaiting = true
-    if (this.#receiver.options.losesWhatFollows === true) this.#buffer = ''
+    const { keepsOfFollowing } = this.#receiver.options
+    if (keepsOfFollowing !== undefined) this.#buffer = keepsOfFollowing(this.#buffer)
     const plain = content.replace(/^\.\./gm, '.')
     const answer =
       this.#refused(offer => refusedContent(plain, this.#mail, offer)) ??
@@ -176,6 +177,8 @@ class Dialogue {
         connection: this.#number,
       })
     }
+    this.#hasMail = false
+    this.#recipients = []
     this.#answer(answer)
     this.#read()
   }
@@ -234,7 +237,8 @@ class Dialogue {
       this.#socket.end('221 2.0.0 bye\r\n')
     } else if (options.isStrict === true && !['HELO', 'RSET', 'NOOP'].includes(verb)) {
       this.#answer('502 5.5.1 not implemented')
-    } else this.#answer('250 2.0.0 ok')
+    } else if (options.keepsOfFollowing !== undefined) this.#answer('500 5.5.1 Unknown command')
+    else this.#answer('250 2.0.0 ok')
   }
 
   #ehlo(): void {

@@ -18,10 +18,11 @@ export {
 } from './options.ts'
 export { Outbox } from './outbox.ts'
 export { defaultReplyLimits, type ReplyFault, type ReplyLimits, ReplyReader } from './reply-reader.ts'
-export { groupLost, type SessionFacts, SmtpClientSession } from './session.ts'
+export { type SessionFacts, SmtpClientSession } from './session.ts'
 export type { SmtpTicker, SmtpTicking } from './ticker.ts'
 export { makeClientContext } from './tls.ts'
 export type { ResumableSession, TlsFacts } from './tls-types.ts'
+export { groupLost } from './transaction-run.ts'
 export type {
   RecipientResult,
   SmtpTransaction,

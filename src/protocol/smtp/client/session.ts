@@ -4,8 +4,8 @@
 // host. The queue `#waiting` is what is not written yet, `#flights` what awaits replies, in the order of the
 // wire. Where the peer has PIPELINING, the commands of a waiting transaction leave in the same write as the end
 // of data of the one before (RFC 2920 §3.1): a caller that keeps two or three transactions in the session pays
-// one write and one read each. A peer that answers the content and then stands still may have lost them with its read
-// buffer: the connection ends as `groupLost`, and the caller does without grouping there.
+// one write and one read each. A peer that answers the content and then stands still, or knows nothing of a MAIL, has lost
+// some or all of them with its read buffer: the connection ends as `groupLost`, and the caller does without grouping there.
 // Invariants: a reply belongs to the first exchange in flight; 421 ends everything; after `end` is set nothing is
 // written.
 
@@ -15,7 +15,7 @@ import { CommandExchange, type Exchange } from './exchange.ts'
 import type { ClientLimits, ClientTimeouts } from './options.ts'
 import type { TlsFacts } from './tls-types.ts'
 import { planTransaction, unsentResult } from './transaction-plan.ts'
-import { TransactionRun } from './transaction-run.ts'
+import { groupLost, TransactionRun } from './transaction-run.ts'
 import type { SmtpTransaction, TransactionResult } from './transaction-types.ts'
 import type { ConnectionEnd, SmtpWire, WireUser } from './wire.ts'
 
@@ -36,9 +36,6 @@ export interface SessionFacts {
   /** Null when we did not authenticate. */
   readonly authMechanism: 'PLAIN' | 'LOGIN' | null
 }
-
-/** `code` of the end of a connection on which commands that left with the end of a content were not answered. */
-export const groupLost = 'TIMEOUT_GROUPED_MAIL'
 
 /** An SMTP session as the delivering side sees it. */
 export class SmtpClientSession implements WireUser {
@@ -204,8 +201,12 @@ export class SmtpClientSession implements WireUser {
   }
 
   #isGroupLost(first: Exchange, nowMs: number): boolean {
-    const waitedMs = nowMs - this.#timedSinceMs
-    return waitedMs >= this.#timeouts.groupedMailMs && first instanceof TransactionRun && first.mayBeLost
+    const { groupedMailMs, mailMs } = this.#timeouts
+    return (
+      nowMs - this.#timedSinceMs >= Math.min(groupedMailMs, mailMs) &&
+      first instanceof TransactionRun &&
+      first.mayBeLost
+    )
   }
 
   #command(command: string, stage: string, timeoutMs: number): Promise<SmtpReply | null> {

@@ -53,6 +53,12 @@ const isAnswer: Readonly<Record<TransactionStage, (reply: SmtpReply) => boolean>
   eom: reply => replyClass(reply) !== 3,
 }
 
+/** `code` of the end of a connection on which commands that left with the end of a content were lost by the peer. */
+export const groupLost = 'GROUPED_MAIL_LOST'
+
+/** What a peer says to the rest of commands whose beginning it has lost: unknown, not implemented, bad sequence. */
+const outOfStep = new Set([500, 502, 503])
+
 /** A transaction from its first command to its last reply. */
 export class TransactionRun implements Exchange {
   readonly result: Promise<TransactionResult>
@@ -166,6 +172,12 @@ export class TransactionRun implements Exchange {
   }
 
   #onMail(reply: SmtpReply): void {
+    if (this.mayBeLost && outOfStep.has(reply.code)) {
+      const message = `the peer answered ${reply.code} to MAIL that came together with the end of a content`
+      // Without its reply: that is none to MAIL.
+      this.#wire.finish({ kind: 'protocol', code: groupLost, message })
+      return
+    }
     this.#stage = 'rcpt'
     if (replyClass(reply) !== 2) {
       this.#mailRefusal = reply

@@ -42,6 +42,29 @@ test('text order is byte order', () => {
   )
 })
 
+test('a recipient number is digits as they are shown, and one that a recipient can have', () => {
+  const message = `msg_${'a'.repeat(26)}`
+  for (const number of [0, 9, 10, 65_535])
+    assert.deepEqual(parseRecipientId(`${message}.${number}`), { message: Buffer.alloc(16), number })
+  for (const tail of [
+    '',
+    '.',
+    '. 1',
+    '.1 ',
+    '.1\n',
+    '.+1',
+    '.-0',
+    '.1.0',
+    '.1e1',
+    '.0x1',
+    '.01',
+    '.00',
+    '.１',
+    '.65536',
+  ])
+    assert.equal(parseRecipientId(message + tail), null, JSON.stringify(tail))
+})
+
 test('what is not an id is null, never a throw', () => {
   for (const text of [
     '',

@@ -96,11 +96,19 @@ export function parseId(prefix: IdPrefix, text: string): Buffer | null {
   return (value & ((1 << bits) - 1)) === 0 ? bytes : null
 }
 
-/** Splits `msg_….3` into message bytes and recipient number; null when it is not a recipient id. */
+/** A message's recipients are numbered from 0, below this: its key and a number make one integer in the store. */
+export const recipientsMax = 65_536
+
+/**
+ * Splits `msg_….3` into message bytes and recipient number; null when it is not a recipient id. Only what `formatId` and
+ * a number would give is one: read more freely, an empty or mistyped number would be that of somebody else.
+ */
 export function parseRecipientId(text: string): { message: Buffer; number: number } | null {
   const dot = text.lastIndexOf('.')
   if (dot < 0) return null
+  const digits = text.slice(dot + 1)
   const message = parseId('msg', text.slice(0, dot))
-  const number = Number(text.slice(dot + 1))
-  return message !== null && Number.isInteger(number) && number >= 0 ? { message, number } : null
+  if (message === null || !/^(?:0|[1-9]\d{0,4})$/.test(digits)) return null
+  const number = Number(digits)
+  return number < recipientsMax ? { message, number } : null
 }

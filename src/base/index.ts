@@ -13,6 +13,7 @@ export {
   type MessageId,
   parseId,
   parseRecipientId,
+  recipientsMax,
 } from './id.ts'
 export { checkName, type NameCheck } from './name.ts'
 export { PackReader, PackWriter } from './pack.ts'

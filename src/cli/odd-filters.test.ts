@@ -89,6 +89,20 @@ for (const filter of filters)
     assert.deepEqual(await states(), calm)
   })
 
+test('a recipient whose number is missing, mistyped or no one can have is refused, and nobody else is meant', async () => {
+  const next = (await bed.accept({ to: ['x@ok.example'] })).text
+  const calm = await states()
+  assert.deepEqual(calm.at(-1), [`${next}.0`, 'scheduled'])
+  for (const tail of ['.', '. 1', '.1e0', '.0x1', '.01', '.65536']) {
+    const recipient = messageId + tail
+    assertRefused(await client.call('queue.act', { action: 'expire', recipient }), JSON.stringify(recipient))
+    const { code } = await run(['queue', 'expire', recipient], { cwd: bed.dataDir })
+    assert.notEqual(code, 0, JSON.stringify(recipient))
+  }
+  assert.deepEqual(await states(), calm)
+  assert.ok((await client.call('queue.act', { action: 'expire', recipient: `${next}.0` })).ok)
+})
+
 test('a cursor that no list gave is refused: as "from the beginning" it would make an endless round', async () => {
   for (const cursor of [
     'x',

@@ -171,6 +171,20 @@ export function controlSuite(name: string, start: StartStore): void {
       assert.deepEqual([outcome.kind, outcome.source, outcome.stage], ['expired', 'local', 'queue'])
     })
 
+    test('a recipient number that no message has matches nothing, and not the next message', async () => {
+      await using opened = await TestStore.open(start)
+      const first = newMessage({ startState: 'scheduled' })
+      await accepted(opened.line, first)
+      await accepted(opened.line, newMessage({ startState: 'scheduled', accountKey: 2 }))
+      const { control } = opened.line
+      const filter = { messageId: first.id, recipientNumber: 65_536 }
+      assert.deepEqual((await control.list(filter, '', 10)).rows, [])
+      assert.deepEqual(await control.count(filter), { scheduled: 0, leased: 0, held: 0 })
+      assert.deepEqual((await control.messages(filter, '', 10)).rows, [])
+      assert.equal(await actOnAll(opened, filter, { kind: 'expire' }, 10), 0)
+      assert.equal((await control.count({})).scheduled, 2)
+    })
+
     test('actions leave leased recipients alone', async () => {
       await using opened = await TestStore.open(start)
       await fill(opened)

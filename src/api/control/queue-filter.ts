@@ -1,7 +1,7 @@
 // From the arguments of a command to the queue's filter: ids and names become keys and bytes.
 
 import type { AccountService } from '../../accounts/index.ts'
-import { parseId, parseRecipientId } from '../../base/index.ts'
+import { parseId, parseRecipientId, recipientsMax } from '../../base/index.ts'
 import { normalizeDomainOrLiteral } from '../../protocol/mail/index.ts'
 import type { QueueFilter } from '../../queue/index.ts'
 import type { Arguments } from './command.ts'
@@ -43,7 +43,8 @@ export function readFilter(given: Arguments, service: AccountService): FilterRes
   }
   if (recipient !== undefined) {
     const id = parseRecipientId(recipient)
-    if (id === null) return notAnId(recipient, 'recipient', 'msg_…, a dot and a number')
+    if (id === null)
+      return notAnId(recipient, 'recipient', `msg_…, a dot and a number below ${recipientsMax}`)
     if (filter.messageId !== undefined && !filter.messageId.equals(id.message))
       return failed(
         'invalid',

@@ -1,5 +1,6 @@
 // Small numbers that stand in the database for the queue's words. Numbers are never reused; new ones go at the end.
 
+import { recipientsMax } from '../../base/index.ts'
 import type { RecipientState, WaitReason } from '../../queue/index.ts'
 
 /** States of a recipient row. The partial index of due work holds `scheduled` only. */
@@ -43,10 +44,9 @@ export function reasonOf(code: number): WaitReason {
 /** Bits of `recipient.flags`. */
 export const recipientFlags = { delayNotified: 1, uncertain: 2 } as const
 
-/** A recipient's row key is `message key * recipientsMax + number`: one integer instead of a two-column key. */
-export const recipientsMax = 65_536
+export { recipientsMax }
 
-/** The row key of a recipient. */
+/** The row key of a recipient, `message key * recipientsMax + number`: one integer instead of a two-column key. */
 export function recipientKey(messageKey: number, number: number): number {
   return messageKey * recipientsMax + number
 }

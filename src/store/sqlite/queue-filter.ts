@@ -51,8 +51,10 @@ export function compileFilter(filter: KeyedFilter): CompiledFilter {
   let untilKey = Number.MAX_SAFE_INTEGER
   if (filter.message !== undefined) {
     const { key } = filter.message
-    fromKey = recipientKey(key, filter.recipientNumber ?? 0)
-    untilKey = filter.recipientNumber === undefined ? recipientKey(key + 1, 0) : fromKey + 1
+    const endKey = recipientKey(key + 1, 0)
+    // A number that no recipient has matches nothing: as a key it would be one of the next message.
+    fromKey = Math.min(recipientKey(key, filter.recipientNumber ?? 0), endKey)
+    untilKey = filter.recipientNumber === undefined ? endKey : Math.min(fromKey + 1, endKey)
   }
   return { where: conditions.length === 0 ? '1' : conditions.join(' AND '), values, fromKey, untilKey }
 }

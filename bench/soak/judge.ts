@@ -1,5 +1,6 @@
 /** What the soak is held to, and what it showed. */
 import type { FaultShares } from '../traffic/index.ts'
+import type { Spread } from './histogram.ts'
 import type { Ledger } from './ledger.ts'
 import type { SoakOptions } from './options.ts'
 import type { SoakSample } from './watch.ts'
@@ -13,6 +14,12 @@ export interface SoakReport {
   readonly failedScrapes: number
   readonly acceptP50Ms: number
   readonly acceptP99Ms: number
+  /** Messages accepted, divided by the time from the first one's turn to the last one's 250. */
+  readonly acceptedPerSecond: number
+  /** From the end of the load until the queue was empty, or its time was up. */
+  readonly emptyingSeconds: number
+  /** Of the server's store: commits with their syncs. */
+  readonly commits: Spread
   readonly samples: readonly SoakSample[]
 }
 
@@ -22,44 +29,117 @@ export interface SoakVerdict {
 }
 
 const loopDelayMsMax = 200
+/** What the metrics' page calls too slow. */
+const commitP99MsMax = 500
+/** Of the planned rate. */
+const rateShareMin = 0.95
+/** Descriptors beside outgoing connections: by so many more may be open in the last quarter than in the second. */
+const filesGrowthMax = 20
 /**
  * From the second quarter on memory may grow by so much, as the straight line through all samples says: single samples
  * differ by the garbage collector's moods, a leak goes on.
  */
 const growthMax = 0.03
 
-export function judgeSoak({ ledger, samples, options, ...rest }: SoakReport): readonly SoakVerdict[] {
+export function judgeSoak(report: SoakReport): readonly SoakVerdict[] {
+  return [
+    judgeLedger(report.ledger),
+    judgeDoubles(report.ledger),
+    judgeMemory(report.samples),
+    judgeLoops(report.samples),
+    judgeFiles(report.samples),
+    judgeCommits(report.commits),
+    judgeLoad(report),
+  ]
+}
+
+/** Each message has one end, it is the one that the receiver gave it, and none waits any more. */
+function judgeLedger(ledger: Ledger): SoakVerdict {
+  const { accepted, delivered, bounced, expired, queued, lost, arrived, refused, takenAfterRefusal } = ledger
+  return {
+    text:
+      `ledger: ${accepted} accepted = ${delivered} delivered + ${bounced} bounced + ${expired} expired + ${queued} queued; ` +
+      `${lost} lost; the receiver took ${arrived}, refused ${refused} for good, and took ${takenAfterRefusal} that it had refused`,
+    isMet:
+      ledger.isBalanced &&
+      lost === 0 &&
+      expired === 0 &&
+      queued === 0 &&
+      delivered === arrived &&
+      bounced === refused &&
+      takenAfterRefusal === 0,
+  }
+}
+
+/** A 250 that was not handed over is followed by another delivery; one that was is not. */
+function judgeDoubles({ twice, twiceHeard, twicePerhaps, tookUnheard, endedUnheard }: Ledger): SoakVerdict {
+  const kept = twice - twiceHeard - twicePerhaps
+  return {
+    text:
+      `twice: ${twice} came again: ${kept} whose 250 the receiver kept back (it kept back ${tookUnheard}), ${twicePerhaps} whose ` +
+      `connection it cut right after the 250, ${twiceHeard} without a reason; ${endedUnheard} should have come again and did not`,
+    isMet: twiceHeard === 0 && endedUnheard === 0,
+  }
+}
+
+function judgeMemory(samples: readonly SoakSample[]): SoakVerdict {
   const memory = samples.map(one => one.residentMib)
   const [early, late] = [mean(quarter(memory, 1)), mean(quarter(memory, 3))]
   const growth = growthOf(memory.slice(Math.floor(memory.length / 4)))
+  return {
+    text:
+      `memory flat: ${early.toFixed(0)} MiB in the second quarter, ${late.toFixed(0)} in the last, ${Math.max(...memory).toFixed(0)} at most; ` +
+      `the line through them rises by ${share(growth)}, at most ${share(growthMax)}`,
+    isMet: growth <= growthMax,
+  }
+}
+
+function judgeLoops(samples: readonly SoakSample[]): SoakVerdict {
   const worst = samples.reduce((most, one) => Math.max(most, one.loopDelayMs), 0)
   const over = samples.filter(one => one.loopDelayMs > loopDelayMsMax).length
-  const { accepted, delivered, bounced, expired, queued, lost, twice } = ledger
-  return [
-    {
-      text:
-        `ledger: ${accepted} accepted = ${delivered} delivered + ${bounced} bounced + ${expired} expired + ${queued} queued; ` +
-        `${lost} lost; ${twice} came twice (the receiver dropped ${share(rest.faults.dropAfterDot)} of them after taking them)`,
-      isMet: ledger.isBalanced && lost === 0,
-    },
-    {
-      text:
-        `memory flat: ${early.toFixed(0)} MiB in the second quarter, ${late.toFixed(0)} in the last, ${Math.max(...memory).toFixed(0)} at most; ` +
-        `the line through them rises by ${share(growth)}, at most ${share(growthMax)}`,
-      isMet: growth <= growthMax,
-    },
-    {
-      text: `event loops late by ${loopDelayMsMax} ms at most: ${worst.toFixed(0)} ms; over it in ${over} of ${samples.length} samples`,
-      isMet: samples.length > 0 && over === 0,
-    },
-    {
-      text:
-        `load: ${Math.round(options.ratePerSecond ?? 0)}/s for ${options.minutes} minutes, ${rest.outages} outages; ` +
-        `accept p50 ${rest.acceptP50Ms.toFixed(1)} ms, p99 ${rest.acceptP99Ms.toFixed(1)} ms; ` +
-        `${ledger.clientRefused} refused at the door, ${rest.failedScrapes} scrapes failed`,
-      isMet: ledger.clientRefused === 0 && rest.failedScrapes === 0,
-    },
-  ]
+  return {
+    text: `event loops late by ${loopDelayMsMax} ms at most: ${worst.toFixed(0)} ms; over it in ${over} of ${samples.length} samples`,
+    isMet: samples.length > 0 && over === 0,
+  }
+}
+
+function judgeFiles(samples: readonly SoakSample[]): SoakVerdict {
+  const others = samples.map(one => one.files - one.connections)
+  const [early, late] = [median(quarter(others, 1)), median(quarter(others, 3))]
+  const last = samples.at(-1)
+  const wal = samples.reduce((most, one) => Math.max(most, one.walMib), 0)
+  return {
+    text:
+      `descriptors level: ${early} beside outgoing connections in the second quarter, ${late} in the last; ` +
+      `the database is ${last?.databaseMib.toFixed(0)} MiB at the end, its write-ahead log ${wal.toFixed(0)} at most`,
+    isMet: late - early <= filesGrowthMax,
+  }
+}
+
+function judgeCommits({ count, meanMs, p99MsMax, allMsMax }: Spread): SoakVerdict {
+  return {
+    text:
+      `commits: ${count}, ${meanMs.toFixed(1)} ms in the mean, 99 of 100 within ${p99MsMax} ms, all within ${allMsMax} ms; ` +
+      `99 of 100 are to be within ${commitP99MsMax} ms`,
+    isMet: p99MsMax <= commitP99MsMax,
+  }
+}
+
+function judgeLoad(report: SoakReport): SoakVerdict {
+  const { ledger, options, acceptedPerSecond } = report
+  const planned = options.ratePerSecond ?? Number.NaN
+  return {
+    text:
+      `load: ${acceptedPerSecond.toFixed(0)}/s of ${planned.toFixed(0)}/s planned for ${options.minutes} minutes, ` +
+      `${report.outages} outages, empty after ${report.emptyingSeconds.toFixed(0)} s; ` +
+      `accept p50 ${report.acceptP50Ms.toFixed(1)} ms, p99 ${report.acceptP99Ms.toFixed(1)} ms; ` +
+      `${ledger.clientRefused} refused at the door, ${ledger.clientUnknown} without a reply, ${report.failedScrapes} scrapes failed`,
+    isMet:
+      acceptedPerSecond >= planned * rateShareMin &&
+      ledger.clientRefused === 0 &&
+      ledger.clientUnknown === 0 &&
+      report.failedScrapes === 0,
+  }
 }
 
 function quarter(values: readonly number[], index: 0 | 1 | 2 | 3): readonly number[] {
@@ -68,6 +148,10 @@ function quarter(values: readonly number[], index: 0 | 1 | 2 | 3): readonly numb
 
 function mean(values: readonly number[]): number {
   return values.reduce((sum, one) => sum + one, 0) / values.length
+}
+
+function median(values: readonly number[]): number {
+  return values.toSorted((one, other) => one - other)[Math.floor(values.length / 2)] ?? Number.NaN
 }
 
 /** How much the line of least squares rises from its begin to its end, as a part of the mean. */

@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { runOrThrow } from '../../test/support/peers/index.ts'
+import type { Postrider } from '../../test/support/postrider.ts'
 import { refuseMemoryFileSystem } from '../conditions.ts'
 import { countQueued, scrape, startScaleServer } from '../scale/server.ts'
 import {
@@ -25,8 +26,9 @@ import {
   startSinkProcess,
 } from '../traffic/index.ts'
 import { Workspace } from '../workspace.ts'
+import { spreadOf } from './histogram.ts'
 import { judgeSoak, type SoakReport } from './judge.ts'
-import { readLedger } from './ledger.ts'
+import { makeLedger } from './ledger.ts'
 import { readSoakOptions, type SoakOptions } from './options.ts'
 import { SoakWatch } from './watch.ts'
 
@@ -97,6 +99,7 @@ async function soak(options: SoakOptions, parent: string, samplesPath: string): 
   const messages = Math.ceil(ratePerSecond * options.minutes * 60)
   // Calibration used the first numbers; the soak's own must be new to the receiver.
   const firstMessage = options.ratePerSecond === null ? calibrationMessages : 0
+  await untilEmpty(program)
   const before = await scrape(program)
   say(
     `${Math.round(ratePerSecond)} messages/s for ${options.minutes} minutes, seed ${options.seed}, samples in ${samplesPath}`,
@@ -117,18 +120,21 @@ async function soak(options: SoakOptions, parent: string, samplesPath: string): 
   await watch.stop()
   say(`load over: ${outcome.accepted} accepted, ${outcome.refused} refused, ${outcome.unknown} unknown`)
   await sink.call('misbehave', null, 0)
-  await untilQuiet(async () => await countQueued(program))
-  const [arrivals, refused, counts] = [
+  const emptyingSeconds = await untilEmpty(program)
+  const after = await scrape(program)
+  const [arrivals, taken, refused, counts] = [
     await sink.call('arrivals'),
+    await sink.call('taken'),
     await sink.call('refused'),
     await sink.call('counts'),
   ]
   const receiver = {
     arrivals: arrivals.subarray(firstMessage),
+    taken: taken.subarray(firstMessage),
     refused: refused.subarray(firstMessage),
-    twice: counts.twice,
+    counts,
   }
-  const ledger = await readLedger(program, outcome, receiver, before)
+  const ledger = makeLedger(outcome, receiver, { before, after, queued: await countQueued(program) })
   const acceptMs = outcome.acceptedMs
     .map((at, index) => (at === 0 ? 0 : at - (outcome.dueMs[index] ?? 0)))
     .filter(ms => ms > 0)
@@ -142,6 +148,9 @@ async function soak(options: SoakOptions, parent: string, samplesPath: string): 
     failedScrapes: watch.failures,
     acceptP50Ms: acceptMs[Math.floor(acceptMs.length * 0.5)] ?? Number.NaN,
     acceptP99Ms: acceptMs[Math.floor(acceptMs.length * 0.99)] ?? Number.NaN,
+    acceptedPerSecond: (outcome.accepted / (outcome.endedMs - outcome.startedMs)) * 1000,
+    emptyingSeconds,
+    commits: spreadOf('postrider_store_commit_seconds', before, after),
     samples: watch.samples,
   }
 }
@@ -171,14 +180,15 @@ async function makeOutages(sink: SinkProcess, signal: AbortSignal): Promise<numb
   return count
 }
 
-/** Until the queue is empty or its time is up. */
-async function untilQuiet(count: () => Promise<number>): Promise<void> {
-  const deadlineMs = performance.now() + emptyingMs
+/** Waits until the queue is empty or its time is up. @returns how many seconds that took. */
+async function untilEmpty(program: Postrider): Promise<number> {
+  const startedMs = performance.now()
   for (;;) {
-    const queued = await count()
-    if (queued === 0 || performance.now() > deadlineMs) return
+    const queued = await countQueued(program)
+    const tookMs = performance.now() - startedMs
+    if (queued === 0 || tookMs > emptyingMs) return tookMs / 1000
     say(`${queued} still queued`)
-    await delay(5_000)
+    await delay(2_000)
   }
 }
 

@@ -31,7 +31,7 @@ const mib = 1024 * 1024
 /** Samples until it is stopped. */
 export class SoakWatch {
   readonly samples: SoakSample[] = []
-  /** Scrapes that failed. */
+  /** Scrapes that failed or lacked a value; why is in the file. */
   failures = 0
   readonly #program: Postrider
   readonly #startedMs = performance.now()
@@ -58,7 +58,11 @@ export class SoakWatch {
   async #sample(): Promise<void> {
     try {
       const values = await scrape(this.#program)
-      const value = (name: string): number => values.get(name) ?? 0
+      const value = (name: string): number => {
+        const found = values.get(name)
+        if (found === undefined) throw new Error(`${name} is missing`)
+        return found
+      }
       const atMs = performance.now()
       const accepted = value('postrider_messages_accepted_total{door="smtp"}')
       const pid = this.#program.processId
@@ -81,8 +85,9 @@ export class SoakWatch {
       this.#atMs = atMs
       this.samples.push(sample)
       this.#file.write(`${JSON.stringify(sample)}\n`)
-    } catch {
+    } catch (error) {
       this.failures++
+      this.#file.write(`${JSON.stringify({ failed: String(error) })}\n`)
     }
   }
 }

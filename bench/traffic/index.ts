@@ -6,6 +6,7 @@ import type { DnsCalls } from './dns-child.ts'
 import type { GeneratorCalls } from './generator-child.ts'
 import type { SinkCalls } from './sink-child.ts'
 
+export { heardStates } from './answers.ts'
 export { nowMs } from './child.ts'
 export type { ConversationOptions } from './conversation.ts'
 export { benchZone, domainName, manyDomains, oneDomain } from './dns.ts'

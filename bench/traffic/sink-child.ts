@@ -20,8 +20,10 @@ const calls = {
   misbehave: (shares: FaultShares | null, seed: number): void => running().misbehave(shares, seed),
   counts: (): SinkCounts => running().counts(),
   waitFor: async (recipients: number): Promise<number> => await running().waitFor(recipients),
-  arrivals: (): Float64Array => running().arrivals,
-  refused: (): Uint8Array => running().refused,
+  arrivals: (): Float64Array => running().answers.arrivals,
+  /** By recipient, see heardStates. */
+  taken: (): Uint8Array => running().answers.taken,
+  refused: (): Uint8Array => running().answers.refused,
   forget: (): void => running().forget(),
 }
 

@@ -4,6 +4,7 @@
  */
 import { createServer, type Server, type Socket } from 'node:net'
 import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls'
+import { Answers, type AnswerSession } from './answers.ts'
 import { nowMs } from './child.ts'
 import { type FaultShares, Faults } from './faults.ts'
 
@@ -23,14 +24,16 @@ export interface SinkOptions {
 export interface SinkCounts {
   readonly messages: number
   readonly recipients: number
-  /** Tracked recipients that came more than once. */
+  /** Tracked recipients that came more than once; of these, after a 250 that was handed over; after one that may be lost. */
   readonly twice: number
+  readonly twiceHeard: number
+  readonly twicePerhaps: number
+  /** Arrivals of tracked recipients whose 250 was not handed over before we cut the connection. */
+  readonly tookUnheard: number
   readonly connections: number
   readonly handshakes: number
   readonly resumed: number
   readonly bytes: number
-  /** Tracked recipients that were refused for good (`550`). */
-  readonly refusedForGood: number
 }
 
 const endOfData = Buffer.from('\r\n.\r\n')
@@ -41,22 +44,18 @@ export class TrafficSink {
   readonly #options: SinkOptions
   readonly #context: SecureContext | null
   #servers: Server[] = []
-  readonly #sockets = new Set<Socket>()
+  /** Open connections, by their TCP socket. */
+  readonly #sockets = new Map<Socket, AnswerSession>()
   #port: number
   #waiting: { readonly recipients: number; readonly resolve: (atMs: number) => void }[] = []
   #faults: Faults | null = null
-  /** Arrival of each tracked recipient, 0 before. */
-  arrivals: Float64Array
-  /** 1: refused for good once. */
-  refused: Uint8Array
+  readonly answers: Answers
   messages = 0
   recipients = 0
-  twice = 0
   connections = 0
   handshakes = 0
   resumed = 0
   bytes = 0
-  refusedForGood = 0
 
   constructor(options: SinkOptions) {
     this.#options = options
@@ -66,8 +65,7 @@ export class TrafficSink {
       certificate === undefined || key === undefined
         ? null
         : createSecureContext({ cert: certificate, key, minVersion: 'TLSv1.2' })
-    this.arrivals = new Float64Array(options.tracked)
-    this.refused = new Uint8Array(options.tracked)
+    this.answers = new Answers(options.tracked)
   }
 
   /** Listens, on the port of the first time or any. @returns the port. */
@@ -89,7 +87,10 @@ export class TrafficSink {
   async shut(): Promise<void> {
     const closed = this.#servers.map(one => new Promise<void>(resolve => one.close(() => resolve())))
     this.#servers = []
-    for (const socket of this.#sockets) socket.destroy()
+    for (const [socket, answers] of this.#sockets) {
+      answers.cut()
+      socket.destroy()
+    }
     await Promise.all(closed)
   }
 
@@ -99,14 +100,15 @@ export class TrafficSink {
   }
 
   counts(): SinkCounts {
-    const { messages, recipients, twice, connections, handshakes, resumed, bytes, refusedForGood } = this
-    return { messages, recipients, twice, connections, handshakes, resumed, bytes, refusedForGood }
+    const { messages, recipients, connections, handshakes, resumed, bytes } = this
+    const { twice, twiceHeard, twicePerhaps, tookUnheard } = this.answers
+    const came = { messages, recipients, twice, twiceHeard, twicePerhaps, tookUnheard }
+    return { ...came, connections, handshakes, resumed, bytes }
   }
 
   /** Forgets arrivals, for a new measurement; the counts go on. */
   forget(): void {
-    this.arrivals.fill(0)
-    this.twice = 0
+    this.answers.forget()
   }
 
   /** Resolves with the time at which so many recipients had come in all. */
@@ -117,16 +119,17 @@ export class TrafficSink {
 
   #accept(socket: Socket): void {
     this.connections++
-    this.#sockets.add(socket)
+    const answers = this.answers.session()
+    this.#sockets.set(socket, answers)
     socket.on('error', () => {})
     socket.on('close', () => this.#sockets.delete(socket))
     if (this.#faults?.falls('greeting421') === true) return void socket.end('421 4.3.2 not now\r\n')
     if (this.#faults?.falls('dropAtGreeting') === true) return void socket.destroy()
     socket.write('220 sink.test ESMTP\r\n')
-    this.#converse(socket, false)
+    this.#converse(socket, answers, false)
   }
 
-  #startTls(socket: Socket): void {
+  #startTls(socket: Socket, answers: AnswerSession): void {
     socket.removeAllListeners('data')
     socket.write('220 2.0.0 go ahead\r\n')
     const secured = new TLSSocket(socket, { isServer: true, secureContext: this.#context! })
@@ -135,18 +138,28 @@ export class TrafficSink {
       this.handshakes++
       if (secured.isSessionReused()) this.resumed++
     })
-    this.#converse(secured, true)
+    this.#converse(secured, answers, true)
   }
 
-  #converse(socket: Socket, isSecure: boolean): void {
+  #converse(socket: Socket, answers: AnswerSession, isSecure: boolean): void {
     let rest: Buffer = Buffer.alloc(0)
     let isInData = false
     let numbers: number[] = []
     const keywords = `250-sink.test\r\n250-PIPELINING\r\n${
       this.#context !== null && !isSecure ? '250-STARTTLS\r\n' : ''
     }250-ENHANCEDSTATUSCODES\r\n250 8BITMIME\r\n`
+    const cut = (): void => {
+      answers.cut()
+      socket.destroy()
+    }
+    const answer = (replies: string): void => {
+      socket.write(replies)
+      answers.handedOver()
+    }
     socket.on('data', (chunk: Buffer) => {
+      if (answers.isCut) return
       this.bytes += chunk.length
+      if (isInData) answers.wereRead()
       rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk])
       let replies = ''
       const faults = this.#faults
@@ -160,11 +173,11 @@ export class TrafficSink {
           }
           rest = rest.subarray(end + endOfData.length)
           isInData = false
-          if (faults?.falls('dropAtDot') === true) return void socket.destroy()
+          if (faults?.falls('dropAtDot') === true) return cut()
           if (faults?.falls('dot451') === true) replies += '451 4.3.0 try later\r\n'
           else {
-            this.#took(numbers)
-            if (faults?.falls('dropAfterDot') === true) return void socket.destroy()
+            this.#took(numbers, answers)
+            if (faults?.falls('dropAfterDot') === true) return cut()
             replies += '250 2.0.0 ok\r\n'
           }
           numbers = []
@@ -175,12 +188,15 @@ export class TrafficSink {
         const line = rest.toString('latin1', 0, end)
         rest = rest.subarray(end + 2)
         const verb = line.slice(0, 4).toUpperCase()
-        if (verb === 'STAR' && this.#context !== null && !isSecure) return this.#startTls(socket)
-        if (verb === 'QUIT') return void socket.end(`${replies}221 2.0.0 bye\r\n`)
+        if (verb === 'STAR' && this.#context !== null && !isSecure) return this.#startTls(socket, answers)
+        if (verb === 'QUIT') {
+          socket.end(`${replies}221 2.0.0 bye\r\n`)
+          return answers.handedOver()
+        }
         if (verb === 'RCPT') {
           const number = Number.parseInt(line.slice(line.indexOf('<') + 1), 10)
           if (faults?.isRefusedForGood(number) === true) {
-            this.#refuse(number)
+            answers.refuse(number)
             replies += '550 5.1.1 no such user\r\n'
           } else if (faults?.falls('rcpt450') === true) replies += '450 4.2.1 try later\r\n'
           else {
@@ -196,7 +212,7 @@ export class TrafficSink {
         else {
           if (verb === 'MAIL') {
             numbers = []
-            if (faults?.falls('dropAtMail') === true) return void socket.destroy()
+            if (faults?.falls('dropAtMail') === true) return cut()
           }
           replies += '250 2.0.0 ok\r\n'
         }
@@ -206,28 +222,18 @@ export class TrafficSink {
         socket.pause()
         setTimeout(() => {
           if (socket.destroyed) return
-          socket.write(replies)
+          answer(replies)
           socket.resume()
         }, delayMs)
-      } else if (replies !== '') socket.write(replies)
+      } else if (replies !== '') answer(replies)
     })
   }
 
-  #refuse(number: number): void {
-    if (number >= this.refused.length || this.refused[number] === 1) return
-    this.refused[number] = 1
-    this.refusedForGood++
-  }
-
-  #took(numbers: readonly number[]): void {
+  #took(numbers: readonly number[], answers: AnswerSession): void {
     const now = nowMs()
     this.messages++
     this.recipients += numbers.length
-    for (const number of numbers) {
-      if (number >= this.arrivals.length) continue
-      if (this.arrivals[number] !== 0) this.twice++
-      else this.arrivals[number] = now
-    }
+    answers.took(numbers, now)
     if (this.#waiting.length === 0) return
     for (const one of this.#waiting) if (this.recipients >= one.recipients) one.resolve(now)
     this.#waiting = this.#waiting.filter(one => one.recipients > this.recipients)

@@ -153,7 +153,7 @@ export class Metrics {
   readonly eventLoopDelay: Gauge = new Gauge(
     {
       name: 'postrider_event_loop_delay_seconds',
-      help: 'How long the event loop was late since the last scrape, the worst thread.',
+      help: 'How long the event loop was late since the last scrape, the worst of main and relay threads; what the store takes is in `postrider_store_commit_seconds`.',
       healthy: 'p99 under 0.02.',
       alert: 'p99 above 0.2 for 5 minutes.',
       label: 'quantile',
@@ -162,7 +162,7 @@ export class Metrics {
   )
   readonly memory: Gauge = new Gauge({
     name: 'postrider_memory_bytes',
-    help: 'Memory by kind: `resident` of the process, `heap` and `external` of all threads together.',
+    help: 'Memory by kind: `resident` of the process, `heap` and `external` of main and relay threads together.',
     healthy: 'Level under a level load, whatever the length of the queue.',
     alert: 'Resident growing for a day under a level load.',
     label: 'kind',

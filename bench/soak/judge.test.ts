@@ -1,8 +1,8 @@
 // What the soak is held to.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { everydayFaults, Faults } from '../traffic/faults.ts'
 import { heardStates } from '../traffic/answers.ts'
+import { everydayFaults, Faults } from '../traffic/faults.ts'
 import { spreadOf } from './histogram.ts'
 import { judgeSoak, type SoakReport } from './judge.ts'
 import { type Ledger, makeLedger } from './ledger.ts'

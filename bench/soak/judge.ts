@@ -90,7 +90,7 @@ function judgeMemory(samples: readonly SoakSample[]): SoakVerdict {
     text:
       `memory flat: ${early.toFixed(0)} MiB in the second quarter, ${late.toFixed(0)} in the last, ${Math.max(...memory).toFixed(0)} at most; ` +
       `the line through them rises by ${share(growth)}, at most ${share(growthMax)}`,
-    isMet: growth <= growthMax,
+    isMet: samples.length > 0 && growth <= growthMax,
   }
 }
 

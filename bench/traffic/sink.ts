@@ -4,7 +4,7 @@
  */
 import { createServer, type Server, type Socket } from 'node:net'
 import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls'
-import { Answers, type AnswerSession } from './answers.ts'
+import { type AnswerSession, Answers } from './answers.ts'
 import { nowMs } from './child.ts'
 import { type FaultShares, Faults } from './faults.ts'
 

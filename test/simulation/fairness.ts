@@ -4,13 +4,13 @@
 // since its turn came. Urgent mail and mail of small accounts must then be tried soon, however much a large account has
 // waiting for the same site; anything that is due must be taken up, and what is taken up must come to an outcome.
 
-import { type Entry, fail } from './ledger.ts'
+import { type Entry, fail } from './entry.ts'
 import type { VirtualTime } from './virtual-time.ts'
 import type { World } from './world.ts'
 
 /** After trouble hosts are left alone for a time, and what has piled up is worked off. */
 const calmMs = 20 * 60_000
-/** The first attempt of urgent mail and of small accounts. */
+/** The first attempt of urgent mail and of small accounts: what a lease loop may sleep is part of it. */
 const fairMs = 60_000
 /** Anything in anybody's hands, and anything due. */
 const stuckMs = 40 * 60_000
@@ -19,17 +19,15 @@ const largeAccount = 1
 export class Fairness {
   readonly #time: VirtualTime
   readonly #world: World
-  readonly #pollMs: number
   #disturbedMs = 0
   /** Recipients whose waiting was judged. */
   judged = 0
   /** The longest of these waits. */
   slowestMs = 0
 
-  constructor(time: VirtualTime, world: World, pollMs: number) {
+  constructor(time: VirtualTime, world: World) {
     this.#time = time
     this.#world = world
-    this.#pollMs = pollMs
   }
 
   /** Something happened to the process: crash, restart, operator, disk, clock. */
@@ -70,7 +68,7 @@ export class Fairness {
     if (!isPreferred || entry.isReport) return false
     const calmSinceMs = Math.max(this.#disturbedMs, this.#siteChangedMs(entry))
     if (entry.acceptedMs < calmSinceMs + calmMs) return false
-    if (waitedMs > fairMs + this.#pollMs)
+    if (waitedMs > fairMs)
       fail(
         `${entry.path} of account ${entry.accountKey}, priority ${entry.priority}, has waited ${Math.round(waitedMs / 1000)} s for its first attempt (${JSON.stringify({ ...entry, site: this.#world.siteOf(entry.path.slice(entry.path.indexOf('@') + 1))?.weather, now: this.#time.monotonicMs() })})`,
       )

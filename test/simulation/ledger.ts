@@ -5,53 +5,26 @@
 // A broken rule throws; the simulation prints the seed.
 
 import type { ClockJump } from '../../src/base/index.ts'
-import type { OutcomeFacts, StoredEvent } from '../../src/events/index.ts'
+import type { EventReader, OutcomeFacts, StoredEvent } from '../../src/events/index.ts'
 import { unpackAccepted, unpackOutcomeFacts } from '../../src/events/index.ts'
-import type { GiveBack, LeasedMessage, NewMessage, QueueRow, WaitReason } from '../../src/queue/index.ts'
+import type { GiveBack, LeasedMessage, NewMessage, WaitReason } from '../../src/queue/index.ts'
 import { retryJitterMax } from '../../src/queue/ready/index.ts'
-
-/** One recipient. */
-export interface Entry {
-  readonly id: string
-  readonly path: string
-  readonly accountKey: number
-  readonly priority: number
-  readonly isReport: boolean
-  readonly acceptedAtMs: number
-  expiresAtMs: number
-  /** By so much it may expire earlier, since the wall clock was set back meanwhile. */
-  earlierMs: number
-  attempts: number
-  /** As its row should say while it waits. */
-  state: 'scheduled' | 'held'
-  nextAttemptAtMs: number
-  reason: WaitReason
-  /** The host dropped us before it answered: it may count as unreachable or not. */
-  isDropped: boolean
-  /** The thread that leased it; null while nobody has it. */
-  owner: number | null
-  /** Transactions that run for it now. */
-  running: number
-  final: OutcomeFacts['outcome']['kind'] | null
-  /** Times a peer took it. */
-  taken: number
-  /** An outcome said that a peer may have it although it did not say so. */
-  wasUncertain: boolean
-  /** Virtual time, monotonic: since when it is somebody's turn. */
-  sinceMs: number
-  firstAttemptMs: number | null
-  /** Virtual time, monotonic, of the acceptance. */
-  readonly acceptedMs: number
-}
+import { type Entry, fail } from './entry.ts'
+import { Reports } from './reports.ts'
 
 export interface LedgerRules {
   readonly intervalsMs: readonly number[]
   /** An attempt may begin this long after the expiry: grace, and the time of one step. */
   readonly lateMs: number
+  readonly delayNoticeAfterMs: number
+  /** False: there is no such domain, and mail for it is to bounce. */
+  hasHosts(path: string): boolean
   /** The first transaction for it begins. */
   onFirstAttempt(entry: Entry): void
 }
 
+/** Events that are read at once. */
+const eventsMax = 500
 /** Stages at which no host took a connection. */
 const unreachableStages: ReadonlySet<string> = new Set(['connect', 'greeting', 'ehlo', 'starttls', 'auth'])
 
@@ -64,6 +37,7 @@ export class Ledger {
   readonly #byName = new Map<string, Entry>()
   /** Messages on their way into the store: what the accepted event will be held against. */
   readonly #expected = new Map<string, NewMessage>()
+  readonly #reports = new Reports()
   #lastSeq = 0
   /** An operator is expiring what this account has waiting. */
   expiringAccount: number | null = null
@@ -84,9 +58,9 @@ export class Ledger {
     this.#monotonicMs = monotonicMs
   }
 
-  /** Entries that are not final. */
-  *open(): Generator<Entry> {
-    yield* this.#entries.values()
+  /** Entries that are not final, by `message id.number`. */
+  get open(): ReadonlyMap<string, Entry> {
+    return this.#entries
   }
 
   get openCount(): number {
@@ -137,6 +111,8 @@ export class Ledger {
   recovered(): void {
     for (const entry of this.#entries.values()) {
       entry.running = 0
+      // The answer has died with who heard it.
+      entry.isRefused = false
       if (entry.owner === null) continue
       this.#waits(entry, this.#nowMs(), entry.attempts === 0 ? 'first-attempt' : 'next-attempt')
     }
@@ -191,6 +167,10 @@ export class Ledger {
     for (const name of names) this.#named(name).running--
   }
 
+  refused(name: string): void {
+    this.#named(name).isRefused = true
+  }
+
   took(name: string): void {
     const entry = this.#named(name)
     if (++entry.taken > 1) this.counts['repeated']!++
@@ -202,12 +182,18 @@ export class Ledger {
 
   // ---- what the log says -------------------------------------------------------------------------------------------
 
-  read(events: readonly StoredEvent[]): void {
-    for (const event of events) {
-      if (event.seq <= this.#lastSeq) fail('the log goes back')
-      this.#lastSeq = event.seq
-      this.#readOne(event)
+  /** Reads all that has been committed since the last look. */
+  read(log: EventReader): void {
+    for (let read = eventsMax; read === eventsMax; ) {
+      const events = log.list(this.#lastSeq, eventsMax)
+      for (const event of events) {
+        if (event.seq <= this.#lastSeq) fail('the log goes back')
+        this.#lastSeq = event.seq
+        this.#readOne(event)
+      }
+      read = events.length
     }
+    this.#reports.check()
   }
 
   #readOne(event: StoredEvent): void {
@@ -259,13 +245,16 @@ export class Ledger {
     const facts = unpackAccepted(event.facts)
     const isReport = facts.door === 'local'
     this.counts[isReport ? 'reports' : 'accepted']!++
-    for (const { number, forwardPath } of message.recipients) {
+    if (isReport) this.#reports.made(message)
+    for (const { number, forwardPath, notify } of message.recipients) {
       const entry: Entry = {
         id: `${id}.${number}`,
         path: forwardPath,
         accountKey: message.accountKey,
         priority: message.priority,
         isReport,
+        sender: message.sendsDsn && message.reversePath !== '' ? message.reversePath : null,
+        notify,
         acceptedAtMs: message.acceptedAtMs,
         expiresAtMs: message.expiresAtMs,
         earlierMs: 0,
@@ -277,6 +266,8 @@ export class Ledger {
         owner: null,
         running: 0,
         final: null,
+        isRefused: false,
+        isDelayNotified: false,
         taken: 0,
         wasUncertain: false,
         sinceMs: this.#monotonicMs(),
@@ -309,15 +300,33 @@ export class Ledger {
     if (entry.owner === null) fail(`${event.type} of ${entry.path}, which nobody has`)
     if (attempt !== 0 && attempt !== entry.attempts + 1)
       fail(`${entry.path}: attempt ${attempt} after ${entry.attempts}`)
+    this.#checkRefusal(entry, event.type)
+    if (event.type === 'bounced' || event.type === 'expired') this.#reports.owes(entry, 'failed')
     if (event.type !== 'deferred') {
       this.#final(entry, outcome)
       return
     }
     entry.attempts++
+    this.#delayed(entry, outcome.atMs)
     this.#checkSchedule(entry, event.atMs, nextAttemptAtMs)
     const isUnreachable = unreachableStages.has(outcome.stage)
     entry.isDropped = outcome.source === 'local' && outcome.stage === 'mail'
     this.#waits(entry, nextAttemptAtMs, isUnreachable ? 'site-unreachable' : 'next-attempt')
+  }
+
+  /** Mail bounces when somebody has refused it for good, and only then. */
+  #checkRefusal(entry: Entry, type: StoredEvent['type']): void {
+    const hasHosts = this.#rules.hasHosts(entry.path)
+    if (type === 'bounced' && !entry.isRefused && hasHosts)
+      fail(`${entry.path} bounced, and nobody refused it for good`)
+    if ((entry.isRefused && type !== 'bounced') || (!hasHosts && type === 'deferred'))
+      fail(`${entry.path} was refused for good and is ${type}`)
+  }
+
+  #delayed(entry: Entry, atMs: number): void {
+    if (entry.isDelayNotified || atMs - entry.acceptedAtMs < this.#rules.delayNoticeAfterMs) return
+    entry.isDelayNotified = true
+    this.#reports.owes(entry, 'delayed')
   }
 
   #checkSchedule(entry: Entry, atMs: number, nextAttemptAtMs: number): void {
@@ -352,33 +361,6 @@ export class Ledger {
     this.#entries.delete(entry.id)
     this.#byName.delete(`${entry.id.slice(0, entry.id.indexOf('.'))}|${entry.path}`)
   }
-
-  // ---- what the queue shows ----------------------------------------------------------------------------------------
-
-  /** Every open recipient has its row, which says what it should; there are no other rows. */
-  checkRows(rows: readonly QueueRow[]): void {
-    const seen = new Set<string>()
-    for (const row of rows) {
-      const id = `${row.messageId.toString('hex')}.${row.recipientNumber}`
-      seen.add(id)
-      const entry = this.#entries.get(id)
-      if (entry === undefined) fail(`there is a row for ${row.forwardPath}, which is final`)
-      const state = entry.owner !== null ? 'leased' : entry.state
-      const reason = state === 'leased' ? 'ready' : entry.reason
-      const nextAttemptAtMs = state === 'scheduled' ? entry.nextAttemptAtMs : 0
-      const isEither = entry.isDropped && row.reason === 'site-unreachable' && reason === 'next-attempt'
-      const shown = `${row.state} ${row.attempts} ${isEither ? reason : row.reason} ${row.nextAttemptAtMs}`
-      const expected = `${state} ${entry.attempts} ${reason} ${nextAttemptAtMs}`
-      if (shown !== expected) fail(`the row of ${entry.path} says "${shown}", it should say "${expected}"`)
-    }
-    for (const [id, entry] of this.#entries)
-      if (!seen.has(id)) fail(`${entry.path} is lost: it has no row and no end`)
-  }
 }
 
 const idOf = (messageId: Buffer, number: number): string => `${messageId.toString('hex')}.${number}`
-
-/** A broken rule ends the simulation. */
-export function fail(rule: string): never {
-  throw new Error(rule)
-}

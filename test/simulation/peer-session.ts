@@ -23,6 +23,8 @@ export interface PeerWatch {
   ended(names: readonly string[]): void
   /** The peer took responsibility. */
   took(name: string): void
+  /** We were told that it is refused for good. */
+  refused(name: string): void
 }
 
 interface Running {
@@ -193,7 +195,10 @@ export class SimulatedSession implements PeerSession {
 
   #resolve(running: Running, result: TransactionResult): void {
     this.#running = null
-    this.#watch.ended(namesOf(running.transaction))
+    const names = namesOf(running.transaction)
+    for (const [index, { reply }] of result.recipients.entries())
+      if (reply !== null && reply.code >= 500) this.#watch.refused(names[index]!)
+    this.#watch.ended(names)
     running.resolve(result)
   }
 

@@ -7,7 +7,6 @@
 import { ClockWatch, formatMessageId, type IdGenerator } from '../../src/base/index.ts'
 import { DeliveryEngine } from '../../src/delivery/engine.ts'
 import { type DeliveryOptions, RouteTable, reportMessage } from '../../src/delivery/index.ts'
-import type { EventReader } from '../../src/events/index.ts'
 import {
   type LeasedMessage,
   LeaseLoop,
@@ -109,6 +108,7 @@ class RelayThread {
       began: (names: readonly string[]) => told(() => ledger.began(number, names)),
       ended: (names: readonly string[]) => told(() => ledger.ended(names)),
       took: (name: string) => told(() => ledger.took(name)),
+      refused: (name: string) => told(() => ledger.refused(name)),
     }
     this.engine = new DeliveryEngine(
       {
@@ -177,14 +177,7 @@ class RelayThread {
   #watched({ ledger, sabotage }: ProcessParts, disk: Disk): QueueStore {
     const { events } = this.line
     const queue = sabotage?.queue?.(this.line.queue) ?? this.line.queue
-    const readEvents = (): void => {
-      for (
-        let list = events.list(ledger.lastSeq, 500);
-        list.length > 0;
-        list = events.list(ledger.lastSeq, 500)
-      )
-        ledger.read(list)
-    }
+    const readEvents = (): void => ledger.read(events)
     const counted = async <T>(work: () => Promise<T>): Promise<T> => {
       this.pending++
       try {
@@ -268,13 +261,7 @@ export class RelayProcess {
     const host = startStoreInProcess({ dataDir: parts.dataDir, node: 1, nowMs: parts.time.nowMs() })
     const started = new RelayProcess(parts, host)
     const { ledger } = parts
-    const { events } = started.threads[0]!.line
-    for (
-      let list = events.list(ledger.lastSeq, 500);
-      list.length > 0;
-      list = events.list(ledger.lastSeq, 500)
-    )
-      ledger.read(list)
+    started.readEvents()
     ledger.recovered()
     ledger.startedBehind(host.clockBehindMs)
     for (const thread of started.threads) thread.leases.start()
@@ -283,7 +270,7 @@ export class RelayProcess {
 
   /** The ledger sees all that has been committed. */
   readEvents(): void {
-    readNewEvents(this.threads[0]!.line.events, this.#parts.ledger)
+    this.#parts.ledger.read(this.threads[0]!.line.events)
   }
 
   /** What the main thread's clock guard does: the queue is moved along before anybody leases by the new time. */
@@ -376,14 +363,5 @@ export class RelayProcess {
     this.#timers.kill()
     for (const { line } of this.threads) await line[Symbol.asyncDispose]()
     await this.#host.close()
-  }
-}
-
-function readNewEvents(events: EventReader, ledger: Ledger): void {
-  const most = 500
-  for (let got = most; got === most; ) {
-    const list = events.list(ledger.lastSeq, most)
-    ledger.read(list)
-    got = list.length
   }
 }

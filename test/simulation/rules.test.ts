@@ -6,9 +6,14 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type OutcomeFacts, packOutcomeFacts, unpackOutcomeFacts } from '../../src/events/index.ts'
 import type { LeasedMessage, QueueStore, Settlement } from '../../src/queue/index.ts'
+import { Random } from '../support/random.ts'
+import type { Entry } from './entry.ts'
+import { Fairness } from './fairness.ts'
 import { againWords, readArguments } from './options.ts'
 import type { Sabotage } from './relay-process.ts'
 import { simulate } from './simulation.ts'
+import { VirtualTime } from './virtual-time.ts'
+import { World } from './world.ts'
 
 /** The store with some of its answers changed. */
 function changed(queue: QueueStore, change: Partial<QueueStore>): QueueStore {
@@ -122,6 +127,47 @@ const rows: readonly [
     /expired \d+ ms early/,
   ],
   [
+    'mail that bounces although nobody has refused it for good',
+    settling((one, facts) =>
+      isDeferral(one) ? { ...told(one, facts, { kind: 'bounced' }), eventType: 'bounced' } : one,
+    ),
+    /bounced, and nobody refused it for good/,
+  ],
+  [
+    'mail that is refused for good and tried again',
+    settling((one, facts) => {
+      if (one.eventType !== 'bounced') return one
+      const nextAttemptAtMs = one.atMs + 60_000
+      return {
+        ...told(one, { ...facts, nextAttemptAtMs }, { kind: 'deferred' }),
+        eventType: 'deferred',
+        nextAttemptAtMs,
+      }
+    }),
+    /was refused for good and is deferred/,
+  ],
+  [
+    'reports that are forgotten',
+    answering(queue => ({ settle: batch => queue.settle({ ...batch, messages: [] }) })),
+    /an outcome has no report: (failed|delayed) /,
+  ],
+  [
+    'a delay notice at each deferral',
+    answering(queue => ({
+      lease: async request =>
+        (await queue.lease(request)).map(message => ({
+          ...message,
+          recipients: message.recipients.map(one => ({ ...one, isDelayNotified: false })),
+        })),
+    })),
+    /a report says what is not so: delayed /,
+  ],
+  [
+    'a report on mail that has not failed',
+    settling((one, facts) => (one.eventType === 'bounced' && facts.outcome.source === 'reply' ? null : one)),
+    /a report says what is not so: failed /,
+  ],
+  [
     'a lease that rests for hours',
     answering(queue => ({
       lease: async request =>
@@ -142,6 +188,27 @@ for (const [name, sabotage, says, settings] of rows)
     const startedMs = performance.now()
     await assert.rejects(simulate({ seed: 3, hours: 48, rate: 0.5, ...settings, sabotage }), says)
     t.diagnostic(`${Math.round(performance.now() - startedMs)} ms`)
+  })
+
+for (const [waitedMs, isFair] of [
+  [60_000, true],
+  [60_001, false],
+] as const)
+  test(`a login code that has waited ${waitedMs} ms for its first attempt is ${isFair ? 'in' : 'over'} time`, () => {
+    const time = new VirtualTime()
+    const fairness = new Fairness(time, new World(time, new Random(1)))
+    const acceptedMs = 3_600_000
+    // What the sites have planned does not happen: their weather stays.
+    while (time.next(acceptedMs + waitedMs) !== null);
+    const entry = {
+      path: 'u1@d0.site8.test',
+      accountKey: 2,
+      priority: 0,
+      isReport: false,
+      acceptedMs,
+    } as Entry
+    if (isFair) fairness.firstAttempt(entry)
+    else assert.throws(() => fairness.firstAttempt(entry), /has waited 60 s for its first attempt/)
   })
 
 test('what was broken is broken again with the same seed, and the words that are printed bring it back', async () => {

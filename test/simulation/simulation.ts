@@ -16,9 +16,11 @@ import { IdGenerator } from '../../src/base/index.ts'
 import { type DeliveryOptions, defaultDeliveryOptions } from '../../src/delivery/index.ts'
 import type { NewMessage, QueueRow } from '../../src/queue/index.ts'
 import { Random } from '../support/random.ts'
+import { fail } from './entry.ts'
 import { Fairness } from './fairness.ts'
-import { fail, Ledger } from './ledger.ts'
+import { Ledger } from './ledger.ts'
 import { type ProcessParts, RelayProcess } from './relay-process.ts'
+import { checkRows } from './rows.ts'
 import { kinds, Traffic } from './traffic.ts'
 import { VirtualTime } from './virtual-time.ts'
 import { World } from './world.ts'
@@ -58,6 +60,7 @@ export interface SimulationResult {
   readonly slowestWaitMs: number
 }
 
+const delayNoticeAfterMs = 2 * hour
 /** Small bounds, so that they are met. */
 const options: DeliveryOptions = {
   ...defaultDeliveryOptions,
@@ -70,7 +73,7 @@ const options: DeliveryOptions = {
   messagesPerConnection: 50,
   recipientsPerTransaction: 10,
   readyRecipientsMax: 300,
-  delayNoticeAfterMs: 2 * hour,
+  delayNoticeAfterMs,
 }
 const leasePollMs = 15_000
 const quietTurns = 4
@@ -118,11 +121,13 @@ class Simulation {
     this.#random = new Random(settings.seed)
     const time = this.#time
     this.#world = new World(time, this.#random.fork())
-    this.#fairness = new Fairness(time, this.#world, leasePollMs)
+    this.#fairness = new Fairness(time, this.#world)
     this.#ledger = new Ledger(
       {
         intervalsMs: options.retry.intervalsMs,
         lateMs: options.expiryGraceMs + 10_000,
+        delayNoticeAfterMs,
+        hasHosts: path => this.#world.siteOf(path.slice(path.indexOf('@') + 1)) !== undefined,
         onFirstAttempt: entry => this.#fairness.firstAttempt(entry),
       },
       () => time.nowMs(),
@@ -319,8 +324,8 @@ class Simulation {
   async #look(): Promise<void> {
     this.#openMost = Math.max(this.#openMost, this.#ledger.openCount)
     this.#process.readEvents()
-    this.#ledger.checkRows(await this.#rows())
-    this.#fairness.check(this.#ledger.open())
+    checkRows(await this.#rows(), this.#ledger.open)
+    this.#fairness.check(this.#ledger.open.values())
     for (const { settings, openMost, open } of this.#world.sites) {
       const most = options.connectionsPerSite * this.#parts.threads
       if (openMost > most) fail(`${settings.name} had ${openMost} connections at once, ${most} are allowed`)

@@ -2,7 +2,7 @@
 
 import type { IdGenerator } from '../../src/base/index.ts'
 import { packAccepted } from '../../src/events/index.ts'
-import type { NewMessage, NewRecipient } from '../../src/queue/index.ts'
+import { type NewMessage, type NewRecipient, notifyBits } from '../../src/queue/index.ts'
 import type { Random } from '../support/random.ts'
 import { idField } from './peer-session.ts'
 import type { VirtualTime } from './virtual-time.ts'
@@ -83,6 +83,15 @@ export const kinds: readonly Kind[] = [
   },
 ]
 
+/** What senders want to hear of, in turn. */
+const notifies: readonly number[] = [
+  notifyBits.notSaid,
+  notifyBits.failure,
+  notifyBits.notSaid,
+  notifyBits.never,
+  notifyBits.success,
+  notifyBits.failure | notifyBits.delay,
+]
 const content = Buffer.from('Subject: simulated\r\n\r\nbody\r\n')
 
 /** Makes messages. */
@@ -174,6 +183,6 @@ export class Traffic {
     const domain = given ?? (this.#random.chance(0.01) ? 'nowhere.test' : this.#domain())
     const mailbox = this.#random.chance(0.02) ? 'no' : this.#random.chance(0.01) ? 'full' : 'u'
     const forwardPath = `${mailbox}${serial}.${number}@${domain}`
-    return { number, forwardPath, domain, notify: 8, originalRecipient: '' }
+    return { number, forwardPath, domain, notify: notifies[serial % notifies.length]!, originalRecipient: '' }
   }
 }

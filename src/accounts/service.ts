@@ -128,13 +128,14 @@ export class AccountService {
     return { ok: true, value: { id, username, secret, kind, account: accountName || name } }
   }
 
-  /** Credentials of one account, or of all; revoked ones too. */
-  listCredentials(account?: string): AccountResult<CredentialJson[]> {
+  /** Credentials of one account, or of all, each made when it is taken; revoked ones too. */
+  listCredentials(account?: string): AccountResult<Iterable<CredentialJson>> {
     const { reader } = this.#parts
-    const accounts = this.#accounts(account)
-    if (!accounts.ok) return accounts
-    const all = accounts.value.flatMap(one => reader.credentials(one.key))
-    return { ok: true, value: all.map(one => credentialJson(reader, one)) }
+    return this.#listed(
+      account,
+      one => reader.credentials(one.key),
+      one => credentialJson(reader, one),
+    )
   }
 
   /** Revokes for good; revoking twice is no error. */
@@ -203,13 +204,24 @@ export class AccountService {
     return { ok: true, value: domainJson(reader, { ...domain, status: 'trusted' }, hostname) }
   }
 
-  /** Domains of one account, or of all. */
-  listDomains(account?: string): AccountResult<DomainJson[]> {
+  /** Domains of one account, or of all, each made when it is taken. */
+  listDomains(account?: string): AccountResult<Iterable<DomainJson>> {
     const { reader, hostname } = this.#parts
-    const accounts = this.#accounts(account)
-    if (!accounts.ok) return accounts
-    const all = accounts.value.flatMap(one => reader.domains(one.key))
-    return { ok: true, value: all.map(one => domainJson(reader, one, hostname)) }
+    return this.#listed(
+      account,
+      one => reader.domains(one.key),
+      one => domainJson(reader, one, hostname),
+    )
+  }
+
+  /** Streams of one account, or of all, each made when it is taken. */
+  listStreams(account?: string): AccountResult<Iterable<StreamJson>> {
+    const { reader } = this.#parts
+    return this.#listed(
+      account,
+      one => reader.streams(one.key),
+      one => streamJson(reader, one),
+    )
   }
 
   /** @param idOrName of the domain; a name that several accounts have needs the account, too. */
@@ -262,6 +274,15 @@ export class AccountService {
     )
   }
 
+  #listed<Row, Json>(
+    account: string | undefined,
+    rowsOf: (account: Account) => readonly Row[],
+    json: (row: Row) => Json,
+  ): AccountResult<Iterable<Json>> {
+    const accounts = this.#accounts(account)
+    return accounts.ok ? { ok: true, value: eachOf(accounts.value, rowsOf, json) } : accounts
+  }
+
   #accounts(idOrName: string | undefined): AccountResult<Account[]> {
     if (idOrName === undefined) return { ok: true, value: this.#parts.reader.accounts() }
     const one = this.account(idOrName)
@@ -275,6 +296,14 @@ export class AccountService {
     const known = all.map(one => one.name).join(', ')
     return failed('not-found', `account ${account.name} has no stream ${quote(idOrName)}`, `it has: ${known}`)
   }
+}
+
+function* eachOf<Row, Json>(
+  accounts: readonly Account[],
+  rowsOf: (account: Account) => readonly Row[],
+  json: (row: Row) => Json,
+): Generator<Json> {
+  for (const account of accounts) for (const row of rowsOf(account)) yield json(row)
 }
 
 function failed<T>(code: AccountError['code'], message: string, hint: string): AccountResult<T> {

@@ -27,7 +27,7 @@ export function accountCommand(program: Command, cli: Cli): void {
     .command('list')
     .description('list the accounts')
     .action(async () => {
-      const rows = await cli.call<AccountJson[]>('account.list')
+      const rows = await cli.list<AccountJson>('account.list')
       await cli.print(rows, all =>
         formatTable(
           [

@@ -96,6 +96,13 @@ export class Cli {
     return await this.withServer(async client => await callServer<T>(client, command, given, onItem))
   }
 
+  /** Runs a command that answers with rows; the rows. */
+  async list<T>(command: string, given: Readonly<Record<string, unknown>> = {}): Promise<T[]> {
+    const rows: T[] = []
+    await this.call(command, given, row => void rows.push(row as T))
+    return rows
+  }
+
   /** Asks a person; with nobody to ask it throws and names --yes. */
   async confirm(question: string): Promise<boolean> {
     const { stdin, isStdinTerminal, stderr } = this.io

@@ -44,7 +44,7 @@ export function credentialCommand(program: Command, cli: Cli): void {
     .description('list credentials, revoked ones too')
     .option('--account <account>', 'only those of this account')
     .action(async ({ account }: { account?: string }) => {
-      const rows = await cli.call<CredentialJson[]>('credential.list', said({ account }))
+      const rows = await cli.list<CredentialJson>('credential.list', said({ account }))
       await cli.print(rows, all =>
         formatTable(
           [

@@ -57,7 +57,7 @@ export function domainCommand(program: Command, cli: Cli): void {
     .description('list the domains')
     .option('--account <account>', 'only those of this account')
     .action(async ({ account }: { account?: string }) => {
-      const rows = await cli.call<DomainJson[]>('domain.list', said({ account }))
+      const rows = await cli.list<DomainJson>('domain.list', said({ account }))
       await cli.print(rows, all =>
         formatTable(
           [

@@ -24,7 +24,7 @@ export function streamCommand(program: Command, cli: Cli): void {
     .description('list the streams')
     .option('--account <account>', 'only those of this account')
     .action(async ({ account }: { account?: string }) => {
-      await cli.print(await cli.call<StreamJson[]>('stream.list', said({ account })), print)
+      await cli.print(await cli.list<StreamJson>('stream.list', said({ account })), print)
     })
 
   stream

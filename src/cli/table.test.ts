@@ -19,6 +19,11 @@ test('columns are as wide as their widest cell, numbers stand to the right', () 
   assert.equal(formatTable(columns, [], paint, 'none'), 'none\n')
 })
 
+test('a table may have hundreds of thousands of rows', () => {
+  const rows = Array.from({ length: 300_000 }, () => ['a', '1'] as const)
+  assert.equal(formatTable(columns, rows, paint, '').length, 300_001 * 'NAME  N\n'.length)
+})
+
 test('East Asian characters count twice and combining marks not at all', () => {
   assert.equal(displayWidth('日本'), 4)
   assert.equal(displayWidth('e\u0301'), 1)

@@ -25,7 +25,9 @@ export function formatTable<Row>(
     columns.map(column => ({ text: column.title, tone: 'quiet' })),
     ...rows.map(row => columns.map(column => safeCell(column.cell(row)))),
   ]
-  const widths = columns.map((_, at) => Math.max(...lines.map(cells => displayWidth(cells[at]?.text ?? ''))))
+  const widths = columns.map((_, at) =>
+    lines.reduce((widest, cells) => Math.max(widest, displayWidth(cells[at]?.text ?? '')), 0),
+  )
   return lines.map(cells => `${formatLine(cells, columns, widths, paint)}\n`).join('')
 }
 

@@ -5,8 +5,9 @@
 
 import type { AccountResult } from '../../accounts/index.ts'
 import type { LogFields } from '../../telemetry/index.ts'
-import type { ControlCommand, ControlCommands } from './command.ts'
+import type { ControlCall, ControlCommand, ControlCommands } from './command.ts'
 import type { ControlPorts } from './ports.ts'
+import { sendRows } from './rows.ts'
 import { type ControlOutcome, done, failed } from './wire.ts'
 
 type Ports = Pick<ControlPorts, 'accounts' | 'accountService' | 'threads' | 'log'>
@@ -31,6 +32,8 @@ export function accountCommands(ports: Ports): ControlCommands {
     await ports.threads.accountsChanged()
     return done(result.value)
   }
+  const listed = async <T>(result: AccountResult<Iterable<T>>, call: ControlCall): Promise<ControlOutcome> =>
+    result.ok ? await sendRows(result.value, call) : result
   const shown = (result: AccountResult<unknown>): ControlOutcome => (result.ok ? done(result.value) : result)
 
   return {
@@ -42,7 +45,7 @@ export function accountCommands(ports: Ports): ControlCommands {
         id: one.id,
       }))
     },
-    'account.list': async given => given.problem ?? done(service.listAccounts()),
+    'account.list': async (given, call) => given.problem ?? (await sendRows(service.listAccounts(), call)),
 
     'credential.create': async given => {
       const account = given.text('account')
@@ -63,9 +66,9 @@ export function accountCommands(ports: Ports): ControlCommands {
         one => ({ account: one.account, id: one.id, kind: one.kind, username: one.username }),
       )
     },
-    'credential.list': async given => {
+    'credential.list': async (given, call) => {
       const account = given.optionalText('account')
-      return given.problem ?? shown(service.listCredentials(account))
+      return given.problem ?? (await listed(service.listCredentials(account), call))
     },
     'credential.revoke': async given => {
       const credential = given.text('credential')
@@ -93,9 +96,9 @@ export function accountCommands(ports: Ports): ControlCommands {
         dkim: one.dkim,
       }))
     },
-    'domain.list': async given => {
+    'domain.list': async (given, call) => {
       const account = given.optionalText('account')
-      return given.problem ?? shown(service.listDomains(account))
+      return given.problem ?? (await listed(service.listDomains(account), call))
     },
     'domain.show': async given => {
       const domain = given.text('domain')
@@ -104,9 +107,9 @@ export function accountCommands(ports: Ports): ControlCommands {
     },
     'domain.verify': verifyDomain(ports),
 
-    'stream.list': async given => {
+    'stream.list': async (given, call) => {
       const account = given.optionalText('account')
-      return given.problem ?? listStreams(ports, account)
+      return given.problem ?? (await listed(service.listStreams(account), call))
     },
     'stream.update': async given => {
       const account = given.text('account')
@@ -145,25 +148,4 @@ function verifyDomain(ports: Ports): ControlCommand {
       `vouch for it yourself: postrider domain add --account ${found.value.account} ${found.value.domain} --trust`,
     )
   }
-}
-
-function listStreams(ports: Ports, account: string | undefined): ControlOutcome {
-  const { accounts, accountService } = ports
-  if (account === undefined)
-    return done(
-      accounts
-        .accounts()
-        .flatMap(one => accounts.streams(one.key).map(stream => streamRow(one.name, stream))),
-    )
-  const owner = accountService.account(account)
-  if (!owner.ok) return owner
-  return done(accounts.streams(owner.value.key).map(stream => streamRow(owner.value.name, stream)))
-}
-
-function streamRow(
-  account: string,
-  stream: { id: string; name: string; kind: string; failureReport: string; priority: number },
-): Readonly<Record<string, unknown>> {
-  const { id, name, kind, failureReport, priority } = stream
-  return { id, account, name, kind, failureReport, priority }
 }

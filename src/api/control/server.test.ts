@@ -64,7 +64,7 @@ test('a malformed line is answered with an error and the connection goes on', as
       [4, undefined],
     ],
   )
-  assert.deepEqual(rest[3]?.result, [])
+  assert.deepEqual(rest[3]?.result, { count: 0 })
 })
 
 test('a line without end is cut off at the limit, however it arrives', () => {

@@ -1,5 +1,6 @@
 // Whether the accounts that listeners name exist. Only a running server can tell; the start of one looks by itself.
 
+import type { AccountJson } from '../../accounts/index.ts'
 import type { ControlClient } from '../../api/control/index.ts'
 import { type Config, formatSocketAddress, networkListeners } from '../../config/index.ts'
 import { bad, type Check, good, warn } from './check.ts'
@@ -8,9 +9,11 @@ import { bad, type Check, good, warn } from './check.ts'
 export async function checkAccounts(config: Config, client: ControlClient): Promise<Check[]> {
   const named = Map.groupBy(networkListeners(config), ({ account }) => account)
   if (named.size === 0) return []
-  const found = await client.call('account.list')
+  const existing = new Set<string>()
+  const found = await client.call('account.list', {}, account => {
+    existing.add((account as AccountJson).name)
+  })
   if (!found.ok) return [bad('account', found.error.message, found.error.hint)]
-  const existing = new Set((found.value as { name: string }[]).map(({ name }) => name))
   return Array.from(named, ([account, listeners]) => {
     const label = `account ${account}`
     const where = listeners.map(({ address }) => formatSocketAddress(address)).join(', ')

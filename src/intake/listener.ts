@@ -20,8 +20,8 @@ import { shareReads } from './shared-reads.ts'
 /** What a session tells its listener. */
 export interface Visit {
   /**
-   * Once before the greeting, with the client's address, which may come from a proxy's
-   * header: a refusal ends the session.
+   * Once, as soon as the client's address is known, which may come from a proxy's header; before TLS and greeting. A
+   * refusal ends the session.
    */
   admit(clientAddress: string): Refusal | null
   /** The client has logged in. */

@@ -2,7 +2,9 @@
 // stands in the event log, and the bounds for one address count for it and not for the balancer.
 
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
+import net from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -85,21 +87,41 @@ async function accepted(house: House, client: SmtpClient): Promise<ShownEvent> {
   return events.find(event => event.messageId === id && event.type === 'accepted')!
 }
 
-/** The first reply, whatever it is, with its connection. */
-async function knock(port: number, localAddress: string): Promise<{ text: string; client: SmtpClient }> {
-  const client = await SmtpClient.open(port, { localAddress, isTls: true })
-  return { text: (await client.replyOrEnd())?.text ?? 'closed', client }
+/** A connection in TLS after the greeting; null when it is closed before. */
+async function knock(port: number, localAddress: string): Promise<SmtpClient | null> {
+  try {
+    return await SmtpClient.connect(port, { localAddress, isTls: true })
+  } catch {
+    return null
+  }
 }
 
 /** Knocks until it is let in; the end of another connection may take a moment. */
 async function letIn(port: number, localAddress: string): Promise<SmtpClient> {
-  for (let tries = 0; ; tries++) {
-    const { text, client } = await knock(port, localAddress)
-    if (text.startsWith('220')) return client
-    await client[Symbol.asyncDispose]()
-    if (tries > 2400) throw new Error(`not let in: ${text}`)
+  for (let tries = 0; tries < 2400; tries++) {
+    const client = await knock(port, localAddress)
+    if (client !== null) return client
     await sleep(25)
   }
+  throw new Error(`${localAddress} is not let in`)
+}
+
+/** Says nothing: no byte of TLS. */
+async function silent(port: number, localAddress: string): Promise<SilentClient> {
+  const socket = net.connect({ host: '127.0.0.1', port, localAddress })
+  socket.on('error', () => {})
+  await once(socket, 'connect')
+  const closed = once(socket.resume(), 'close')
+  return { closed, [Symbol.dispose]: () => void socket.destroy() }
+}
+
+interface SilentClient extends Disposable {
+  readonly closed: Promise<unknown>
+}
+
+async function logged(house: House, line: RegExp): Promise<void> {
+  for (let tries = 0; !line.test(house.server.output) && tries < 1200; tries++) await sleep(50)
+  assert.match(house.server.output, line)
 }
 
 const needed = await needs('haproxy')
@@ -138,13 +160,25 @@ test('behind HAProxy the client is whom HAProxy names', needed, async context =>
       await using held = new AsyncDisposableStack()
       const first = await letIn(submissions, one)
       for (let count = 1; count < connectionsMax; count++) held.use(await letIn(submissions, one))
-      const { text, client } = await knock(submissions, one)
-      held.use(client)
+      assert.equal(await knock(submissions, one), null)
       const named = one.replaceAll('.', '\\.')
-      assert.match(text, new RegExp(`^421 4\\.7\\.0 ${named} has .*\\[too-many-connections\\]`))
+      await logged(
+        house,
+        new RegExp(`"session\\.refused".*"too-many-connections".*"clientAddress":"${named}"`),
+      )
       held.use(await letIn(submissions, other))
       await first[Symbol.asyncDispose]()
       held.use(await letIn(submissions, one))
+    })
+
+    await context.test(`and before it has said a byte (${version})`, async () => {
+      const localAddress = `127.0.8.${50 + index}`
+      using held = new DisposableStack()
+      for (let count = 0; count < connectionsMax; count++) held.use(await silent(submissions, localAddress))
+      const late = held.use(await silent(submissions, localAddress))
+      // Far less than the 30 s that a handshake has.
+      const isClosed = await Promise.race([late.closed.then(() => true), sleep(10_000, false)])
+      assert.equal(isClosed, true)
     })
   }
 
@@ -158,8 +192,7 @@ test('behind HAProxy the client is whom HAProxy names', needed, async context =>
     const line = new RegExp(
       `"event":"auth\\.failed".*"clientAddress":"${localAddress.replaceAll('.', '\\.')}"`,
     )
-    for (let tries = 0; !line.test(house.server.output) && tries < 1200; tries++) await sleep(50)
-    assert.match(house.server.output, line)
+    await logged(house, line)
   })
 
   await context.test(

@@ -92,7 +92,11 @@ export type RefusedPart = 'mail' | 'rcpt' | 'content'
 
 /** The meaning of a session. */
 export interface SmtpSessionHandler {
-  /** Called once, before the greeting; a reply refuses the connection (4xx or 5xx, then close), null greets. */
+  /**
+   * Called once, as soon as the client's address is known: before the greeting, and before a handshake with which the
+   * connection begins. A reply refuses the connection (4xx or 5xx, then close; before a handshake it is closed without a
+   * word), null lets the client in.
+   */
   open(session: SmtpSessionFacts): MaybePromise<SmtpReply | null>
   /** A 235 reply turns `authenticatedAs` on; anything else is sent as it is. */
   authenticate(credentials: SaslCredentials): MaybePromise<SmtpReply>

@@ -1,9 +1,11 @@
 // The opening of a connection: from the first byte to the greeting, and the TLS handshake whenever it comes.
 //
-//   1. PROXY header, when the listener asks for one: it says who the client is; 2. TLS handshake, when TLS is implicit;
-//   3. `handler.open`, one look for early talkers, the greeting.
-// After STARTTLS the handshake comes in the middle of a session, and what was known before it is forgotten. Invariant:
-// nothing that was read before a handshake is looked at after it, but for the first bytes of TLS behind a PROXY header.
+//   1. PROXY header, when the listener asks for one: it says who the client is; 2. `handler.open`: may that one come in?
+//   3. TLS handshake, when TLS is implicit; 4. one look for early talkers, the greeting.
+// The handler is asked first, so that a client which is refused costs no handshake, and one that never comes to an end with
+// it is counted. After STARTTLS the handshake comes in the middle of a session, and what was known before it is forgotten.
+// Invariant: nothing that was read before a handshake is looked at after it, but for the first bytes of TLS behind a PROXY
+// header.
 
 import type { SmtpReply } from '../reply.ts'
 import { smtpReply } from '../reply.ts'
@@ -45,12 +47,12 @@ export class Opening {
     if (core.options.proxyProtocol === 'required') {
       core.enter('proxy')
       core.wire.listen()
-    } else this.#arrived(null)
+    } else this.#arrived()
   }
 
   /** Reads it when it is there whole. */
   readProxyHeader(): void {
-    const { input, facts, options } = this.#core
+    const { input, facts } = this.#core
     const header = parseProxyHeader(input.buffer.subarray(input.at))
     if (header.kind === 'incomplete') return
     if (header.kind === 'bad') {
@@ -58,40 +60,54 @@ export class Opening {
       return
     }
     input.advanceTo(input.at + header.bytes)
-    input.own()
     if (header.source !== null) {
       facts.clientAddress = header.source.address
       facts.clientPort = header.source.port
     }
-    const rest = input.length > 0 && options.tls.mode === 'implicit' ? input.buffer.subarray(input.at) : null
-    if (rest !== null) input.clear()
-    this.#arrived(rest)
+    this.#arrived()
   }
 
-  #arrived(received: Buffer | null): void {
+  #arrived(): void {
     const core = this.#core
     core.identified()
-    if (core.options.tls.mode === 'implicit') {
-      core.enter('handshake')
-      this.#handshake(received, () => this.#open())
-      return
-    }
-    this.#open()
-  }
-
-  #open(): void {
-    const core = this.#core
-    core.enter('opening')
-    core.wire.listen()
+    core.enter('admission')
+    // Under implicit TLS nobody reads before the handshake but for the PROXY header, behind which TLS may have begun.
+    if (!this.#isImplicitTls) core.wire.listen()
     core.ask<null>({
       about: 'open',
       ask: () => core.handler.open(core.facts),
       answered: refusal => {
-        if (refusal !== null) core.end('refused', refusal)
-        else if (core.farewell !== null) core.end(core.farewell.reason, core.farewell.reply)
-        else this.#greetAfterLook()
+        if (refusal !== null) this.#turnAway('refused', refusal)
+        else if (core.farewell !== null) this.#turnAway(core.farewell.reason, core.farewell.reply)
+        else if (this.#isImplicitTls) this.#secure()
+        else this.#open()
       },
     })
+  }
+
+  get #isImplicitTls(): boolean {
+    return this.#core.options.tls.mode === 'implicit'
+  }
+
+  /** A client that waits for TLS could not read a line. */
+  #turnAway(reason: CloseReason, reply: SmtpReply): void {
+    if (this.#isImplicitTls) this.#core.cut(reason)
+    else this.#core.end(reason, reply)
+  }
+
+  #secure(): void {
+    const core = this.#core
+    const { input } = core
+    core.enter('handshake')
+    input.own()
+    const received = input.length > 0 ? input.buffer.subarray(input.at) : null
+    this.#handshake(received, () => this.#open())
+  }
+
+  #open(): void {
+    this.#core.enter('opening')
+    this.#core.wire.listen()
+    this.#greetAfterLook()
   }
 
   /** Two turns of the event loop, so that bytes that were there before the greeting have been read. */

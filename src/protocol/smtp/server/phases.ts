@@ -7,8 +7,9 @@
 export type Phase =
   | 'arrived' // accepted, nothing done yet
   | 'proxy' // the PROXY header is awaited
+  | 'admission' // the handler decides whether the client may come in
   | 'handshake' // TLS is being negotiated
-  | 'opening' // the handler decides, then one look for early talkers, then the greeting
+  | 'opening' // one look for early talkers, then the greeting
   | 'greeted' // no HELO or EHLO yet
   | 'ready' // between transactions
   | 'sasl' // inside an AUTH dialogue
@@ -41,9 +42,11 @@ export const phaseTable: Readonly<Record<Phase, PhaseRow>> = {
     reads: 'nothing',
     deadline: 'none',
     isTransaction: false,
-    next: ['proxy', 'handshake', 'opening'],
+    next: ['proxy', 'admission'],
   },
-  proxy: { reads: 'proxy', deadline: 'proxy', isTransaction: false, next: ['handshake', 'opening'] },
+  proxy: { reads: 'proxy', deadline: 'proxy', isTransaction: false, next: ['admission'] },
+  // Its only deadline is that of the handler.
+  admission: { reads: 'nothing', deadline: 'none', isTransaction: false, next: ['handshake', 'opening'] },
   handshake: { reads: 'nothing', deadline: 'handshake', isTransaction: false, next: ['opening', 'greeted'] },
   opening: { reads: 'nothing', deadline: 'command', isTransaction: false, next: ['greeted'] },
   greeted: { reads: 'lines', deadline: 'command', isTransaction: false, next: ['ready', 'octets'] },

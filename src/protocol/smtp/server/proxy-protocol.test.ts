@@ -5,8 +5,10 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { duplexPair } from 'node:stream'
 import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import tls from 'node:tls'
 import fc from 'fast-check'
+import { smtpReply } from '../reply.ts'
 import { parseProxyHeader } from './proxy-protocol.ts'
 import { codes, makeSecureContext, TestServer, until } from './test-kit.ts'
 
@@ -179,28 +181,93 @@ test('what a client sends behind the header, before the greeting, is early talk'
   assert.deepEqual((await client.untilClosed()).replies.map(codes), ['554 5.5.0'])
 })
 
-test('a ClientHello in the same read as the header starts TLS', async () => {
-  const context = makeSecureContext()
-  await using server = await TestServer.start({
-    proxyProtocol: 'required',
-    tls: { mode: 'implicit', secureContext: () => context },
-  })
-  // The client's TLS runs over a pair of streams, so that its first record can leave in one write with the header.
-  const raw = net.connect(server.port, '127.0.0.1')
+const context = makeSecureContext()
+const implicit = {
+  proxyProtocol: 'required',
+  tls: { mode: 'implicit', secureContext: () => context },
+} as const
+const header = 'PROXY TCP4 192.0.2.7 198.51.100.1 8080 25\r\n'
+
+/** A client whose TLS runs over a pair of streams, so that its first record can leave in one write with the header. */
+function proxiedTls(port: number): { readonly raw: net.Socket; readonly secure: tls.TLSSocket } {
+  const raw = net.connect(port, '127.0.0.1')
   const [inner, outer] = duplexPair()
   const secure = tls.connect({ socket: inner, rejectUnauthorized: false, servername: 'mx.test' })
-  const header = Buffer.from('PROXY TCP4 192.0.2.7 198.51.100.1 8080 25\r\n')
   let isFirst = true
   outer.on('data', (chunk: Buffer) => {
-    raw.write(isFirst ? Buffer.concat([header, chunk]) : chunk)
+    raw.write(isFirst ? Buffer.concat([Buffer.from(header), chunk]) : chunk)
     isFirst = false
   })
   raw.on('data', chunk => outer.write(chunk))
   raw.on('error', () => {})
   secure.on('error', () => {})
-  const [greeting] = await once(secure, 'data')
-  assert.match(String(greeting), /^220 /)
-  assert.equal(server.sessions[0]!.facts.clientAddress, '192.0.2.7')
-  assert.ok(server.sessions[0]!.facts.tls)
-  raw.destroy()
+  return { raw, secure }
+}
+
+for (const [when, opens] of [
+  ['', () => null],
+  [
+    ', also when the handler answers later',
+    () => new Promise<null>(resolve => void setTimeout(resolve, 50, null)),
+  ],
+] as const) {
+  test(`a ClientHello in the same read as the header starts TLS${when}`, async () => {
+    await using server = await TestServer.start(implicit)
+    server.recorder.answers = { open: opens }
+    const { raw, secure } = proxiedTls(server.port)
+    const [greeting] = await once(secure, 'data')
+    assert.match(String(greeting), /^220 /)
+    assert.equal(server.sessions[0]!.facts.clientAddress, '192.0.2.7')
+    assert.ok(server.sessions[0]!.facts.tls)
+    raw.destroy()
+  })
+}
+
+test('with TLS from the first byte the handler hears of the client before the handshake, which may never come', async () => {
+  await using server = await TestServer.start(implicit)
+  const opened: string[] = []
+  server.recorder.answers = {
+    open: ({ clientAddress, tls: secured }) => {
+      opened.push(`${clientAddress} ${secured === null ? 'in the clear' : 'under TLS'}`)
+      return null
+    },
+  }
+  const client = server.connectRaw()
+  client.send(header)
+  await until(() => server.sessions.length === 1 && !server.sessions[0]!.isClosed)
+  for (let turns = 0; turns < 100 && opened.length === 0; turns++) await sleep(5)
+  assert.deepEqual(opened, ['192.0.2.7 in the clear'])
+  await client.startTls()
+  assert.match(await client.reply(), /^220 /)
+  assert.equal(opened.length, 1)
+})
+
+test('who is refused there costs no handshake: the connection is closed without a word', async () => {
+  await using server = await TestServer.start(implicit)
+  for (const open of [
+    () => smtpReply(421, '4.7.0', 'Too many'),
+    () => Promise.resolve(smtpReply(421, '4.7.0', 'Too many')),
+  ]) {
+    const before = server.recorder.summaries.length
+    server.recorder.answers = { open }
+    const client = server.connectRaw()
+    client.send(header)
+    assert.deepEqual(await client.untilClosed(), { replies: [], rest: '' })
+    await until(() => server.recorder.summaries.length > before)
+    assert.equal(server.recorder.summaries.at(-1)?.reason, 'refused')
+  }
+  assert.equal(server.ticker.size, 0)
+})
+
+test('a drain while the handler is asked about a client of implicit TLS closes without a word', async () => {
+  await using server = await TestServer.start(implicit)
+  const { promise, resolve } = Promise.withResolvers<null>()
+  server.recorder.answers = { open: () => promise }
+  const client = server.connectRaw()
+  client.send(header)
+  await until(() => server.sessions.length === 1 && server.sessions[0]!.facts.clientAddress === '192.0.2.7')
+  server.sessions[0]!.drain()
+  resolve(null)
+  assert.deepEqual(await client.untilClosed(), { replies: [], rest: '' })
+  assert.equal(await server.closeReason(), 'drain')
 })

@@ -1,8 +1,8 @@
 // The SMTP server session: bytes in, replies out, between a socket and a handler that decides.
 //
 // The life of a connection:
-//   1. PROXY header, when the listener asks for one; 2. TLS handshake, when TLS is implicit;
-//   3. `handler.open`, one look for early talkers, the greeting (all in opening.ts);
+//   1. PROXY header, when the listener asks for one; 2. `handler.open`;
+//   3. TLS handshake, when TLS is implicit, one look for early talkers, the greeting (all in opening.ts);
 //   4. commands and contents, each in the phase table's order; 5. the last reply, the peer's FIN, `handler.closed`.
 // Invariants: one place changes phase (`enter`), one place sends replies (`say`), one loop reads input (`#run`).
 // While a promise of the handler is open no input is read. All replies of one turn leave in one write; those to commands

@@ -73,6 +73,13 @@ export interface SessionPorts {
   readonly visit: Pick<Visit, 'admit' | 'identified'>
 }
 
+/** Who logged in, as it was looked up last, and what was made of that. */
+interface Login {
+  readonly credential: Credential
+  readonly stream: Stream
+  readonly principal: Principal
+}
+
 const okSender = smtpReply(250, '2.1.0', 'Sender ok')
 const notLoggedIn = refuse('authentication-required', 'authentication is required')
 const okRecipient = smtpReply(250, '2.1.5', 'Recipient ok')
@@ -84,9 +91,9 @@ export class SubmissionSession implements SmtpSessionHandler {
   #facts: SmtpSessionFacts | null = null
   /** The client is in a network that the listener names; an address does not change in a session. */
   #isInNetworks = false
+  /** Of the transaction. */
   #principal: Principal | null = null
-  /** Who logged in, as the last message saw them. */
-  #login: { readonly credential: Credential; readonly stream: Stream } | null = null
+  #login: Login | null = null
   #doorFacts: DoorFacts | null = null
   #describedTls: SmtpSessionFacts['tls'] = null
   #reversePath = ''
@@ -112,8 +119,9 @@ export class SubmissionSession implements SmtpSessionHandler {
       return refusalReply(result)
     }
     const { account, stream, credential } = result
-    this.#login = { credential, stream }
-    this.#principal = this.#principalOf(account, stream, credential)
+    const principal = this.#principalOf(account, stream, credential)
+    this.#login = { credential, stream, principal }
+    this.#principal = principal
     this.#ports.visit.identified()
     this.#ports.observer.authenticated()
     return smtpReply(235, '2.7.0', `Authenticated for account ${account.name}`)
@@ -232,11 +240,10 @@ export class SubmissionSession implements SmtpSessionHandler {
         'authentication-required',
         `the credential ${login.credential.id} was revoked; connect again and log in with another`,
       )
-    if (credential !== login.credential || stream !== login.stream) {
-      this.#login = { credential, stream }
-      return this.#principalOf(account, stream, credential)
-    }
-    return this.#principal ?? this.#principalOf(account, stream, credential)
+    if (credential === login.credential && stream === login.stream) return login.principal
+    const principal = this.#principalOf(account, stream, credential)
+    this.#login = { credential, stream, principal }
+    return principal
   }
 
   #principalOf(account: Account, stream: Stream, credential: Credential): Principal {

@@ -34,7 +34,14 @@ function report(change: Partial<SoakReport>, residentMib = level, loopDelayMs = 
   const sample = { seconds: 0, heapMib: 1, externalMib: 1, acceptedPerSecond: 1, queued: 0, ready: 0 }
   const files = { connections: 0, files: 0, databaseMib: 0, walMib: 0, machineLoad: 1 }
   return {
-    options: { minutes: 1, ratePerSecond: 10, seed: 1, bodySizeBytes: 1, sessions: 1 },
+    options: {
+      minutes: 1,
+      ratePerSecond: 10,
+      seed: 1,
+      bodySizeBytes: 1,
+      sessions: 1,
+      awayEverySeconds: 300,
+    },
     commit: 'abc',
     ledger,
     outages: 0,

@@ -3,7 +3,7 @@
  * is lost.
  *
  * Plan: 1. start sink, DNS and server; without --rate, a short run without faults says what 70 % is; 2. faults on, load
- * at an even rate; every five minutes the receiver is down for 20 seconds; 3. load off, faults off, the queue gets time
+ * at an even rate; every so often the receiver is down for 20 seconds; 3. load off, faults off, the queue gets time
  * to empty; 4. ledger, memory, event loops judged; everything is kept in bench/results. Exit code 1 when one fails.
  */
 import { mkdir, writeFile } from 'node:fs/promises'
@@ -38,7 +38,6 @@ const say = (line: string): void =>
 const calibrationMs = 20_000
 const calibrationMessages = 200_000
 const ratedShare = 0.7
-const outageEveryMs = 300_000
 const outageMs = 20_000
 const emptyingMs = 600_000
 const domains = 200
@@ -107,7 +106,7 @@ async function soak(options: SoakOptions, parent: string, samplesPath: string): 
   await sink.call('misbehave', everydayFaults, options.seed)
   const watch = new SoakWatch(program, samplesPath)
   const ending = new AbortController()
-  const outages = makeOutages(sink, ending.signal)
+  const outages = makeOutages(sink, options.awayEverySeconds * 1000, ending.signal)
   const outcome = await generator.call('run', {
     ...load,
     firstMessage,
@@ -166,10 +165,10 @@ async function ratedLoad(generator: GeneratorProcess, sink: SinkProcess, load: L
   return (accepted / (endMs - startedMs)) * 1000
 }
 
-async function makeOutages(sink: SinkProcess, signal: AbortSignal): Promise<number> {
+async function makeOutages(sink: SinkProcess, everyMs: number, signal: AbortSignal): Promise<number> {
   let count = 0
   while (!signal.aborted) {
-    await delay(outageEveryMs, undefined, { signal }).catch(() => {})
+    await delay(everyMs, undefined, { signal }).catch(() => {})
     if (signal.aborted) break
     say(`receiver down for ${outageMs / 1000} s`)
     await sink.call('shut')

@@ -8,6 +8,8 @@ export interface SoakOptions {
   readonly seed: number
   readonly bodySizeBytes: number
   readonly sessions: number
+  /** The receiver is absent after so many seconds, again and again. */
+  readonly awayEverySeconds: number
 }
 
 export const usage: string = `npm run soak -- [options]
@@ -15,6 +17,7 @@ export const usage: string = `npm run soak -- [options]
   --rate N      messages a second (default: 70 % of the rate that a short run without faults reaches)
   --size N      bytes of a body (default 4096)
   --sessions N  client sessions (default 50)
+  --away N      the receiver is away for 20 seconds every N seconds (default 300)
   --seed N      seed of the receiver's faults (default: drawn, and printed)
 `
 
@@ -28,6 +31,7 @@ export function readSoakOptions(args: readonly string[]): SoakOptions | string {
         rate: { type: 'string' },
         size: { type: 'string', default: '4096' },
         sessions: { type: 'string', default: '50' },
+        away: { type: 'string', default: '300' },
         seed: { type: 'string', default: String(Date.now() % 1_000_000) },
         help: { type: 'boolean', default: false },
       },
@@ -39,6 +43,7 @@ export function readSoakOptions(args: readonly string[]): SoakOptions | string {
       seed: positive('--seed', values.seed),
       bodySizeBytes: positive('--size', values.size),
       sessions: positive('--sessions', values.sessions),
+      awayEverySeconds: positive('--away', values.away),
     }
   } catch (error) {
     return `${error instanceof Error ? error.message : String(error)}\n\n${usage}`

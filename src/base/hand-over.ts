@@ -8,7 +8,6 @@
 import {
   closeSync,
   constants,
-  existsSync,
   fchmodSync,
   fchownSync,
   fstatSync,
@@ -18,6 +17,7 @@ import {
   readdirSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { openedPath } from './opened-path.ts'
 
 /** Who gets it. */
 export interface Owner {
@@ -43,8 +43,7 @@ function handOverFolder(path: string, shown: string, owner: Owner, refused: stri
     const { mode } = fstatSync(descriptor)
     fchownSync(descriptor, 0, 0)
     fchmodSync(descriptor, 0o700)
-    const opened = `/proc/self/fd/${descriptor}`
-    const folder = existsSync(opened) ? opened : path
+    const folder = openedPath(descriptor, path)
     for (const name of namesIn(folder)) handOverEntry(join(folder, name), join(shown, name), owner, refused)
     fchownSync(descriptor, owner.userId, owner.groupId)
     fchmodSync(descriptor, mode & 0o7777)

@@ -16,6 +16,7 @@ export {
   recipientsMax,
 } from './id.ts'
 export { checkName, type NameCheck } from './name.ts'
+export { openedPath } from './opened-path.ts'
 export { PackReader, PackWriter } from './pack.ts'
 export { appendPart, type PartSlab } from './parts.ts'
 export { shellWord } from './shell-word.ts'

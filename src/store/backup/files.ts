@@ -1,8 +1,17 @@
 // File work shared by backup and restore: empty targets, copies that are on disk before anybody is told.
 
-import { chmodSync, constants, copyFileSync, lstatSync, readdirSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  copyFileSync,
+  fchmodSync,
+  fsyncSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+} from 'node:fs'
 import { join, resolve } from 'node:path'
-import { makeFolderDurably, syncPath } from '../../base/index.ts'
+import { makeFolderDurably, openedPath, syncPath } from '../../base/index.ts'
 import { StoreError } from '../errors.ts'
 
 /**
@@ -21,12 +30,29 @@ export function emptyFolder(path: string, what: string, next: string): void {
     throw new StoreError('PR_BACKUP_TARGET', `${what} ${path} is not empty; ${next}`)
 }
 
-/** Copies a file, for its owner only, and syncs the copy. */
+/**
+ * Copies a file, for its owner only, and syncs the copy. Throws when it is not a plain one: root may be at work between
+ * folders of others, and follows no link there.
+ */
 export function copyDurably(from: string, to: string): void {
-  copyFileSync(from, to, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL)
-  // The copy has the mode of its source, whatever the umask says.
-  chmodSync(to, 0o600)
-  syncPath(to)
+  if (!lstatSync(from).isFile()) throw new Error(`${from} is not a file`)
+  withOpen(from, source =>
+    copyFileSync(openedPath(source, from), to, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL),
+  )
+  withOpen(to, copy => {
+    // The copy has the mode of its source, whatever the umask says.
+    fchmodSync(copy, 0o600)
+    fsyncSync(copy)
+  })
+}
+
+function withOpen(path: string, work: (descriptor: number) => void): void {
+  const descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+  try {
+    work(descriptor)
+  } finally {
+    closeSync(descriptor)
+  }
 }
 
 /** Copies a folder's plain files, deeply; sockets and links are left out. @param isWanted asked for the top level only. */

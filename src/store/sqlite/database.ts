@@ -136,10 +136,12 @@ export class Database implements Disposable {
     )
   }
 
-  /** As {@link openExclusive}, beside others who do the same; waits while somebody has it for himself. */
+  /**
+   * As {@link openExclusive}, beside others who do the same; waits while somebody has it for himself. For reading only, so
+   * that SQLite makes and changes nothing: the caller may be root in the folder of somebody else.
+   */
   static openShared(path: string): Database {
-    return Database.#open(path, false, db => {
-      db.exec('PRAGMA journal_mode = DELETE')
+    return Database.#open(path, true, db => {
       // The lock comes with the first read and goes with the transaction.
       db.exec('BEGIN')
       db.exec('SELECT count(*) FROM sqlite_schema')

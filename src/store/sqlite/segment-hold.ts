@@ -2,9 +2,21 @@
 //
 // Backups share the lock, the store tries to take it for itself. The kernel frees it when the backup dies, so that nothing
 // stale can stay behind, and it knows no process numbers, which a container or a reboot gives to somebody else. The file
-// stays: deleting it would part those who lock it. Nobody may open it with plain file calls (see lock.ts).
+// stays: deleting it would part those who lock it. Nobody may open it with plain file calls (see lock.ts). A backup is
+// often run by root, in a folder whose owner may not be trusted: it makes and locks nothing through a link.
 
-import { accessSync, chownSync, constants, existsSync, mkdirSync, statSync } from 'node:fs'
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  fchownSync,
+  fstatSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+} from 'node:fs'
+import { openedPath } from '../../base/index.ts'
 import { StoreError } from '../errors.ts'
 import { holdPath } from '../segments/index.ts'
 import { Database } from './database.ts'
@@ -27,14 +39,10 @@ export class SegmentHold implements Disposable {
   static take(dir: string): SegmentHold {
     mkdirSync(dir, { recursive: true, mode: 0o700 })
     const path = holdPath(dir)
-    const isNew = !existsSync(path)
-    const db = Database.openShared(path)
-    // A backup by root must leave a file that the server can lock.
-    if (isNew && process.geteuid?.() === 0) {
-      const { uid, gid } = statSync(dir)
-      chownSync(path, uid, gid)
-    }
-    return new SegmentHold(db)
+    makeFile(dir)
+    if (lstatSync(path, { throwIfNoEntry: false })?.isFile() === false)
+      throw new StoreError('PR_STORE_UNWRITABLE', `${path} is not a file; remove it`)
+    return new SegmentHold(Database.openShared(path))
   }
 
   /** Whether a backup holds it; true also when nobody can tell (no descriptor left, a file of another user). */
@@ -55,7 +63,7 @@ export class SegmentHold implements Disposable {
    */
   static fault(dir: string): HoldFault | null {
     const path = holdPath(dir)
-    const found = statSync(path, { throwIfNoEntry: false })
+    const found = lstatSync(path, { throwIfNoEntry: false })
     if (found === undefined) return null
     if (!found.isFile()) return { why: `${path} is not a file`, hint: 'remove it' }
     try {
@@ -71,6 +79,28 @@ export class SegmentHold implements Disposable {
 
   [Symbol.dispose](): void {
     this.#db.close()
+  }
+}
+
+/** Where nothing is yet. It belongs to the owner of the folder: the server must be able to lock what root has made. */
+function makeFile(dir: string): void {
+  const folder = openSync(dir, constants.O_RDONLY | constants.O_DIRECTORY)
+  try {
+    const { uid, gid } = fstatSync(folder)
+    const file = openSync(holdPath(openedPath(folder, dir)), 'wx', 0o600)
+    try {
+      if (process.geteuid?.() === 0) fchownSync(file, uid, gid)
+    } finally {
+      // Nobody of this process can have a lock on a file that is so new.
+      closeSync(file)
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST')
+      throw new StoreError('PR_STORE_UNWRITABLE', `cannot write into ${dir}: ${String(error)}`, {
+        cause: error,
+      })
+  } finally {
+    closeSync(folder)
   }
 }
 

@@ -4,7 +4,6 @@ import { Arguments } from './command.ts'
 import type { ControlClient, ControlOutcome } from './index.ts'
 import { connectControl } from './index.ts'
 import { messageCommands } from './messages.ts'
-import { queueCommands } from './queue.ts'
 import { ControlTestBed, type StoredMessage, startMs } from './test-kit.ts'
 
 /** The fields that the cases look at. */
@@ -238,15 +237,6 @@ test('an action calls ready recipients back, says who is in flight, and lets lea
     recipients.map(one => one.state),
     ['expired', 'scheduled'],
   )
-})
-
-test('an action whose caller went away while it waited for its turn recalls nothing', async () => {
-  await using session = await open()
-  const { bed } = session
-  const call = { item: async () => {}, signal: AbortSignal.abort() }
-  const act = queueCommands(bed.ports())['queue.act']
-  assert.equal(value(await act!(new Arguments({ action: 'hold' }), call)).done, 0)
-  assert.deepEqual(bed.told, [])
 })
 
 test('a message has one shape from acceptance to long after its last delivery', async () => {

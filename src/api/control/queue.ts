@@ -3,7 +3,7 @@
 // Plan of `queue.act`:
 //  1. recall: ready recipients that are not in flight go back, since an action cannot see leased ones
 //  2. count what matches
-//  3. apply in steps of one commit each, with an item of progress after each
+//  3. apply in steps of one commit each, with an item of progress after each, if the client reads
 //  4. wake the threads; say how many are in flight and were therefore left alone; tell the log, however it ended
 
 import { parseSmarthost } from '../../config/index.ts'
@@ -115,19 +115,20 @@ async function act(
   let acted = 0
   let inFlight = 0
   let cursor: string | null = ''
+  const tell = teller(item)
   try {
     const recalled = await threads.recall()
     const count = await queue.count(filter)
     inFlight = count.leased
     const total = reach(action, count)
     const nowMs = clock.nowMs()
-    await item({ done: acted, total })
+    tell({ done: acted, total })
     while (cursor !== null && !signal.aborted) {
       const step: ActionStep = await queue.act(filter, action, nowMs, stepRecipients, cursor)
       cursor = step.cursor
       if (step.done === 0) continue
       acted += step.done
-      await item({ done: acted, total })
+      tell({ done: acted, total })
     }
     return done({ action: action.kind, done: acted, inFlight, recalled })
   } finally {
@@ -139,6 +140,21 @@ async function act(
       done: acted,
       inFlight,
       isWhole: cursor === null,
+    })
+  }
+}
+
+/**
+ * Progress is advice: while one item waits for a client that does not read, further ones are left out. Waiting for him would
+ * keep all leasing from going on.
+ */
+function teller(item: ControlCall['item']): (progress: unknown) => void {
+  let isTelling = false
+  return progress => {
+    if (isTelling) return
+    isTelling = true
+    void item(progress).then(() => {
+      isTelling = false
     })
   }
 }

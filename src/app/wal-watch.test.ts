@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -37,4 +37,20 @@ test('a write-ahead log that has grown is copied, and the log says once a minute
   monotonicMs = 60_000
   await watch.look()
   assert.deepEqual([copies, lines.length], [2, 2])
+})
+
+test('a log whose size nobody can tell is not looked after, and ends nothing', async t => {
+  const folder = mkdtempSync(join(tmpdir(), 'postrider-wal-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const path = join(folder, 'postrider.db-wal')
+  // Stands for all but "not there": a folder that may no longer be entered, a disk that fails.
+  symlinkSync(path, path)
+  const nothing = (): never => assert.fail()
+  const clock = { nowMs: () => 0, monotonicMs: () => 0 }
+  using watch = new WalWatch(path, async () => nothing(), clock, {
+    event: nothing,
+    writes: () => true,
+    with: nothing,
+  })
+  await watch.look()
 })

@@ -39,7 +39,7 @@ export class WalWatch implements Disposable {
   /** Never rejects. */
   async look(): Promise<void> {
     const nowMs = this.#clock.monotonicMs()
-    const sizeBytes = statSync(this.#path, { throwIfNoEntry: false })?.size ?? 0
+    const sizeBytes = sizeOf(this.#path)
     if (sizeBytes < largeBytes || nowMs - this.#toldMs < remindEveryMs) return
     this.#toldMs = nowMs
     // Without an error it is a reader that holds it back, for instance a backup.
@@ -48,5 +48,14 @@ export class WalWatch implements Disposable {
       (error: Error) => error.message,
     )
     this.#log.event('store.wal-grows', { sizeBytes, why })
+  }
+}
+
+/** 0 also when nobody can tell: the folder may not be entered any more, or its disk fails. Both show elsewhere. */
+function sizeOf(path: string): number {
+  try {
+    return statSync(path).size
+  } catch {
+    return 0
   }
 }

@@ -129,7 +129,7 @@ async function run(
     return report([{ where: config.dataDir, what: control.error.message, hint: control.error.hint }])
   await using _control = control.server
   using _wal = new WalWatch(walPath(config.dataDir), () => parts.store.checkpoint(), systemClock, log)
-  using _housekeeping = new Housekeeping(parts, log)
+  using _housekeeping = new Housekeeping(parts, systemClock, log)
   parts.becomeReady()
   using _reload = new Reloader(parts, hangups, configPath, log)
   if (firstRun !== null) {

@@ -1,28 +1,38 @@
 // Reads contents out of segment files, in bounded chunks and off the event loop.
 //
-// Descriptors are kept for the segments used last; a kept one stays valid even when the file is deleted meanwhile. What
-// could not be opened is forgotten at once: the next read tries anew.
+// Descriptors are kept for the segments used last; a kept one stays valid even when the file is deleted meanwhile, and keeps
+// its space on the disk: so it is closed seconds after its last use. What could not be opened is forgotten at once: the next
+// read tries anew.
 
 import { type FileHandle, open } from 'node:fs/promises'
+import { systemTimers, type Timers } from '../../base/index.ts'
 import type { Extent } from '../../queue/index.ts'
 import { segmentPath } from './paths.ts'
 
 const openFilesMax = 16
+/** Closed at the second look after the last use. */
+const lookEveryMs = 2000
 
 interface OpenSegment {
   readonly file: Promise<FileHandle>
   /** Reads under way. */
   users: number
+  /** Since the last look. */
+  wasUsed: boolean
   /** To be closed after the last read. */
   isRetired: boolean
 }
 
 export class SegmentReader {
   readonly #dir: string
+  readonly #timers: Timers
   readonly #open = new Map<number, OpenSegment>()
+  /** null: nothing is open. */
+  #stopLooking: (() => void) | null = null
 
-  constructor(dir: string) {
+  constructor(dir: string, timers: Timers = systemTimers) {
     this.#dir = dir
+    this.#timers = timers
   }
 
   /** All bytes; null when a segment is gone. */
@@ -52,6 +62,8 @@ export class SegmentReader {
   }
 
   async close(): Promise<void> {
+    this.#stopLooking?.()
+    this.#stopLooking = null
     const all = [...this.#open.values()]
     this.#open.clear()
     for (const segment of all) await segment.file.then(file => file.close()).catch(() => {})
@@ -79,17 +91,31 @@ export class SegmentReader {
     else this.#open.delete(number)
     this.#open.set(number, segment)
     segment.users++
+    segment.wasUsed = true
     if (this.#open.size > openFilesMax) {
       const [oldestNumber, oldest] = this.#open.entries().next().value!
-      this.#open.delete(oldestNumber)
-      oldest.isRetired = true
-      closeWhenDone(oldest)
+      this.#retire(oldestNumber, oldest)
     }
+    this.#stopLooking ??= this.#timers.after(lookEveryMs, () => this.#closeIdle())
     return segment
   }
 
+  #closeIdle(): void {
+    for (const [number, segment] of this.#open)
+      if (segment.wasUsed || segment.users > 0) segment.wasUsed = false
+      else this.#retire(number, segment)
+    this.#stopLooking = this.#open.size > 0 ? this.#timers.after(lookEveryMs, () => this.#closeIdle()) : null
+  }
+
+  #retire(number: number, segment: OpenSegment): void {
+    this.#open.delete(number)
+    segment.isRetired = true
+    closeWhenDone(segment)
+  }
+
   #begin(number: number): OpenSegment {
-    const segment = { file: open(segmentPath(this.#dir, number), 'r'), users: 0, isRetired: false }
+    const file = open(segmentPath(this.#dir, number), 'r')
+    const segment = { file, users: 0, wasUsed: true, isRetired: false }
     segment.file.catch(() => {
       if (this.#open.get(number) === segment) this.#open.delete(number)
     })

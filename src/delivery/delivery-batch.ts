@@ -2,7 +2,7 @@
 //
 // The room of the ready queue is let go when the last of them is settled or given back.
 
-import type { PrefixedMessage } from '../queue/index.ts'
+import type { LeasedMessage, PrefixedMessage } from '../queue/index.ts'
 import type { ReadyBatch } from '../queue/ready/index.ts'
 import type { ChangedContent } from './adapt.ts'
 
@@ -18,10 +18,21 @@ export interface InHand {
   sevenBit: Promise<ChangedContent> | null
   /** Bytes that the changed content was given room for. */
   changedBytes: number
+  /** Message and content in memory of their own, once a batch of it has waited. */
+  own: OwnBytes | null
+}
+
+/** See own-bytes.ts. */
+export interface OwnBytes {
+  readonly message: LeasedMessage
+  readonly content: readonly Buffer[] | null
 }
 
 /** What ready queues of delivery hold. */
 export interface DeliveryBatch extends ReadyBatch {
+  /** This and the content are those of `inHand.own` from when it has waited. */
+  message: LeasedMessage
+  content: readonly Buffer[] | null
   readonly inHand: InHand
 }
 

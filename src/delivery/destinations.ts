@@ -155,6 +155,11 @@ export class Destinations {
     }
   }
 
+  /** Shows all batches that wait for a plan. */
+  eachWaiting(show: (batch: DeliveryBatch) => void): void {
+    for (const { waiting } of this.#destinations.values()) waiting?.forEach(show)
+  }
+
   /** All batches that wait for a plan, taken out. */
   takeWaiting(): DeliveryBatch[] {
     const taken: DeliveryBatch[] = []

@@ -26,6 +26,7 @@ import { HostHealth } from './host-health.ts'
 import { NextHops } from './next-hops.ts'
 import { ConnectionOpener } from './open-connection.ts'
 import type { DeliveryOptions } from './options.ts'
+import { ownBytesTick } from './own-bytes.ts'
 import { Placing } from './placing.ts'
 import { ConnectionPool } from './pool.ts'
 import { ReadRoom } from './read-room.ts'
@@ -202,6 +203,7 @@ export class DeliveryEngine implements SmtpTicking {
       contentBytes,
       sevenBit: null,
       changedBytes: 0,
+      own: null,
     }
     const batch = { message, content, inHand, reruns: 0, recipients }
     if (this.#endings.isDraining) this.#endings.giveBack(batch)
@@ -254,10 +256,13 @@ export class DeliveryEngine implements SmtpTicking {
     }
     this.#hops.tick(nowMs)
     this.#placing.placeOverdue()
+    const own = ownBytesTick()
+    this.#hops.eachWaiting(own)
     if (nowMs - this.#sweptMs < sweepEveryMs) return
     this.#sweptMs = nowMs
     this.#hops.sweep(nowMs)
     this.#destinations.sweep()
+    this.#destinations.eachWaiting(own)
   }
 
   get #isBusy(): boolean {

@@ -66,6 +66,11 @@ export class NextHops {
     for (const hop of this.#hops.values()) hop.tick(nowMs)
   }
 
+  /** Shows all waiting batches. */
+  eachWaiting(show: (batch: DeliveryBatch) => void): void {
+    for (const { queue } of this.#hops.values()) queue.each(show)
+  }
+
   /** Takes all waiting batches out. */
   drainQueues(): DeliveryBatch[] {
     return [...this.#hops.values()].flatMap(hop => hop.queue.drain())

@@ -158,10 +158,10 @@ export class Harness {
   /** Hands a message to the engine; paths may be given with changes to their recipient. */
   send(
     paths: readonly (string | (Partial<LeasedRecipient> & { forwardPath: string }))[],
-    change: Partial<LeasedMessage> & { text?: string; isStored?: boolean } = {},
+    change: Partial<LeasedMessage> & { text?: string; isStored?: boolean; parts?: readonly Buffer[] } = {},
   ): LeasedMessage {
-    const { text = 'Subject: hello\r\n\r\nbody\r\n', isStored = false, ...rest } = change
-    const content = Buffer.from(text)
+    const { text = 'Subject: hello\r\n\r\nbody\r\n', isStored = false, parts, ...rest } = change
+    const content = parts === undefined ? Buffer.from(text) : Buffer.concat(parts)
     const prefix = rest.prefix ?? Buffer.from('Received: from here\r\n')
     const message: LeasedMessage = {
       id: Buffer.alloc(16, this.#nextKey),
@@ -189,7 +189,7 @@ export class Harness {
       this.contents.set(message.key, content)
       this.prefixes.set(message.key, prefix)
     }
-    this.engine.enqueue(message, isStored ? null : [content])
+    this.engine.enqueue(message, isStored ? null : (parts ?? [content]))
     return message
   }
 

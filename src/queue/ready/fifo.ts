@@ -25,6 +25,11 @@ export class Fifo<T> {
     else this.#items.unshift(item)
   }
 
+  /** Shows each, in order. */
+  each(show: (item: T) => void): void {
+    for (let at = this.#head; at < this.#items.length; at++) show(this.#items[at]!)
+  }
+
   peek(): T | undefined {
     return this.#items[this.#head]
   }

@@ -47,6 +47,11 @@ export class Lane<B extends ReadyBatch> {
     return batch
   }
 
+  /** Shows each, sender by sender. */
+  each(show: (batch: B) => void): void {
+    for (const { batches } of this.#senders.values()) batches.each(show)
+  }
+
   #senderOf({ message }: B): Sender<B> {
     const key = message.accountKey * streamKeysMax + message.streamKey
     let sender = this.#senders.get(key)

@@ -54,8 +54,12 @@ test('the batches of a sender keep their order when others come among them', () 
     queue.putBack(queue.shift()!)
     const others = [batch({ account: 2 }), batch({ priority: 9 })]
     for (const one of others) queue.push(one)
+    const shown: ReadyBatch[] = []
+    queue.each(one => shown.push(one))
     const order = taken(queue)
     assert.equal(order.length, count + 2)
+    assert.equal(shown.length, count + 2, 'all of them are shown, each once')
+    assert.deepEqual(new Set(shown), new Set(order))
     assert.deepEqual(
       order.filter(one => !others.includes(one)),
       own,

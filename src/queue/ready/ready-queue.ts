@@ -74,6 +74,12 @@ export class ReadyQueue<B extends ReadyBatch = ReadyBatch> {
     return batch
   }
 
+  /** Shows everything, in no order. */
+  each(show: (batch: B) => void): void {
+    for (const batch of this.#few) show(batch)
+    for (const lane of this.#lanes) lane?.each(show)
+  }
+
   /** Takes everything, in order. */
   drain(): B[] {
     const taken: B[] = []

@@ -160,6 +160,7 @@ export class Opening {
   #handshakeDone(result: HandshakeResult, secured: () => void): void {
     const core = this.#core
     core.handshakeEnded(result.ok ? null : result.error)
+    if (!result.ok && result.fault !== undefined) core.reportFault(result.fault, 'tls')
     if (core.phase !== 'handshake') return
     if (!result.ok) {
       core.cut('tls-failed')

@@ -1,6 +1,8 @@
 // STARTTLS and implicit TLS: nothing said in the clear survives the handshake (RFC 3207, CVE-2011-0411).
 
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { duplexPair } from 'node:stream'
 import { test } from 'node:test'
 import tls from 'node:tls'
 import type { SmtpServerSession } from './session.ts'
@@ -156,6 +158,37 @@ test('plain text on a port of implicit TLS ends the connection without a word', 
   await until(() => server.recorder.closed === 1)
 })
 
+for (const mode of ['starttls', 'implicit'] as const)
+  test(`a client that goes away before the handshake of ${mode} TLS has begun leaves nothing behind`, async () => {
+    await using server = await TestServer.start(mode === 'starttls' ? starttls : implicit)
+    const client = mode === 'starttls' ? await server.greeted() : server.connectRaw()
+    if (mode === 'starttls') await client.talk('STARTTLS')
+    await until(() => server.sessions.length === 1)
+    client.socket.end()
+    assert.deepEqual(await client.untilClosed(), { replies: [], rest: '' })
+    await until(() => server.recorder.closed === 1)
+    assert.equal(await server.closeReason(), 'tls-failed')
+    assert.equal(server.ticker.size, 0)
+  })
+
+test('a handshake that comes octet by octet is one', async () => {
+  await using server = await TestServer.start(starttls)
+  const client = await server.greeted()
+  await client.talk('STARTTLS')
+  const plain = client.socket
+  const [near, far] = duplexPair()
+  plain.removeAllListeners('data').on('data', chunk => void far.write(chunk))
+  let sent = Promise.resolve()
+  far.on('data', (chunk: Buffer) => {
+    sent = sent.then(() => client.sendInPieces([...chunk].map(octet => Buffer.from([octet]))))
+  })
+  const secure = tls.connect({ socket: near, rejectUnauthorized: false, servername: 'mx.test' })
+  await once(secure, 'secureConnect')
+  secure.write('EHLO client.test\r\n')
+  const [reply] = (await once(secure, 'data')) as [Buffer]
+  assert.match(reply.toString(), /^250-/)
+})
+
 test('a client that goes away in the handshake leaves nothing behind', async () => {
   await using server = await TestServer.start(implicit)
   const client = server.connectRaw()
@@ -182,7 +215,8 @@ test('a certificate that TLS cannot work with ends the connection, and nothing i
   for (const mode of ['starttls', 'implicit'] as const) {
     await using server = await TestServer.start({ tls: { mode, secureContext: () => useless } })
     const client = mode === 'implicit' ? server.connectRaw() : await server.greeted()
-    if (mode === 'starttls') client.send('STARTTLS\r\n')
+    if (mode === 'starttls') await client.talk('STARTTLS')
+    client.send(Buffer.from([0x16]))
     await client.untilClosed()
     assert.equal(await server.closeReason(), 'tls-failed')
     assert.equal(server.recorder.faults.length, 1)

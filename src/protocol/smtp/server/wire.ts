@@ -2,6 +2,10 @@
 //
 // Everything queued since the last flush leaves in one write. The peer's FIN does not end our side: replies that
 // are still due go out first. After `startTls` nothing read before can surface any more.
+//
+// TLS begins with the client's first bytes, which are handed to it and not left for it to read: Node's TLS takes 64 KiB
+// of memory for its first read and keeps it as long as the connection lives, but for bytes that it is given as much as they
+// are (decision 0034). A client that never begins costs no TLS at all.
 
 import type { Socket } from 'node:net'
 import { type SecureContext, TLSSocket } from 'node:tls'
@@ -30,10 +34,10 @@ export interface WireEvents {
   closed(): void
 }
 
-/** The TLS facts of a finished handshake, or why it failed. */
+/** The TLS facts of a finished handshake, or why it failed; `fault` when it was not the client. */
 export type HandshakeResult =
   | { readonly ok: true; readonly protocol: string; readonly cipher: string }
-  | { readonly ok: false; readonly error: string }
+  | { readonly ok: false; readonly error: string; readonly fault?: unknown }
 
 /** A session's connection. */
 export class Wire {
@@ -45,6 +49,8 @@ export class Wire {
   #isPaused = false
   #isListening = false
   #isClosed = false
+  /** TLS is to begin with the client's next bytes; null: the connection is gone. */
+  #tlsDue: ((first: Buffer | null) => void) | null = null
   isFull = false
 
   constructor(socket: Socket, reads: BorrowedReads | null, events: WireEvents) {
@@ -60,7 +66,7 @@ export class Wire {
     if (this.#isListening) return
     this.#isListening = true
     if (this.#reads === null) this.#socket.on('data', this.#onData)
-    else this.#reads.receive = chunk => this.#events.bytes(chunk, true)
+    else this.#reads.receive = chunk => this.#received(chunk, true)
     this.#socket.on('end', this.#onEnd)
   }
 
@@ -115,18 +121,41 @@ export class Wire {
   }
 
   /**
-   * Wraps the socket in TLS as server. `received` are bytes of the client's handshake that were read already
-   * (behind a PROXY header). `done` is called once; after a failure `closed` follows.
+   * Wraps the socket in TLS as server, once the client begins. `received` are bytes of its handshake that were read
+   * already (behind a PROXY header). `done` is called once; after a failure `closed` follows.
    */
   startTls(context: SecureContext, received: Buffer | null, done: (result: HandshakeResult) => void): void {
     this.flush()
+    const begin = (first: Buffer | null): void => {
+      this.#tlsDue = null
+      if (first === null) done(leftEarly)
+      else this.#secure(context, first, done)
+    }
+    if (received !== null && received.length > 0) {
+      begin(received)
+      return
+    }
+    this.#tlsDue = begin
+    this.listen()
+    this.resume()
+  }
+
+  #secure(context: SecureContext, first: Buffer, done: (result: HandshakeResult) => void): void {
     const plain = this.#socket
     this.#detach(plain)
     this.#reads = null
     this.#isListening = false
     plain.pause()
-    if (received !== null && received.length > 0) plain.unshift(received)
-    const secure = this.#wrap(plain, context)
+    plain.unshift(first)
+    let secure: TLSSocket
+    try {
+      secure = new TLSSocket(plain, { isServer: true, secureContext: context, requestCert: false })
+    } catch (fault) {
+      // The plain socket stays ours, and its end must be heard.
+      plain.on('close', this.#onClose)
+      done({ ok: false, error: errorCode(fault), fault })
+      return
+    }
     this.#socket = secure
     this.#isPaused = false
     this.isFull = false
@@ -148,22 +177,12 @@ export class Wire {
     // Before the handshake is over, errors of a hand-made server socket come under this private name only.
     secure.on('_tlsError', fail)
     secure.on('error', fail)
-    secure.once('close', () => finish({ ok: false, error: 'ECONNRESET' }))
+    secure.once('close', () => finish(leftEarly))
     // Half-open sockets do not close by themselves when the client leaves in the middle.
     secure.once('end', () => {
       if (!isDone) fail(null)
     })
     this.#guard(secure)
-  }
-
-  #wrap(plain: Socket, context: SecureContext): TLSSocket {
-    try {
-      return new TLSSocket(plain, { isServer: true, secureContext: context, requestCert: false })
-    } catch (fault) {
-      // The plain socket stays ours, and its end must be heard.
-      plain.on('close', this.#onClose)
-      throw fault
-    }
   }
 
   #guard(socket: Socket): void {
@@ -186,9 +205,17 @@ export class Wire {
     // The close event follows and tells all the session needs.
   }
 
-  readonly #onData = (chunk: Buffer): void => this.#events.bytes(chunk, false)
+  readonly #onData = (chunk: Buffer): void => this.#received(chunk, false)
 
-  readonly #onEnd = (): void => this.#events.ended()
+  #received(chunk: Buffer, isBorrowed: boolean): void {
+    if (this.#tlsDue === null) this.#events.bytes(chunk, isBorrowed)
+    else this.#tlsDue(isBorrowed ? Buffer.from(chunk) : chunk)
+  }
+
+  readonly #onEnd = (): void => {
+    if (this.#tlsDue === null) this.#events.ended()
+    else this.#tlsDue(null)
+  }
 
   readonly #onDrain = (): void => {
     if (!this.isFull) return
@@ -199,9 +226,12 @@ export class Wire {
   readonly #onClose = (): void => {
     if (this.#isClosed) return
     this.#isClosed = true
+    this.#tlsDue?.(null)
     this.#events.closed()
   }
 }
+
+const leftEarly: HandshakeResult = { ok: false, error: 'ECONNRESET' }
 
 function errorCode(error: unknown): string {
   if (error === null) return 'ECONNRESET'

@@ -1,3 +1,3 @@
-// End-of-data marks: a side file a thread.
-export { MarkFiles } from './mark-files.ts'
+// End-of-data marks: a file a thread.
+export { MarkFile } from './mark-file.ts'
 export { type LeftMark, markDir, readMarks, removeMarks } from './read-marks.ts'

@@ -8,7 +8,7 @@ import type { AccountReader, AccountStore } from '../../accounts/index.ts'
 import type { EndOfDataMarks, HostMemory } from '../../delivery/index.ts'
 import type { EventReader } from '../../events/index.ts'
 import type { ContentSpool } from '../../queue/index.ts'
-import { MarkFiles, markDir } from '../marks/index.ts'
+import { MarkFile, markDir } from '../marks/index.ts'
 import { SegmentReader, SegmentSpool, segmentDir } from '../segments/index.ts'
 import { SqliteAccountReader } from '../sqlite/account-reader.ts'
 import { ContentReader } from '../sqlite/content-reader.ts'
@@ -69,7 +69,7 @@ export function openThreadStore(options: ThreadStoreOptions): ThreadStore {
     ...(segmentBytesMax === undefined ? {} : { segmentBytesMax }),
     onSealed: segment => connection.tell(to => writeSealed(to, segment)),
   })
-  const marks = new MarkFiles(markDir(dataDir), thread)
+  const marks = new MarkFile(markDir(dataDir), thread, nowMs)
   return {
     queue: new StoreClient(connection, new ContentReader(db, segments), spool),
     spool,

@@ -17,6 +17,7 @@ import { type BenchOptions, readOptions } from './options.ts'
 import type { Peer } from './peers/index.ts'
 import { writePerformancePage } from './performance-page.ts'
 import { endToEndRate, find, judge, median, type RunResult, type Series } from './results.ts'
+import { resumptionText } from './resumption.ts'
 import type { Scenario } from './scenarios.ts'
 import { runSecureLoad } from './secure-run.ts'
 import { checkSigned } from './signed-check.ts'
@@ -93,6 +94,7 @@ async function measure(options: BenchOptions, directory: string): Promise<readon
         const about = `round ${round}/${options.rounds}  ${scenario.name.padEnd(10)} ${one.title.padEnd(28)}`
         try {
           const result = await runOnce({ scenario, peer, series, options, directory })
+          if (result.duplicates > 0) throw new Error(`${result.duplicates} messages came twice`)
           one.runs.push(result)
           say(`${about} ${summary(result)}`)
         } catch (error) {
@@ -155,11 +157,12 @@ async function runOnce(run: {
 }
 
 function summary(result: RunResult): string {
-  const twice = result.duplicates > 0 ? `  ${result.duplicates} DELIVERED TWICE` : ''
-  if (result.kind === 'load')
-    return `accepted ${Math.round(result.acceptRate)}/s, end to end ${Math.round(result.endToEndRate)}/s${twice}`
+  if (result.kind === 'load') {
+    const rates = `accepted ${Math.round(result.acceptRate)}/s, end to end ${Math.round(result.endToEndRate)}/s`
+    return result.resumption === undefined ? rates : `${rates}; ${resumptionText(result.resumption)}`
+  }
   const [accept, delivered] = [result.acceptP99Ms.toFixed(1), result.deliveredP99Ms.toFixed(1)]
-  return `at ${Math.round(result.achievedRate)}/s: p99 accept ${accept} ms, delivered ${delivered} ms${twice}`
+  return `at ${Math.round(result.achievedRate)}/s: p99 accept ${accept} ms, delivered ${delivered} ms`
 }
 
 await main()

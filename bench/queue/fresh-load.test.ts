@@ -14,6 +14,8 @@ function loadWith(arrivals: readonly number[]): FreshLoad {
     accepted: messages,
     refused: 0,
     unknown: 0,
+    handshakes: 0,
+    resumed: 0,
     dueMs: new Float64Array(messages).fill(acceptedAtMs),
     acceptedMs: new Float64Array(messages).fill(acceptedAtMs),
   })

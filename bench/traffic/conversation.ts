@@ -24,6 +24,8 @@ export interface ConversationEvents {
   readonly onIdle: () => void
   readonly onResult: (kind: 'accepted' | 'refused' | 'unknown', number: number, why: string) => void
   readonly onFailure: (error: Error) => void
+  /** A handshake was made. */
+  readonly onSecure?: (isResumed: boolean) => void
 }
 
 type Step = 'greeting' | 'ehlo' | 'starttls' | 'login' | 'idle' | 'envelope' | 'content' | 'quit'
@@ -155,7 +157,10 @@ export class Conversation {
     secured.on('session', ticket => sessions.set(port, ticket))
     this.#isSecure = true
     this.#use(secured)
-    secured.once('secureConnect', () => this.#hello())
+    secured.once('secureConnect', () => {
+      this.#events.onSecure?.(secured.isSessionReused())
+      this.#hello()
+    })
   }
 
   #hello(): void {

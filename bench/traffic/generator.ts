@@ -24,6 +24,9 @@ export interface LoadOutcome {
   readonly refused: number
   /** The content was sent to its end, and no reply was read. */
   readonly unknown: number
+  readonly handshakes: number
+  /** Handshakes that took up an earlier session. */
+  readonly resumed: number
   /** By message, from 0: when it was due and when its 250 was read; 0 without one. */
   readonly dueMs: Float64Array
   readonly acceptedMs: Float64Array
@@ -58,6 +61,7 @@ export class Generator {
     const progress = { started: 0, accepted: 0, refused: 0, unknown: 0 }
     this.#progress = progress
     this.#stopAt = messages
+    const tls = { handshakes: 0, resumed: 0 }
     const idle: Conversation[] = []
     const all: Conversation[] = []
     const startedMs = nowMs()
@@ -103,12 +107,16 @@ export class Generator {
           onFailure: error => {
             if (!options.isTolerant) end(error)
           },
+          onSecure: isResumed => {
+            tls.handshakes++
+            if (isResumed) tls.resumed++
+          },
         })
         all.push(conversation)
       }
       for (const one of all) one.open()
     })
     const { accepted, refused, unknown } = progress
-    return { startedMs, endedMs, accepted, refused, unknown, dueMs, acceptedMs }
+    return { startedMs, endedMs, accepted, refused, unknown, ...tls, dueMs, acceptedMs }
   }
 }

@@ -1,12 +1,14 @@
 /** Load generator, sink and DNS of our own, each in a process of its own: for scenarios that Postfix's tools cannot make. */
 import { readFile } from 'node:fs/promises'
 import { makeCertificate, makeCertificateAuthority } from '../../test/support/peers/index.ts'
+import type { BookPorts } from './book.ts'
 import { Child } from './child.ts'
 import type { DnsCalls } from './dns-child.ts'
 import type { GeneratorCalls } from './generator-child.ts'
 import type { SinkCalls } from './sink-child.ts'
 
 export { heardStates } from './answers.ts'
+export { eachCameOnce } from './book.ts'
 export { nowMs } from './child.ts'
 export type { ConversationOptions } from './conversation.ts'
 export { benchZone, domainName, manyDomains, oneDomain } from './dns.ts'
@@ -26,6 +28,15 @@ export function startDnsProcess(): Child<DnsCalls> {
 
 export function startSinkProcess(): SinkProcess {
   return new Child<SinkCalls>(new URL('./sink-child.ts', import.meta.url))
+}
+
+/** A sink's book of arrivals; see book.ts. */
+export function bookOf(sink: SinkProcess): BookPorts {
+  return {
+    waitFor: recipients => sink.call('waitFor', recipients),
+    arrivals: () => sink.call('arrivals'),
+    counts: () => sink.call('counts'),
+  }
 }
 
 /** An ECDSA certificate for the sink, as PEM. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { connect } from 'node:net'
+import { connect, Server } from 'node:net'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { OperationsServer, type Readiness } from './operations.ts'
@@ -130,3 +130,19 @@ test('closing waits for nobody for long: not for who has sent nothing or half a 
 test('closing a server that was never opened ends at once', async () => {
   await new Trial().server[Symbol.asyncDispose]()
 })
+
+test('a port whose accept fails stays open', async () => {
+  await using trial = await new Trial().open()
+  const { _getActiveHandles: handles } = process as unknown as { _getActiveHandles(): unknown[] }
+  const isPort = (one: unknown): one is Server => one instanceof Server && portOf(one) === trial.port
+  handles
+    .call(process)
+    .find(isPort)
+    ?.emit('error', Object.assign(new Error('accept'), { code: 'ENOMEM' }))
+  assert.equal((await trial.ask('/readyz')).status, 200)
+})
+
+function portOf(server: Server): number | null {
+  const address = server.address()
+  return typeof address === 'object' ? (address?.port ?? null) : null
+}

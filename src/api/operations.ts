@@ -4,7 +4,6 @@
 // request bodies are never read; headers, connections and times are bounded; every error is a JSON object.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { keepAccepting } from '../base/index.ts'
 
 /** Why the server should get no traffic now. */
 export type Readiness =
@@ -34,7 +33,6 @@ const closeGraceMs = 1000
 export class OperationsServer {
   readonly #parts: OperationsParts
   readonly #server: Server
-  #accepting: Disposable | null = null
 
   constructor(parts: OperationsParts) {
     this.#parts = parts
@@ -65,9 +63,8 @@ export class OperationsServer {
     this.#server.once('error', onError)
     this.#server.listen(address.port, address.host, () => {
       this.#server.off('error', onError)
-      this.#accepting = keepAccepting(this.#server, {
-        listen: () => this.#server.listen(address.port, address.host),
-      })
+      // Accept may fail: the door stays open (intake/listener.ts says why).
+      this.#server.on('error', () => undefined)
       const bound = this.#server.address()
       resolve({ ok: true, port: typeof bound === 'object' && bound !== null ? bound.port : address.port })
     })
@@ -76,7 +73,6 @@ export class OperationsServer {
 
   /** Answers what is under way, for a second at most, and closes the rest. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#accepting?.[Symbol.dispose]()
     const { promise, resolve } = Promise.withResolvers<void>()
     // Closes idle connections; one that has sent nothing yet, or half a request, is not idle, and is timed no more.
     this.#server.close(() => resolve())

@@ -53,6 +53,11 @@ export class DoorWatch implements DoorObserver {
     this.#write('session.refused', `session ${refusal.code}`, { reason: refusal.code, clientAddress })
   }
 
+  /** A door could not take a connection. */
+  acceptFailed(address: string, code: string): void {
+    this.#write('listener.accept-failed', 'accept', { address, code })
+  }
+
   /** A session is over. What strangers tried is looked for in the log; an end that ordinary clients come to is not told. */
   ended({ reason, clientAddress }: SmtpSessionSummary): void {
     if (ordinaryEnds.has(reason)) return

@@ -8,7 +8,7 @@ import { AccountService, SecretBox } from '../accounts/index.ts'
 import type { Readiness } from '../api/index.ts'
 import { IdGenerator, systemClock } from '../base/index.ts'
 import { type Config, formatSocketAddress, networkListeners, type TlsMaterial } from '../config/index.ts'
-import { allocateDoorMemory, DoorCounts } from '../intake/index.ts'
+import { allocateDoorMemory } from '../intake/index.ts'
 import { openThreadStore, type StoreHost, type ThreadStore } from '../store/index.ts'
 import { type Log, Metrics, mergeMetrics, RuntimeWatch } from '../telemetry/index.ts'
 import { ClockGuard } from './clock-guard.ts'
@@ -50,7 +50,6 @@ export class MainParts implements AsyncDisposable {
   readonly #metrics: Metrics = new Metrics()
   readonly #runtime: RuntimeWatch
   readonly #queueCount: QueueCount
-  #doors: DoorCounts | null = null
   #phase: Phase = 'starting'
 
   private constructor(
@@ -112,7 +111,6 @@ export class MainParts implements AsyncDisposable {
     const { threads, secretKey, operatorKeyPem, dnsServers } = this.#prepared
     const doors = allocateDoorMemory(randomBytes)
     const greetingId = randomBytes(8).toString('hex')
-    this.#doors = new DoorCounts(doors.counts)
     for (let index = 0; index < threads; index++) {
       this.relays.start({
         config: this.config,
@@ -161,8 +159,6 @@ export class MainParts implements AsyncDisposable {
     const reasons = [this.#health.trouble, this.#readTrouble(), this.#descriptors.trouble].filter(
       reason => reason !== null,
     )
-    if (this.#doors !== null && this.#doors.closedDoors > 0)
-      reasons.push('a listener cannot accept connections: the log says why (listener.paused)')
     return reasons.length === 0 ? { ready: true } : { ready: false, reasons }
   }
 

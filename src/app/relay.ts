@@ -253,11 +253,7 @@ export class Relay {
           const shared = reads === undefined ? {} : { reads }
           return serveSmtpSession({ socket, ...shared, handler: session, options, ticker, observer })
         },
-        acceptFailed: (address, code) => {
-          this.#counts.doorClosed()
-          this.#log.event('listener.paused', { address, code })
-        },
-        acceptResumed: () => this.#counts.doorOpened(),
+        acceptFailed: (address, code) => watch.acceptFailed(address, code),
         refusedConnection: (refusal, clientAddress) => watch.turnedAway(refusal, clientAddress),
       },
       {

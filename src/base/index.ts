@@ -1,6 +1,5 @@
 // The few things that every room may use: ids, names, clock, packed bytes, lists of parts, words of a shell, small durable
 // files, a folder for another user.
-export { type AcceptingOptions, keepAccepting } from './accepting.ts'
 export { type Clock, systemClock, systemTimers, type Timers } from './clock.ts'
 export { type ClockJump, ClockWatch, clockJumpMsMin } from './clock-watch.ts'
 export { makeFolderDurably, syncPath, writeFileDurably } from './durable-files.ts'

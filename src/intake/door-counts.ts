@@ -1,5 +1,4 @@
-// What the doors of all relay threads count together: sessions in all, connections and their rate for each host, and how
-// many doors are closed since accept failed.
+// What the doors of all relay threads count together: sessions in all, connections and their rate for each host.
 //
 // Place on the path: asked for each connection, before anything else. The kernel spreads connections over the threads by
 // chance: a thread that counted only its own would turn away a host that is far below its bound, the sooner the more
@@ -10,13 +9,12 @@
 import { seededHash } from './seeded-hash.ts'
 
 const slotCount = 65_536
-const headWords = 3
+const headWords = 2
 const wordsPerSlot = 3
 
-// Words of the head: the seed of the hash, the sessions and the closed doors of all threads.
+// Words of the head: the seed of the hash, and the sessions of all threads.
 const seedAt = 0
 const sessionsAt = 1
-const closedDoorsAt = 2
 // Words of a slot: open connections, the running minute, and the connections that were made in it.
 const openAt = 0
 const minuteAt = 1
@@ -53,19 +51,6 @@ export class DoorCounts {
 
   sessionEnded(): void {
     Atomics.sub(this.#words, sessionsAt, 1)
-  }
-
-  /** Doors of all threads that rest (base/accepting.ts). */
-  get closedDoors(): number {
-    return Atomics.load(this.#words, closedDoorsAt)
-  }
-
-  doorClosed(): void {
-    Atomics.add(this.#words, closedDoorsAt, 1)
-  }
-
-  doorOpened(): void {
-    Atomics.sub(this.#words, closedDoorsAt, 1)
   }
 
   /** Connections that the host has open. */

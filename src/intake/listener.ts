@@ -4,11 +4,13 @@
 // a relay listener's networks are exempt). Everything else about a connection is the engine's.
 // Between `bind` and `begin` connections are taken and nothing is said or read: nobody is refused while the process still
 // has rights that a session must not have.
+// When accept fails the door stays open: who closes it may not get it back, since the rights to open a low port are gone by
+// then, and ports are shared only among sockets of one user. Today's libuv tells of no failed accept and tries again by
+// itself; want of descriptors is looked for in app/descriptor-watch.ts.
 // When all sessions are taken, a client without a login may have to go: places.ts says who. Connections that only stand
 // there cannot keep others out, and who has logged in is never sent away for somebody new.
 
 import net from 'node:net'
-import { keepAccepting } from '../base/index.ts'
 import type { BorrowedReads } from '../protocol/smtp/index.ts'
 import type { AddressGuard } from './address-guard.ts'
 import { networkOf } from './client-network.ts'
@@ -35,10 +37,8 @@ export interface ListenerPorts {
   /** Builds engine and handler round an accepted socket. */
   startSession(socket: net.Socket, visit: Visit, reads: BorrowedReads | undefined): RunningSession
   refusedConnection(refusal: Refusal, clientAddress: string): void
-  /** The door is closed for a second or more, since accept failed with the system's code. */
+  /** Accept failed with the system's code. */
   acceptFailed(address: string, code: string): void
-  /** It is open again. */
-  acceptResumed(): void
 }
 
 export interface ListenerOptions {
@@ -63,8 +63,6 @@ export class Listener {
   readonly #server: net.Server
   readonly #readBuffer: Buffer = Buffer.allocUnsafeSlow(65_536)
   readonly #places: Places
-  #accepting: Disposable | null = null
-  #isResting = false
   /** Sessions of connections that came before `begin`; null from then on. */
   #early: (() => void)[] | null = []
 
@@ -78,11 +76,7 @@ export class Listener {
     )
     const accept = (socket: net.Socket, reads: BorrowedReads): void => this.#accept(socket, reads)
     const take = (open: () => void): void => this.#atBegin(open)
-    this.#server.on('listening', () => {
-      shareReads(this.#server, this.#readBuffer, accept, take)
-      if (this.#isResting) ports.acceptResumed()
-      this.#isResting = false
-    })
+    this.#server.on('listening', () => shareReads(this.#server, this.#readBuffer, accept, take))
   }
 
   /** Resolves once the port is bound; rejects with the system's error. Port sharing between threads is on. */
@@ -92,13 +86,9 @@ export class Listener {
       this.#server.once('error', reject)
       this.#server.listen({ host, port, backlog, reusePort: true }, () => {
         this.#server.off('error', reject)
-        this.#accepting = keepAccepting(this.#server, {
-          listen: () => this.#server.listen({ host, port, backlog, reusePort: true }),
-          onPause: code => {
-            this.#isResting = true
-            this.#ports.acceptFailed(`${host}:${port}`, code)
-          },
-        })
+        this.#server.on('error', ({ code = '' }: NodeJS.ErrnoException) =>
+          this.#ports.acceptFailed(`${host}:${port}`, code),
+        )
         resolve()
       })
     })
@@ -123,7 +113,6 @@ export class Listener {
 
   /** No new connections; the sessions are drained by whoever owns their set. */
   close(): void {
-    this.#accepting?.[Symbol.dispose]()
     this.#server.close()
   }
 

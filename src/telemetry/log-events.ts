@@ -40,9 +40,9 @@ export const logEvents = {
     text: 'The daily change of the keys of TLS session tickets failed (`err`): the old ones stay until the next day or reload.',
   },
   'listener.open': { level: 'info', text: 'A door is open at `address`.' },
-  'listener.paused': {
+  'listener.accept-failed': {
     level: 'error',
-    text: 'A door was told that accept failed (`code`) and is closed for a second. Want of descriptors is `descriptors.none-left`.',
+    text: 'The door at `address` was told that accept failed (`code`); it stays open. Want of descriptors is `descriptors.none-left`. Twenty lines in ten seconds; `leftOut` counts the rest.',
   },
   'listener.account-missing': {
     level: 'warn',

@@ -29,6 +29,7 @@ import { makeCertificate } from '../../src/config/index.ts'
 import { needsMachine } from '../support/needs-machine.ts'
 import { Postrider } from '../support/postrider.ts'
 import { queuedId, SmtpClient } from './support/client.ts'
+import { FailingCalls, hasFaultTools } from './support/faults.ts'
 import { makeAccount, message, waitForAll } from './support/house.ts'
 import { Receiver } from './support/receiver.ts'
 
@@ -137,6 +138,26 @@ test(
     await using again = await Postrider.start({ toml, folder })
     const events = await waitForAll(again, ids, 'delivered')
     assert.ok(events.length >= 4)
+  },
+)
+
+test(
+  'a low port is still open after accept has failed for a while, which nobody could open again',
+  needsMachine(isRoot && hasFaultTools, 'root and strace'),
+  async () => {
+    const port = await freeLowPort()
+    const toml = `user = "nobody"\n[[listener]]\naddress = "127.0.0.1:${port}"\nkind = "submission"\n`
+    await using server = await Postrider.start({ toml, folder: publicFolder() })
+    const waiting: Promise<SmtpClient>[] = []
+    {
+      await using _failing = await FailingCalls.start(server.processId, { calls: 'accept4', error: 'ENOMEM' })
+      for (let i = 0; i < 5; i++) waiting.push(SmtpClient.connect(port))
+      // Longer than a door that closes for a second would have been closed.
+      await sleep(1500)
+    }
+    for (const client of await Promise.all(waiting)) await client[Symbol.asyncDispose]()
+    await using after = await SmtpClient.connect(port)
+    await after.hello()
   },
 )
 

@@ -110,19 +110,13 @@ test('a client over the number of connections that stays does not hold up the en
   }
 })
 
-test('a door that stays closed for long leaves nothing behind at each try, and is private when it is open again', async () => {
+test('a door whose accept fails stays open', async () => {
   await using bed = await ControlTestBed.open()
   const path = bed.serverPath
   const { _getActiveHandles: handles } = process as unknown as { _getActiveHandles(): unknown[] }
   const server = handles.call(process).find(one => one instanceof Server && one.address() === path) as Server
-  const before = server.listenerCount('listening')
   server.emit('error', Object.assign(new Error('accept EMFILE'), { code: 'EMFILE' }))
-  writeFileSync(path, '')
-  for (let tries = 0; tries < 2; tries++) await once(server, 'error')
-  assert.equal(server.listenerCount('listening'), before)
-  rmSync(path)
-  await once(server, 'listening')
-  assert.equal(statSync(path).mode & 0o777, 0o600)
+  assert.equal(server.listening, true)
 })
 
 test('a socket that a dead server left behind is replaced, a live one is refused, a file is left alone', async () => {

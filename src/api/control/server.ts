@@ -6,7 +6,6 @@
 
 import { chmodSync, lstatSync, rmSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
-import { keepAccepting } from '../../base/index.ts'
 import type { ControlCommands } from './command.ts'
 import { controlCommands } from './commands.ts'
 import { ControlConnection } from './connection.ts'
@@ -56,7 +55,6 @@ export class ControlServer implements AsyncDisposable {
   readonly #connections = new Set<ControlConnection>()
   readonly #connectionsMax: number
   #isClosed = false
-  #accepting: Disposable | null = null
 
   constructor(place: SocketPlace, commands: ControlCommands, connectionsMax: number) {
     this.#place = place
@@ -76,10 +74,8 @@ export class ControlServer implements AsyncDisposable {
       this.#server.once('error', reject)
       this.#server.listen(this.#place.path, () => {
         this.#server.off('error', reject)
-        // The socket's file goes with a door that pauses, and is made anew.
-        this.#accepting = keepAccepting(this.#server, {
-          listen: () => this.#server.listen(this.#place.path),
-        })
+        // Accept may fail: the door stays open (intake/listener.ts says why).
+        this.#server.on('error', () => undefined)
         resolve()
       })
     })
@@ -89,7 +85,6 @@ export class ControlServer implements AsyncDisposable {
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
-    this.#accepting?.[Symbol.dispose]()
     const closed = new Promise(resolve => this.#server.close(resolve))
     for (const connection of this.#connections) connection.close()
     const graceMs = 1000

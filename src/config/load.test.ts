@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import fc from 'fast-check'
+import { recipientsMax } from '../base/index.ts'
 import { type LoadResult, loadConfig } from './load.ts'
 import { formatProblem } from './problem.ts'
 import type { Config } from './types.ts'
@@ -190,6 +191,15 @@ message_size = "25MB"
   assert.match(said.join('\n'), /retry\.schedule: must name at least one interval/)
   assert.match(said.join('\n'), /limits\.recipients: must be a whole number from 1/)
   assert.match(said.join('\n'), /limits\.message_size: "25MB" is not a size such as/)
+})
+
+test('a message may be allowed as many recipients as the store can number, and no more', () => {
+  const section = (recipients: number): string => `[limits]\nrecipients = ${recipients}\n`
+  assert.equal(config(section(65_536)).limits.recipients, recipientsMax)
+  assert.match(
+    problems(section(65_537))[0]!,
+    /^postrider\.toml:2 limits\.recipients: must be a whole number from 1 to 65536/,
+  )
 })
 
 test('a section written as the wrong kind of thing is refused with the right way to write it', () => {

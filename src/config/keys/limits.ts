@@ -2,6 +2,7 @@
 //
 // Place on the path: off it. The table is typed by LimitsConfig in types.ts; a limit without a reason fails a test.
 
+import { recipientsMax } from '../../base/index.ts'
 import { countKey, durationKey, type Keys, sizeKey } from '../key.ts'
 import type { LimitsConfig } from '../types.ts'
 
@@ -44,14 +45,18 @@ export const limitKeys: Keys<LimitsConfig> = {
     reason: 'As Gmail and Postfix; RFC 5321 §6.3 leaves the number open.',
     since,
   }),
-  recipients: countKey({
-    name: 'recipients',
-    text: 'Recipients of one message.',
-    fallback: 1000,
-    unit: 'recipients',
-    reason: 'RFC 5321 §4.5.3.1.8 asks for at least 100; a larger list belongs into several messages.',
-    since,
-  }),
+  recipients: countKey(
+    {
+      name: 'recipients',
+      text: 'Recipients of one message, 65,536 at most.',
+      fallback: 1000,
+      unit: 'recipients',
+      reason: 'RFC 5321 §4.5.3.1.8 asks for at least 100; a larger list belongs into several messages.',
+      since,
+    },
+    1,
+    recipientsMax,
+  ),
   errors: countKey({
     name: 'errors',
     text: 'Refused commands after which a session is closed. For clients that have logged in, or come from `networks`, recipients and the like that are refused do not count here: of those there may be as many as `recipients` between two messages.',
@@ -129,7 +134,7 @@ export const limitKeys: Keys<LimitsConfig> = {
   dataRateMin: countKey(
     {
       name: 'data_rate_min',
-      text: 'The slowest average content may arrive at, after its first minute.',
+      text: 'The slowest average at which content may arrive, over each `data_idle`.',
       fallback: 500,
       unit: 'bytes a second',
       reason: 'As Postfix: slower than any link in use, faster than slow-sender attacks.',

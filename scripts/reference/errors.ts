@@ -16,7 +16,7 @@ const meanings: Readonly<Record<RefusalCode, string>> = {
   'authentication-required': 'AUTH (and STARTTLS before it) is demanded of this client.',
   'authentication-failed': 'User name or secret is wrong, or the credential was revoked.',
   'sender-not-owned':
-    'The domain in MAIL FROM, Sender, Resent-From or Resent-Sender is not a domain of the account: leave the field out, or `postrider domain add`.',
+    'The domain in MAIL FROM, Sender, Resent-From or Resent-Sender is not a domain of the account: leave the field out, or `postrider domain add … --trust`.',
   'sender-invalid':
     'There are two Sender fields, or a Sender, Resent-From or Resent-Sender cannot be read; leave the field out, or write one address.',
   'sender-domain-pending':
@@ -27,7 +27,7 @@ const meanings: Readonly<Record<RefusalCode, string>> = {
   'header-malformed':
     'There is no header, or a line of it is no field; write an empty line between header and body.',
   'from-invalid': 'The message needs exactly one From field with one address.',
-  'from-not-owned': 'The domain in From is not a domain of the account: `postrider domain add`.',
+  'from-not-owned': 'The domain in From is not a domain of the account: `postrider domain add … --trust`.',
   'mail-loop': 'More Received fields than `limits.received_hops`: the message goes round.',
   'line-too-long':
     'A line is over 998 bytes; encode the body, or set `long_lines = "encode"` for the listener or credential.',

@@ -44,8 +44,8 @@ interface Entry {
   attempts: number
   isDelayNotified: boolean
   isUncertain: boolean
-  /** By how much its life has been moved along with the clock. */
-  expiryShiftMs: number
+  /** By how much the clock has been set since its acceptance, all in all. */
+  clockMs: number
   /** Written before the final dot and not cleared. */
   mark: number | null
 }
@@ -75,6 +75,8 @@ export class QueueModel {
   #nowMs = startMs
   /** When the last event was. */
   #newestMs = 0
+  /** By how much the clock is known to have been set since then. */
+  #sinceNewestMs = 0
 
   /**
    * @param crashesInFlight false where the store writes in a thread of its own: its files
@@ -180,7 +182,7 @@ export class QueueModel {
         attempts: 0,
         isDelayNotified: false,
         isUncertain: false,
-        expiryShiftMs: 0,
+        clockMs: 0,
         mark: null,
       })
   }
@@ -246,7 +248,7 @@ export class QueueModel {
     if (isUncertain) this.seen.add('an uncertain recipient was leased')
     if (isDelayNotified) this.seen.add('a delay notice was remembered')
     if (route !== '') this.seen.add('a reroute was remembered')
-    const expiresAtMs = entry.message.expiresAtMs + entry.expiryShiftMs
+    const expiresAtMs = entry.message.expiresAtMs + Math.max(0, entry.clockMs)
     assert.equal(message.expiresAtMs, expiresAtMs, 'a life is as long as it was, whatever the clock does')
     entry.state = 'leased'
     return entry
@@ -365,19 +367,33 @@ export class QueueModel {
     }
   }
 
-  /** The wall clock is set; waits keep their length, and lives do not become shorter. */
+  /** The wall clock is set; waits and lives keep their length, and nothing expires before the time it came with. */
   async #jump(byMs: number, isNoticed: boolean): Promise<void> {
     // No two jumps come in the same millisecond: the store takes those for one.
     const beforeMs = ++this.#nowMs
     this.#nowMs += byMs
     if (!isNoticed) return
     await this.#store.line.control.clockJumped({ beforeMs, nowMs: this.#nowMs, byMs })
+    this.#livesMoveAlong(
+      byMs,
+      byMs > 0
+        ? () => true
+        : ({ acceptedAtMs: atMs }) => atMs < beforeMs + byMs - 100 || atMs > this.#nowMs + 10_000,
+    )
     for (const entry of this.#entries.values()) {
-      if (byMs > 0) entry.expiryShiftMs += byMs
       if (entry.state !== 'scheduled') continue
       if (byMs < 0) this.#comesEarlier(entry, -byMs)
       else if (entry.dueAtMs > beforeMs && entry.dueAtMs < beforeMs + byMs) entry.dueAtMs += byMs
     }
+  }
+
+  /** For the newest message that certainly came before, and all older ones. */
+  #livesMoveAlong(byMs: number, isFromBefore: (message: NewMessage) => boolean): void {
+    const entries = [...this.#entries.values()]
+    const keys = entries.filter(({ message }) => isFromBefore(message)).map(({ messageKey }) => messageKey)
+    if (keys.length === 0) return
+    this.#sinceNewestMs += byMs
+    for (const entry of entries) if (entry.messageKey <= Math.max(...keys)) entry.clockMs += byMs
   }
 
   #comesEarlier(entry: Entry, byMs: number): void {
@@ -440,6 +456,8 @@ export class QueueModel {
     // The newest event lies in the future: the clock was set back and nobody noticed.
     const behindMs = this.#newestMs - this.#nowMs
     if (behindMs < clockJumpMsMin) return
+    const unknownMs = behindMs + Math.min(0, this.#sinceNewestMs)
+    if (unknownMs >= clockJumpMsMin) this.#livesMoveAlong(-unknownMs, () => true)
     for (const entry of this.#entries.values())
       if (entry.state === 'scheduled') this.#comesEarlier(entry, behindMs)
   }
@@ -451,6 +469,7 @@ export class QueueModel {
 
   #count(type: EventType): void {
     this.#newestMs = this.#nowMs
+    this.#sinceNewestMs = 0
     this.#events.set(type, (this.#events.get(type) ?? 0) + 1)
   }
 }

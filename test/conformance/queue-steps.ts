@@ -75,7 +75,7 @@ export const queueSteps: fc.Arbitrary<QueueStep> = fc.oneof(
     do: fc.constant('wait'),
     ms: fc.integer({ min: 1, max: 50_000 }),
   }),
-  step<Extract<QueueStep, { do: 'clock' }>>(1, {
+  step<Extract<QueueStep, { do: 'clock' }>>(2, {
     do: fc.constant('clock'),
     ms: fc.constantFrom(86_400_000, -86_400_000, 40_000, -40_000, -5_000),
     isNoticed: fc.boolean(),

@@ -10,6 +10,7 @@ import { StoreWriter } from './writer.ts'
 
 const minuteMs = 60_000
 const dayMs = 86_400_000
+const yearMs = 365 * dayMs
 /** The clock before it jumps. */
 const beforeMs = 1_700_000_000_000
 
@@ -56,15 +57,15 @@ function packed(write: (to: PackWriter) => void): Buffer {
 }
 
 let made = 0
-/** A message that waits until then and expires an hour after `beforeMs`. */
-function add({ writer }: Queue, nextAtMs: number): number {
+/** A message that waits until then and expires an hour after its acceptance. */
+function add({ writer }: Queue, nextAtMs: number, acceptedAtMs: number = beforeMs): number {
   return writer.transaction(() =>
     writer.messages.insert({
       id: Buffer.alloc(16, ++made),
       accountKey: 1,
       streamKey: 1,
-      acceptedAtMs: beforeMs,
-      expiresAtMs: beforeMs + 60 * minuteMs,
+      acceptedAtMs,
+      expiresAtMs: acceptedAtMs + 60 * minuteMs,
       firstAttemptAtMs: nextAtMs,
       priority: 5,
       sizeBytes: 1,
@@ -80,8 +81,8 @@ function add({ writer }: Queue, nextAtMs: number): number {
   )
 }
 
-function jump({ writer }: Queue, byMs: number): void {
-  const one = { beforeMs, nowMs: beforeMs + byMs, byMs }
+function jump({ writer }: Queue, byMs: number, fromMs: number = beforeMs): void {
+  const one = { beforeMs: fromMs, nowMs: fromMs + byMs, byMs }
   for (let from: number | null = 0; from !== null; ) {
     const fromKey: number = from
     from = writer.transaction(() => writer.clockJumped(one, fromKey))
@@ -132,4 +133,68 @@ test('a start with the clock behind the newest event moves what waits, and says 
   assert.equal(queue.writer.clockBehindMs, dayMs)
   assert.deepEqual(queue.waits(), [-dayMs + 5 * minuteMs])
   assert.equal(queue.reopen(beforeMs - dayMs + 1000).waits().length, 1)
+})
+
+/** When they expire, in minutes after `beforeMs`, by key. */
+function expiries({ writer }: Queue): Map<number, number> {
+  const leased = writer.transaction(() => writer.lease(100, beforeMs + 1000 * yearMs))
+  return new Map(leased.map(({ key, expiresAtMs }) => [key, (expiresAtMs - beforeMs) / minuteMs]))
+}
+
+test('a clock that goes wrong and is set right again leaves expiries as they were, whichever way it went first', t => {
+  for (const byMs of [-yearMs, yearMs]) {
+    const queue = open(t)
+    const key = add(queue, beforeMs + minuteMs, beforeMs - 30 * minuteMs)
+    for (let times = 0; times < 3; times++) {
+      const fromMs = beforeMs + times * minuteMs
+      jump(queue, byMs, fromMs)
+      jump(queue, -byMs, fromMs + byMs)
+    }
+    assert.equal(expiries(queue).get(key), 30)
+  }
+})
+
+test('what was accepted while the clock was back lives on when it is set right, also what came before anybody noticed', t => {
+  const queue = open(t)
+  const old = add(queue, beforeMs + minuteMs)
+  const between = add(queue, beforeMs + minuteMs, beforeMs - yearMs + 500)
+  const one = { beforeMs, nowMs: beforeMs - yearMs + 1000, byMs: -yearMs }
+  queue.writer.transaction(() => queue.writer.clockJumped(one, 0))
+  const later = add(queue, beforeMs + minuteMs, beforeMs - yearMs + minuteMs)
+  jump(queue, yearMs, beforeMs - yearMs + 2 * minuteMs)
+  const lives = expiries(queue)
+  assert.deepEqual([lives.get(old), lives.get(later)], [60, 61])
+  assert.ok(Math.abs(lives.get(between)! - 60) < 1)
+})
+
+test('a start with the clock back is made up for when it is set right, however often there was one', t => {
+  let queue = open(t)
+  const key = add(queue, beforeMs + minuteMs)
+  const atMs = beforeMs - 26 * yearMs
+  // A boot without a battery, ended twice before the time service came; then all of it again.
+  for (let boots = 0; boots < 2; boots++) {
+    for (let starts = 0; starts < 3; starts++) queue = queue.reopen(atMs + starts * minuteMs)
+    jump(queue, 26 * yearMs, atMs + (3 + boots) * minuteMs)
+  }
+  jump(queue, 2 * dayMs, beforeMs + 10 * minuteMs)
+  // The clock is not behind by what passed until a start found it, nor does anything expire early.
+  const minutes = expiries(queue).get(key)! - (2 * dayMs) / minuteMs
+  assert.ok(minutes >= 60 && minutes <= 65, `${minutes}`)
+})
+
+test('of more jumps than are remembered no message lives shorter, and not longer by more than one of them', t => {
+  const queue = open(t)
+  const keys = [add(queue, beforeMs + minuteMs)]
+  for (let times = 1; times <= 60; times++) {
+    jump(queue, -dayMs, beforeMs + times * minuteMs)
+    keys.push(add(queue, beforeMs + minuteMs, beforeMs - dayMs + times * minuteMs))
+    jump(queue, dayMs, beforeMs - dayMs + times * minuteMs)
+  }
+  const lives = expiries(queue)
+  const first = lives.get(keys[0]!)!
+  assert.ok(first >= 60 && first <= 60 + dayMs / minuteMs, `${first}`)
+  for (let times = 1; times <= 60; times++) {
+    const life = lives.get(keys[times]!)
+    if (life !== undefined) assert.ok(life >= 60 + times && life <= 60 + times + dayMs / minuteMs, `${life}`)
+  }
 })

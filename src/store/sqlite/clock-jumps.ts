@@ -1,18 +1,19 @@
 // Moves the stored times of waiting mail along when the wall clock jumps, so that waits and lives keep their length.
 //
-// Place: store thread; told by the main thread (app/clock-guard.ts), and at start when the
-// newest event lies in the future.
+// Place: store thread; told by the main thread (app/clock-guard.ts), and at start when the newest event lies in the future.
 //
-// | clock   | next attempts                                                        | expiries                      |
-// |---------|----------------------------------------------------------------------|-------------------------------|
-// | forward | those that the jump alone would make due wait as long as before       | later by the jump, see below  |
-// | back    | all that lie in the future come earlier by the jump, at most to now  | stay: nothing is given up     |
+// | clock   | next attempts                                                        | expiries                             |
+// |---------|----------------------------------------------------------------------|--------------------------------------|
+// | forward | those that the jump alone would make due wait as long as before       | later by the jump, see below         |
+// | back    | all that lie in the future come earlier by the jump, at most to now  | stay, or lose what was added before  |
 //
 // Rows are moved in steps, without a journal: a step done twice moves a forward row not at all, and a backward row
-// earlier, never later. Expiries are not rewritten: a jump is remembered with the newest message it concerns, and added
-// when a message is read. What was accepted between the jump and its notice may so live longer, never shorter.
+// earlier, never later. Expiries are not rewritten: each jump is remembered with the newest message it concerns, and when a
+// message is read its jumps are added up. A sum below zero counts as none: nothing expires before the time it was accepted
+// with, and a clock that goes wrong and is set right leaves lives as they were. What was accepted between a jump and its
+// notice counts as accepted after a jump back and before one forward: it may so live longer, never shorter.
 
-import type { ClockJump } from '../../base/index.ts'
+import { type ClockJump, clockJumpMsMin } from '../../base/index.ts'
 import { stateCodes } from '../format/index.ts'
 import type { Database } from './database.ts'
 import { windowEnd } from './queue-filter.ts'
@@ -21,8 +22,14 @@ const metaName = 'clock_jumps'
 /** More than anybody needs; the oldest are then joined. */
 const jumpsMax = 50
 
-/** Messages up to this key live longer by so much; the time tells one jump from another. */
-type Remembered = [untilKey: number, byMs: number, atMs: number]
+/** What was accepted between a jump back and here says a time from the jump to now, give or take so much. */
+const [earlierMs, laterMs] = [100, 10_000]
+
+/**
+ * A jump, for messages up to this key. The newest event of its time is kept, so that a start that finds the clock behind that
+ * event knows what of it has been remembered.
+ */
+type Remembered = [untilKey: number, byMs: number, beforeMs: number, newestSeq?: number]
 
 /** See the head of the file. */
 export class ClockJumps {
@@ -45,20 +52,24 @@ export class ClockJumps {
     const [least, most] = this.#keys()
     const kept = this.#jumps
       .filter(([untilKey]) => least !== null && untilKey >= least)
-      .map(([untilKey, byMs, atMs]): Remembered => [Math.min(untilKey, most!), byMs, atMs])
+      .map(([untilKey, ...rest]): Remembered => [Math.min(untilKey, most!), ...rest])
     this.#write(kept)
   }
 
-  /** Remembers a jump forward. Inside the caller's transaction; `reread` when that is rolled back. */
-  remember({ byMs, nowMs }: ClockJump): void {
-    const [, most] = this.#keys()
-    if (byMs <= 0 || most === null || this.#jumps.at(-1)?.[2] === nowMs) return
-    const jumps: Remembered[] = [...this.#jumps, [most, byMs, nowMs]]
-    while (jumps.length > jumpsMax) {
-      const [first, second] = jumps.splice(0, 2) as [Remembered, Remembered]
-      jumps.unshift([second[0], first[1] + second[1], second[2]])
-    }
-    this.#write(jumps)
+  /** Remembers a jump, once. Inside the caller's transaction; `reread` when that is rolled back. */
+  remember({ beforeMs, nowMs, byMs }: ClockJump): void {
+    const [, lastByMs, lastBeforeMs] = this.#jumps.at(-1) ?? []
+    if (lastBeforeMs === beforeMs && lastByMs === byMs) return
+    this.#add(byMs > 0 ? this.#keys()[1] : this.#untilBack(beforeMs + byMs, nowMs), byMs, beforeMs)
+  }
+
+  /** At start: remembers by how much the clock was set back while nobody ran, as far as that is not known already. */
+  rememberBehind(nowMs: number): void {
+    const newest = newestEvent(this.#db)
+    let knownMs = 0
+    for (const [, byMs, , newestSeq] of this.#jumps) if (newestSeq === newest.seq) knownMs += byMs
+    const behindMs = newest.atMs + Math.min(0, knownMs) - nowMs
+    if (behindMs >= clockJumpMsMin) this.#add(this.#keys()[1], -behindMs, nowMs + behindMs)
   }
 
   reread(): void {
@@ -82,6 +93,28 @@ export class ClockJumps {
     return hasMore ? endKey : null
   }
 
+  #add(untilKey: number | null, byMs: number, beforeMs: number): void {
+    if (untilKey === null) return
+    const jumps: Remembered[] = [...this.#jumps, [untilKey, byMs, beforeMs, newestEvent(this.#db).seq]]
+    while (jumps.length > jumpsMax) {
+      const [first, second] = jumps.splice(0, 2) as [Remembered, Remembered]
+      // Messages between the two keys get the first one, too: so not when it makes less of their lives.
+      const [untilKey, byMs, ...rest] = second
+      jumps.unshift([untilKey, byMs + Math.max(0, first[1]), ...rest])
+    }
+    this.#write(jumps)
+  }
+
+  /** The newest message that was certainly accepted before the clock went back to `fromMs`. */
+  #untilBack(fromMs: number, nowMs: number): number | null {
+    const row = this.#db
+      .prepare(
+        'SELECT key FROM message WHERE accepted_at_ms < ? OR accepted_at_ms > ? ORDER BY key DESC LIMIT 1',
+      )
+      .get(fromMs - earlierMs, nowMs + laterMs) as unknown as [number] | undefined
+    return row?.[0] ?? null
+  }
+
   #keys(): [least: number | null, most: number | null] {
     return this.#db.prepare('SELECT min(key), max(key) FROM message').get() as unknown as [number, number]
   }
@@ -102,16 +135,19 @@ export function expiryShifts(db: Database): (messageKey: number) => number {
 
 /** How far the clock lies behind the newest event: it was set back while nobody ran. 0 when it does not. */
 export function clockBehindMs(db: Database, nowMs: number): number {
-  const row = db.prepare('SELECT at_ms FROM event ORDER BY seq DESC LIMIT 1').get() as unknown as
-    | [number]
-    | undefined
-  return Math.max(0, (row?.[0] ?? 0) - nowMs)
+  return Math.max(0, newestEvent(db).atMs - nowMs)
+}
+
+function newestEvent(db: Database): { readonly seq: number; readonly atMs: number } {
+  const row = db.prepare('SELECT seq, at_ms FROM event ORDER BY seq DESC LIMIT 1').get()
+  const [seq, atMs] = (row as unknown as [number, number] | undefined) ?? [0, 0]
+  return { seq, atMs }
 }
 
 function shiftOf(jumps: readonly Remembered[], messageKey: number): number {
   let byMs = 0
-  for (const [untilKey, shiftMs] of jumps) if (messageKey <= untilKey) byMs += shiftMs
-  return byMs
+  for (const [untilKey, jumpMs] of jumps) if (messageKey <= untilKey) byMs += jumpMs
+  return Math.max(0, byMs)
 }
 
 function readJumps(db: Database): Remembered[] {

@@ -200,7 +200,11 @@ export class StoreWriter implements Disposable {
     const jump = { beforeMs: nowMs + this.clockBehindMs, nowMs, byMs: -this.clockBehindMs }
     for (let from: number | null = 0; from !== null; ) {
       const fromKey: number = from
-      from = this.db.transaction(() => this.#jumps.shiftStep(jump, fromKey))
+      from = this.db.transaction(() => {
+        const next = this.#jumps.shiftStep(jump, fromKey)
+        if (next === null) this.#jumps.rememberBehind(nowMs)
+        return next
+      })
     }
   }
 

@@ -1,23 +1,24 @@
-// An idle thread that notes how late its event loop is: how late this machine makes everybody just now.
+// An idle thread that notes how late its event loop is (late-loops.ts): how late this machine makes everybody just now.
 //
 // What a busy machine does to a server's event loop it does to an idle thread too; what the
 // server does to its own it does not.
 
-import { once } from 'node:events'
-import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { parentPort, Worker } from 'node:worker_threads'
+import { lateLoopsVariable } from './late-loops.ts'
 
-const resolutionMs = 20
+/** Its name in the notes. */
+export const idleThread = 'idle'
 
 /** See the head of the file. */
 export class DelayProbe implements AsyncDisposable {
-  readonly #worker = new Worker(new URL(import.meta.url))
+  readonly #worker: Worker
 
-  /** The longest delay since the last look, in milliseconds. */
-  async takeMs(): Promise<number> {
-    this.#worker.postMessage('take')
-    const [delayMs] = (await once(this.#worker, 'message')) as [number]
-    return delayMs
+  /** @param path the file of the notes */
+  constructor(path: string) {
+    this.#worker = new Worker(new URL(import.meta.url), {
+      name: idleThread,
+      env: { ...process.env, [lateLoopsVariable]: path },
+    })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -25,12 +26,5 @@ export class DelayProbe implements AsyncDisposable {
   }
 }
 
-if (parentPort !== null) {
-  const port = parentPort
-  const delay = monitorEventLoopDelay({ resolution: resolutionMs })
-  delay.enable()
-  port.on('message', () => {
-    port.postMessage(Math.max(0, delay.max / 1e6 - resolutionMs))
-    delay.reset()
-  })
-}
+// Lives until it is ended.
+parentPort?.on('message', () => undefined)

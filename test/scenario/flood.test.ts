@@ -3,7 +3,8 @@
 // far more than memory may hold.
 //
 // The slow receiver answers nothing until the end: ordinary mail of another account gets through although not one
-// recipient of the flood is done. How long it takes is measured with and without the flood.
+// recipient of the flood is done. How long it takes is measured without the flood, the better of two times, and with it, three
+// times at most: a busy machine may spoil one, a flood that slows others down spoils all.
 
 import assert from 'node:assert/strict'
 import { after, before, test } from 'node:test'
@@ -22,9 +23,9 @@ const large = `${'m'.repeat(76)}\r\n`.repeat(1300)
 
 /** Ordinary messages of a measurement. */
 const measured = 200
-/** How much longer they may take beside the flood, and what is too short to be compared. */
+/** How much longer they may take beside the flood: so many times, and the slowest so much more beyond that. */
 const ratioMax = 2
-const slackMs = 100
+const slackMs = 50
 
 const answered = Promise.withResolvers<string>()
 let slow: Receiver
@@ -72,7 +73,17 @@ interface Latency {
   readonly p50Ms: number
   readonly p99Ms: number
   /** An idle dialogue beside it, likewise. */
+  readonly machineP50Ms: number
   readonly machineP99Ms: number
+}
+
+const besideTriesMax = 3
+
+function isFair(calm: Latency, { p50Ms, p99Ms, machineP50Ms, machineP99Ms }: Latency): boolean {
+  return (
+    p50Ms <= ratioMax * (calm.p50Ms + machineP50Ms) &&
+    p99Ms <= ratioMax * (calm.p99Ms + machineP99Ms) + slackMs
+  )
 }
 
 function percentile(values: readonly number[], share: number): number {
@@ -94,19 +105,28 @@ async function measure(): Promise<Latency> {
   return {
     p50Ms: percentile(tookMs, 0.5),
     p99Ms: percentile(tookMs, 0.99),
+    machineP50Ms: percentile(machineMs, 0.5),
     machineP99Ms: percentile(machineMs, 0.99),
   }
 }
 
-const inWords = ({ p50Ms, p99Ms, machineP99Ms }: Latency): string =>
-  `p50 ${p50Ms.toFixed(1)} ms, p99 ${p99Ms.toFixed(1)} ms, an idle dialogue p99 ${machineP99Ms.toFixed(1)} ms`
+const inWords = ({ p50Ms, p99Ms, machineP50Ms, machineP99Ms }: Latency): string =>
+  [
+    `p50 ${p50Ms.toFixed(1)} ms, p99 ${p99Ms.toFixed(1)} ms`,
+    `an idle dialogue p50 ${machineP50Ms.toFixed(1)} ms, p99 ${machineP99Ms.toFixed(1)} ms`,
+  ].join('; ')
 
-test('an account that floods the queue for slow and dead receivers keeps nobody else’s mail waiting: their p99 stays within twice of what it was', {
+test('an account that floods the queue for slow and dead receivers keeps nobody else’s mail waiting: half of it comes within twice the time, 99 of 100 within twice and 50 ms', {
   timeout: 180_000,
 }, async t => {
-  const calm = await measure()
+  const [once, again] = [await measure(), await measure()]
+  const calm = {
+    ...once,
+    p50Ms: Math.min(once.p50Ms, again.p50Ms),
+    p99Ms: Math.min(once.p99Ms, again.p99Ms),
+  }
   t.diagnostic(`without the flood: ${inWords(calm)}`)
-  let beside = calm
+  const beside: Latency[] = []
   const cost = await siege.during(async () => {
     await Promise.all([
       flood('slow.example', messages, recipientsEach),
@@ -123,17 +143,22 @@ test('an account that floods the queue for slow and dead receivers keeps nobody 
       }
     }
     const flooding = more()
-    beside = await measure().finally(() => {
+    try {
+      while (beside.length < besideTriesMax && !beside.some(one => isFair(calm, one)))
+        beside.push(await measure())
+    } finally {
       isOver = true
-    })
+    }
     await flooding
   }, 128)
-  t.diagnostic(`beside the flood: ${inWords(beside)}`)
+  const seen = beside.map(inWords).join(', then ')
+  t.diagnostic(`beside the flood: ${seen}`)
   t.diagnostic(`${to.size} recipients were sent by the flood; ${describe(cost)}`)
   assert.equal(slow.messages.length, 0, 'and nothing of the flood is done')
-  const { p99Ms, machineP99Ms } = beside
-  const allowedMs = ratioMax * calm.p99Ms + slackMs + ratioMax * machineP99Ms
-  assert.ok(p99Ms <= allowedMs, `p99 ${p99Ms} ms beside the flood, ${calm.p99Ms} ms without it`)
+  assert.ok(
+    beside.some(one => isFair(calm, one)),
+    `beside the flood ${seen}; without it ${inWords(calm)}`,
+  )
 })
 
 test('the flood itself is delivered, each once, when the slow receiver answers', async () => {

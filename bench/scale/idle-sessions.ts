@@ -11,7 +11,7 @@ import { residentMib, scrape } from './server.ts'
 import { openStage } from './stage.ts'
 
 const sessions = 5_000
-const waves = 4
+const waves = 6
 /** Code is compiled and pools are filled by the first sessions, whatever follows. Few: what they leave belongs to nobody. */
 const warmUp = 50
 

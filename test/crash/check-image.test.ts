@@ -6,7 +6,6 @@ import assert from 'node:assert/strict'
 import {
   closeSync,
   cpSync,
-  mkdirSync,
   mkdtempSync,
   openSync,
   readdirSync,
@@ -21,11 +20,9 @@ import { DatabaseSync } from 'node:sqlite'
 import { after, before, describe, test } from 'node:test'
 import { eventTypes, packOutcomeFacts } from '../../src/events/index.ts'
 import { outcome } from '../conformance/support.ts'
-import { freePort, Postrider } from '../support/postrider.ts'
-import { Random } from '../support/random.ts'
 import { checkImage } from './check-image.ts'
-import { Ledger, runLoad } from './load.ts'
-import { type Expected, senderDomain, settings } from './recording.ts'
+import { killedFolder } from './killed-folder.ts'
+import type { Expected } from './recording.ts'
 
 /** Something done to the folder `data`, and what must be said of it. */
 type Row = readonly [name: string, harm: (dataDir: string) => void, says: RegExp]
@@ -48,19 +45,34 @@ const segments = (dataDir: string): string[] =>
     .filter(name => name.endsWith('.seg'))
     .map(name => join(dataDir, 'segments', name))
 
-/** Says in the log that the first recipient of the last message was delivered. */
-function deliver(db: DatabaseSync): void {
+/** Says in the log what became of the first recipient of the last message. */
+function deliver(db: DatabaseSync, kind: 'delivered' | 'bounced' = 'delivered'): void {
   const facts = packOutcomeFacts({
     forwardPath: 'there@there.example',
     attempt: 1,
-    outcome: outcome('delivered'),
+    outcome: outcome(kind),
     nextAttemptAtMs: 0,
     conversation: [],
   })
   db.prepare(
     'INSERT INTO event (seq, type, at_ms, account_key, stream_key, node, message_id, recipient_number, facts)' +
       ' SELECT (SELECT max(seq) FROM event) + 1, ?, 1, account_key, stream_key, 1, id, 0, ? FROM message ORDER BY key DESC LIMIT 1',
-  ).run(eventTypes.delivered, facts)
+  ).run(eventTypes[kind], facts)
+}
+
+/** Changes the bytes of a column, in each row where there is something to change. */
+function change(
+  db: DatabaseSync,
+  table: 'content' | 'message',
+  column: string,
+  from: string | RegExp,
+  to: string,
+): void {
+  const write = db.prepare(`UPDATE ${table} SET ${column} = ? WHERE rowid = ?`)
+  for (const row of db.prepare(`SELECT rowid AS row, ${column} AS bytes FROM ${table}`).all()) {
+    const before = Buffer.from(row['bytes'] as Uint8Array).toString('latin1')
+    write.run(Buffer.from(before.replace(from, to), 'latin1'), Number(row['row']))
+  }
 }
 
 /** A page that is read for no delivery: only a look at the whole database finds it. */
@@ -84,14 +96,57 @@ const rows: readonly Row[] = [
   [
     'a small content with other bytes',
     inDatabase(db => db.exec('UPDATE content SET bytes = zeroblob(length(bytes))')),
-    /waits with a content that is not what was sent/,
+    /waits with a content that is not right: unreadable/,
+  ],
+  [
+    'a header field with other bytes',
+    inDatabase(db => change(db, 'content', 'bytes', 'From: Ann', 'From: Bob')),
+    /waits with a content that is not right: number \d+ differs/,
+  ],
+  [
+    'a blank less in a header field',
+    inDatabase(db => change(db, 'content', 'bytes', 'x-Notes:  as', 'x-Notes: as')),
+    /waits with a content that is not right: number \d+ differs/,
+  ],
+  [
+    'a signature with other bytes',
+    inDatabase(db => change(db, 'message', 'prefix', /\bb=(\s*)(\w)(\w)(\w)/, 'b=$1$3$4$2')),
+    /of its 2 signatures these are good: /,
+  ],
+  [
+    'a prefix that is cut short',
+    inDatabase(db => change(db, 'message', 'prefix', /Date: .*\r\n$/, '')),
+    /its prefix has the fields DKIM-Signature, DKIM-Signature, Received, Message-ID, not/,
+  ],
+  [
+    'a prefix without signatures',
+    inDatabase(db => change(db, 'message', 'prefix', /^[\s\S]*?(?=Received: )/, '')),
+    /its prefix has the fields Received, Message-ID, Date, not/,
+  ],
+  [
+    'the content and prefix of another message',
+    inDatabase(db => {
+      const two = db.prepare('SELECT message_key FROM content ORDER BY message_key LIMIT 2').all()
+      const [to, from] = two.map(row => Number(row['message_key']))
+      db.exec(
+        `UPDATE content SET bytes = (SELECT bytes FROM content WHERE message_key = ${from}) WHERE message_key = ${to}`,
+      )
+      db.exec(
+        `UPDATE message SET prefix = (SELECT prefix FROM message WHERE key = ${from}) WHERE key = ${to}`,
+      )
+    }),
+    /waits with the content of msg_/,
   ],
   [
     'a large content that is cut short',
     toSegments(path => truncateSync(path, 30_000)),
-    /waits with a content that is (gone|not what was sent)/,
+    /waits with a content that is not right: (gone|number)/,
   ],
-  ['a segment that is not there', toSegments(path => rmSync(path)), /waits with a content that is gone/],
+  [
+    'a segment that is not there',
+    toSegments(path => rmSync(path)),
+    /waits with a content that is not right: gone/,
+  ],
   ['a recipient without its row', inDatabase(forget), /\.0 was acknowledged and is lost/],
   ['a recipient that waits although it was delivered', inDatabase(deliver), /\.0 waits and is delivered/],
   [
@@ -101,6 +156,14 @@ const rows: readonly Row[] = [
       deliver(db)
     }),
     /\.0 is said to be delivered and never came/,
+  ],
+  [
+    'a bounce that the receiver did not make',
+    inDatabase(db => {
+      forget(db)
+      deliver(db, 'bounced')
+    }),
+    /\.0 to (there|later|again)\S+ is bounced/,
   ],
   [
     'a recipient with two ends',
@@ -135,16 +198,7 @@ describe('the judge of crash images', () => {
   let expected: Expected
 
   before(async () => {
-    mkdirSync(folder)
-    const port = await freePort()
-    // Nobody listens where it would deliver to: everything waits.
-    const env = settings(port, 1)
-    const server = await Postrider.start({ toml: null, folder, env })
-    const ledger = new Ledger()
-    const load = { port, from: `ann@${senderDomain}`, sessions: 2, messagesMax: 24, bodyBytesMax: 60_000 }
-    await runLoad(load, ledger, new Random(5))
-    await server.kill()
-    expected = { acknowledged: new Set(ledger.acknowledged.keys()), ledger, arrived: new Set() }
+    expected = await killedFolder(folder, 24)
   })
   after(() => rmSync(scratch, { recursive: true, force: true }))
 
@@ -152,7 +206,8 @@ describe('the judge of crash images', () => {
     const image = join(mkdtempSync(join(scratch, 'image-')), 'root')
     cpSync(folder, image, { recursive: true, filter: path => !path.endsWith('.sock') })
     harm(join(image, 'data'))
-    return await checkImage(image, expected)
+    // Nothing is known from an earlier look.
+    return await checkImage(image, { ...expected, ledger: expected.ledger.copy() })
   }
 
   test('finds no fault with what a kill left', async () => {
@@ -170,9 +225,22 @@ describe('the judge of crash images', () => {
       )
     })
 
+  test('finds a trace field that is another one than at an earlier look', async () => {
+    const ledger = expected.ledger.copy()
+    const image = join(scratch, 'earlier')
+    cpSync(folder, image, { recursive: true, filter: path => !path.endsWith('.sock') })
+    assert.deepEqual(await checkImage(image, { ...expected, ledger }), [])
+    inDatabase(db => {
+      db.exec('UPDATE recipient SET state = 0, next_at_ms = 0')
+      change(db, 'message', 'prefix', 'client.example', 'klient.example')
+    })(join(image, 'data'))
+    const wrong = await checkImage(image, { ...expected, ledger })
+    assert.match(wrong.join('; '), /^msg_\w+ has another prefix than when it was first seen/)
+  })
+
   test('finds a message that is not there at all', async () => {
     const lost = new Set([...expected.acknowledged, 'msg_aaaaaaaaaaaaaaaaaaaaaaaaaa'])
     const wrong = await checkImage(folder, { ...expected, acknowledged: lost })
-    assert.deepEqual(wrong, ['msg_aaaaaaaaaaaaaaaaaaaaaaaaaa.0 was acknowledged and is lost'])
+    assert.deepEqual(wrong, ['msg_aaaaaaaaaaaaaaaaaaaaaaaaaa was acknowledged and is lost'])
   })
 })

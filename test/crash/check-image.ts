@@ -2,9 +2,10 @@
 //
 //   1. The data folder is taken as `serve` takes it: lock, secret key, certificate; the store opens and recovers.
 //   2. The database is whole (integrity_check).
-//   3. Everything that waits has its content, byte for byte what was sent (also what was never acknowledged).
-//   4. Every acknowledged recipient waits or has its end in the event log, exactly one of the two, and a delivery
-//      in the log has really reached the receiver.
+//   3. Everything that waits has its content, header and body byte for byte what was sent, behind the prefix that it was
+//      accepted with, whose signatures are good (also what was never acknowledged).
+//   4. Every recipient of every message that is acknowledged or in the event log waits or has its end there, exactly one of
+//      the two; the end is the one that the receiver made, and a delivery has really reached it.
 //   5. The account of the first run can still sign.
 
 import { randomBytes } from 'node:crypto'
@@ -14,9 +15,12 @@ import { DatabaseSync } from 'node:sqlite'
 import { loadSecretKey, SecretBox } from '../../src/accounts/index.ts'
 import { formatId } from '../../src/base/index.ts'
 import { loadTlsMaterial } from '../../src/config/index.ts'
-import type { StoredEvent } from '../../src/events/index.ts'
+import { type StoredEvent, unpackAccepted } from '../../src/events/index.ts'
 import { DataLock, openThreadStore, startStoreInProcess, type ThreadStore } from '../../src/store/index.ts'
-import { type Ledger, recognise } from './load.ts'
+import { endOf } from './judge.ts'
+import type { Ledger } from './load.ts'
+import { recognise } from './message.ts'
+import { keyRecordsIn } from './prefixes.ts'
 import { type Expected, senderDomain } from './recording.ts'
 
 /** Late enough for everything that was deferred to be due. */
@@ -57,8 +61,8 @@ async function checkStore(
   await using line = openThreadStore({ dataDir, port: host.connect(), thread: 0, nowMs: () => nowMs })
   checkDatabase(join(dataDir, 'postrider.db'), wrong)
   const waiting = await readWaiting(line, expected.ledger, wrong)
-  const ends = readEnds(line, wrong)
-  checkAcknowledged(expected, waiting, ends, wrong)
+  wrong.push(...(await expected.ledger.prefixes.verify(() => keyRecordsIn(dataDir))))
+  checkRecipients(expected, waiting, readLog(line, wrong), wrong)
   if (expected.acknowledged.size > 0) checkAccount(line, dataDir, secretKey, wrong)
 }
 
@@ -85,48 +89,63 @@ async function readWaiting(
       waiting.set(id, known)
       const content = await line.queue.readContent(message.key, message.content).catch(() => null)
       const prefix = line.queue.readPrefix(message.key)
-      const whole = content === null || prefix === null ? null : recognise(Buffer.concat([prefix, content]))
-      const sent = ledger.sent.get(whole?.number ?? -1)
-      if (sent === undefined || sent.bodyHash !== whole?.bodyHash || whole.id !== id)
-        wrong.push(`${id} waits with a content that is ${content === null ? 'gone' : 'not what was sent'}`)
+      const isGone = content === null || prefix === null
+      const found = isGone ? 'gone' : recognise(Buffer.concat([prefix, content]), ledger.sent)
+      if (typeof found === 'string') wrong.push(`${id} waits with a content that is not right: ${found}`)
+      else if (found.id !== id) wrong.push(`${id} waits with the content of ${found.id}`)
+      else wrong.push(...ledger.prefixes.note(found))
     }
   }
 }
 
-/** Recipients with their end: `<id>.<number>`. */
-function readEnds(line: ThreadStore, wrong: string[]): Map<string, StoredEvent> {
+/** What the event log says. */
+interface Log {
+  /** Recipients by id. */
+  readonly paths: ReadonlyMap<string, readonly string[]>
+  /** Ends by `<id>.<number>`. */
+  readonly ends: ReadonlyMap<string, StoredEvent>
+}
+
+function readLog(line: ThreadStore, wrong: string[]): Log {
+  const paths = new Map<string, readonly string[]>()
   const ends = new Map<string, StoredEvent>()
   for (let after = 0; ; ) {
     const events = line.events.list(after, 1000)
-    if (events.length === 0) return ends
+    if (events.length === 0) return { paths, ends }
     for (const event of events) {
       after = event.seq
-      if (event.messageId === null || !finalTypes.has(event.type)) continue
-      const key = `${formatId('msg', event.messageId)}.${event.recipientNumber}`
+      if (event.messageId === null) continue
+      const id = formatId('msg', event.messageId)
+      if (event.type === 'accepted') paths.set(id, unpackAccepted(event.facts).forwardPaths)
+      if (!finalTypes.has(event.type)) continue
+      const key = `${id}.${event.recipientNumber}`
       if (ends.has(key)) wrong.push(`${key} has two ends in the log`)
       ends.set(key, event)
     }
   }
 }
 
-function checkAcknowledged(
-  expected: Expected,
+function checkRecipients(
+  { acknowledged, arrived }: Expected,
   waiting: ReadonlyMap<string, ReadonlyMap<number, string>>,
-  ends: ReadonlyMap<string, StoredEvent>,
+  { paths, ends }: Log,
   wrong: string[],
 ): void {
-  for (const id of expected.acknowledged) {
-    // Unknown when the process was killed before the client could read the reply: then one recipient is what is known.
-    const to = expected.ledger.acknowledged.get(id)?.to ?? [null]
+  for (const id of acknowledged) if (!paths.has(id)) wrong.push(`${id} was acknowledged and is lost`)
+  for (const id of waiting.keys()) if (!paths.has(id)) wrong.push(`${id} waits and is not in the log`)
+  for (const [id, to] of paths)
     for (const [number, path] of to.entries()) {
-      const isWaiting = waiting.get(id)?.has(number) === true
-      const end = ends.get(`${id}.${number}`)
-      if (isWaiting && end !== undefined) wrong.push(`${id}.${number} waits and is ${end.type}`)
-      if (!isWaiting && end === undefined) wrong.push(`${id}.${number} was acknowledged and is lost`)
-      if (end?.type === 'delivered' && path !== null && !expected.arrived.has(`${id} ${path}`))
-        wrong.push(`${id}.${number} is said to be delivered and never came`)
+      const key = `${id}.${number}`
+      const waits = waiting.get(id)?.get(number)
+      const end = ends.get(key)
+      if (waits !== undefined && end !== undefined) wrong.push(`${key} waits and is ${end.type}`)
+      if (waits !== undefined && waits !== path) wrong.push(`${key} waits for ${waits}, not for ${path}`)
+      if (waits === undefined && end === undefined)
+        wrong.push(`${key} was ${acknowledged.has(id) ? 'acknowledged' : 'accepted'} and is lost`)
+      if (end !== undefined && end.type !== endOf(path)) wrong.push(`${key} to ${path} is ${end.type}`)
+      if (end?.type === 'delivered' && !arrived.has(`${id} ${path}`))
+        wrong.push(`${key} is said to be delivered and never came`)
     }
-  }
 }
 
 /** What every acknowledged message stands on: its account, and the keys that sign for it. */

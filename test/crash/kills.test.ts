@@ -1,4 +1,4 @@
-// SIGKILL in short form; `npm run test:crash -- --rounds 500` is the long one. And the judge itself: does it see a loss?
+// SIGKILL in short form; `npm run test:crash -- --rounds 500` is the long one.
 
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -7,10 +7,10 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { backup } from '../../src/store/index.ts'
-import { makeAccount, type ShownEvent } from '../scenario/support/house.ts'
+import { makeAccount } from '../scenario/support/house.ts'
 import { freePort, Postrider } from '../support/postrider.ts'
 import { freshSeed, Random } from '../support/random.ts'
-import { judge, runKills } from './kills.ts'
+import { runKills } from './kills.ts'
 import { Ledger, runLoad } from './load.ts'
 
 test('after kills at random moments nothing acknowledged is lost, and what came twice was in flight at a kill', async t => {
@@ -45,46 +45,3 @@ test('a killed server’s data folder can be backed up as it lies there', async 
   const manifest = backup({ dataDir: server.dataDir, target, nowMs: Date.now() })
   assert.ok(manifest.messages >= ledger.acknowledged.size)
 })
-
-const id = 'msg_aaaaaaaaaaaaaaaaaaaaaaaaaa'
-const ledger = new Map([[id, { number: 1, to: ['there1-0@there.example'], bodyHash: '', bodyBytes: 0 }]])
-const event = (type: string, more: object = {}): ShownEvent =>
-  ({ type, messageId: id, recipientId: type === 'accepted' ? null : `${id}.0`, ...more }) as ShownEvent
-const accepted = event('accepted', { forwardPaths: ['there1-0@there.example'] })
-const arrival = { id, to: ['there1-0@there.example'] }
-const uncertain = event('delivered', { outcome: { isUncertain: true } })
-
-/** What the judge is shown, and what it must say; '' when all is well. */
-const cases: readonly [
-  string,
-  Parameters<typeof judge>[1]['arrivals'],
-  ShownEvent[],
-  [string, number][],
-  string,
-][] = [
-  ['a delivery', [arrival], [accepted, event('delivered')], [], ''],
-  ['a loss', [], [accepted], [], 'is lost'],
-  ['a delivery that never came', [], [accepted, event('delivered')], [], 'never reached'],
-  ['a wrong end', [arrival], [accepted, event('bounced')], [], 'is bounced'],
-  ['two ends', [arrival], [accepted, event('delivered'), event('delivered')], [], 'has 2 ends'],
-  ['a duplicate in flight', [arrival, arrival], [accepted, uncertain], [[`${id}.0`, 1]], ''],
-  ['a duplicate without a kill', [arrival, arrival], [accepted, uncertain], [], 'in flight at 0 kills'],
-  [
-    'an unmarked duplicate',
-    [arrival, arrival],
-    [accepted, event('delivered')],
-    [[`${id}.0`, 1]],
-    'not marked uncertain',
-  ],
-]
-
-for (const [name, arrivals, events, inFlight, wanted] of cases)
-  test(`the judge of a kill campaign sees ${name}`, () => {
-    const { wrong } = judge(ledger, { arrivals: [...arrivals], damaged: [] }, events, new Map(inFlight))
-    if (wanted === '') assert.deepEqual(wrong, [])
-    else
-      assert.ok(
-        wrong.some(text => text.includes(wanted)),
-        wrong.join('; '),
-      )
-  })

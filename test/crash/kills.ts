@@ -1,11 +1,9 @@
 // The kill campaign: the real server under SMTP load, SIGKILL at a random moment, restart on
 // the same data, again and again.
 //
-// The ledger of acknowledged ids is held against the receiver and the event log:
-//   - nothing is lost: in the end each acknowledged recipient was delivered (and came), or was refused for good;
-//   - nothing is damaged: each content that came is what was sent, byte for byte;
-//   - a recipient that came twice was in flight at a kill: its end-of-data mark lay in data/marks then, and its
-//     outcome says that it was uncertain. A kill explains one more arrival of each recipient in flight, and no other.
+// In the end ledger, receiver and event log are held against each other (judge.ts), with what lay in data/marks at each
+// kill; and each message that came is what was sent, byte for byte, behind the prefix that it was accepted with, whose
+// signatures are good.
 
 import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -14,12 +12,14 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { formatId } from '../../src/base/index.ts'
 import { markDir, readMarks } from '../../src/store/marks/index.ts'
 import { inlineMaxBytes } from '../../src/store/segments/index.ts'
-import { makeAccount, type ShownEvent, waitForEvents } from '../scenario/support/house.ts'
+import { waitForEvents } from '../scenario/support/house.ts'
 import { freePort, Postrider } from '../support/postrider.ts'
 import type { Random } from '../support/random.ts'
-import { Ledger, runLoad, type Sent } from './load.ts'
+import { isSettled, type JudgedCounts, judge, type Kill } from './judge.ts'
+import { Ledger, runLoad } from './load.ts'
+import type { Sent } from './message.ts'
+import { keyRecordsIn } from './prefixes.ts'
 import { CrashReceiver } from './receiver.ts'
-import { isSettled } from './serve-image.ts'
 
 export interface KillOptions {
   readonly rounds: number
@@ -36,7 +36,7 @@ export interface KillOptions {
 }
 
 /** What a campaign has shown. */
-export interface KillResult {
+export interface KillResult extends JudgedCounts {
   readonly rounds: number
   /** Kills that came while a server was starting: before it was ready. */
   readonly killedStarting: number
@@ -45,15 +45,6 @@ export interface KillResult {
   readonly large: number
   /** Such contents that had begun to leave and were not acknowledged at a kill. */
   readonly largeInFlight: number
-  readonly recipients: number
-  readonly delivered: number
-  readonly bounced: number
-  /** Deferrals that lie in the log: attempts that were made again later. */
-  readonly deferred: number
-  /** Recipients whose end of data had left at a kill, over all kills. */
-  readonly inFlight: number
-  /** Arrivals beyond the first one of each recipient. */
-  readonly duplicates: number
   readonly violations: readonly string[]
 }
 
@@ -77,8 +68,7 @@ class KillCampaign {
   readonly #options: KillOptions
   readonly #random: Random
   readonly #ledger: Ledger = new Ledger()
-  /** `<id>.<number>` → how many kills found its end of data sent and its outcome not committed. */
-  readonly #inFlight: Map<string, number> = new Map()
+  readonly #kills: Kill[] = []
   /** Files of marks that were looked at, as they were then. */
   readonly #seenMarks: Set<string> = new Set()
   #port = 0
@@ -99,7 +89,7 @@ class KillCampaign {
     const { rounds } = this.#options
     let result: KillResult | null = null
     for (let round = 1; round <= rounds; round++) {
-      await this.#round(round)
+      await this.#round(round, receiver)
       const isLast = round === rounds || this.#options.isOver?.() === true
       if (round % checkEveryRounds === 0 || isLast) {
         result = await this.#check(receiver, round)
@@ -127,11 +117,11 @@ class KillCampaign {
     return await Postrider.launch({ toml: this.#route + door + rest, folder: this.#folder })
   }
 
-  async #round(round: number): Promise<void> {
+  async #round(round: number, receiver: CrashReceiver): Promise<void> {
     const { sessions, bodyBytesMax, lifeMsMax, startKillShare = 0.25 } = this.#options
-    if (round > 1 && this.#random.next() < startKillShare) await this.#killStarting()
+    if (round > 1 && this.#random.next() < startKillShare) await this.#killStarting(receiver)
     const server = await this.#start()
-    if (round === 1) await makeAccount(server, account, domain)
+    if (round === 1) await makeSigningAccount(server)
     const before = this.#ledger.acknowledged.size
     const load = runLoad(
       { port: this.#port, from: `ann@${domain}`, sessions, messagesMax: 5000, bodyBytesMax },
@@ -143,29 +133,28 @@ class KillCampaign {
     await sleep(this.#random.below(lifeMsMax))
     await server.kill()
     await load
-    this.#noteInFlight(server.dataDir)
+    this.#noteKill(server.dataDir, receiver.sessions)
   }
 
   /** A kill at any moment of a start: opening, migration, recovery, binding. The rest of the round is a further start. */
-  async #killStarting(): Promise<void> {
+  async #killStarting(receiver: CrashReceiver): Promise<void> {
     const server = await this.#launch()
     await sleep(this.#random.below(Math.ceil(this.#startMs)))
     if (!(await isReady(server))) this.#killedStarting++
     await server.kill()
-    this.#noteInFlight(server.dataDir)
+    this.#noteKill(server.dataDir, receiver.sessions)
   }
 
   /** A start that was killed before its recovery has left the marks of an earlier kill: they have been counted. */
-  #noteInFlight(dataDir: string): void {
+  #noteKill(dataDir: string, sessions: number): void {
     const files = markFilesIn(markDir(dataDir))
     const isOfThisLife = files.some(file => !this.#seenMarks.has(file))
     for (const file of files) this.#seenMarks.add(file)
     if (!isOfThisLife) return
-    for (const { messageId, recipientNumbers } of readMarks(markDir(dataDir)))
-      for (const number of recipientNumbers) {
-        const key = `${formatId('msg', messageId)}.${number}`
-        this.#inFlight.set(key, (this.#inFlight.get(key) ?? 0) + 1)
-      }
+    const marked = readMarks(markDir(dataDir)).flatMap(({ messageId, recipientNumbers }) =>
+      recipientNumbers.map(number => `${formatId('msg', messageId)}.${number}`),
+    )
+    this.#kills.push({ atMs: Date.now(), sessions, marked: new Set(marked) })
   }
 
   /** Lets everything come to its end, and judges. */
@@ -174,14 +163,16 @@ class KillCampaign {
     try {
       const events = await waitForEvents(server, isSettled, 120_000)
       const left = await server.json<never[]>('queue', 'list')
-      const { wrong, counts } = judge(this.#ledger.acknowledged, receiver, events, this.#inFlight)
+      const acknowledgedTo = new Map([...this.#ledger.acknowledged].map(([id, { to }]) => [id, to]))
+      const { arrivals, damaged } = receiver
+      const { wrong, counts } = judge({ acknowledged: acknowledgedTo, events, arrivals, kills: this.#kills })
+      wrong.push(...damaged, ...(await this.#ledger.prefixes.verify(() => keyRecordsIn(server.dataDir))))
       if (left.length > 0) wrong.push(`${left.length} recipients are still queued without an open event`)
-      const inFlight = [...this.#inFlight.values()].reduce((sum, times) => sum + times, 0)
       const acknowledged = this.#ledger.acknowledged.size
       const killedStarting = this.#killedStarting
       const large = [...this.#ledger.acknowledged.values()].filter(isLarge).length
       const largeInFlight = [...this.#ledger.sent.values()].filter(isLarge).length - large
-      const figures = { rounds, killedStarting, acknowledged, large, largeInFlight, inFlight }
+      const figures = { rounds, killedStarting, acknowledged, large, largeInFlight }
       return { ...figures, ...counts, violations: wrong }
     } finally {
       await server.stop()
@@ -207,53 +198,8 @@ async function isReady(server: Postrider): Promise<boolean> {
   }
 }
 
-type Counts = Pick<KillResult, 'recipients' | 'delivered' | 'bounced' | 'deferred' | 'duplicates'>
-
-/** Holds ledger, receiver, event log and marks against each other. */
-export function judge(
-  acknowledged: ReadonlyMap<string, Sent>,
-  receiver: Pick<CrashReceiver, 'arrivals' | 'damaged'>,
-  events: readonly ShownEvent[],
-  inFlight: ReadonlyMap<string, number>,
-): { wrong: string[]; counts: Counts } {
-  const wrong = [...receiver.damaged]
-  const ends = new Map<string, ShownEvent[]>()
-  const uncertain = new Set<string>()
-  const paths = new Map<string, readonly string[]>()
-  let deferred = 0
-  for (const event of events) {
-    if (event.type === 'accepted')
-      paths.set(event.messageId!, (event as unknown as { forwardPaths: string[] }).forwardPaths)
-    if (event.type === 'deferred') deferred++
-    if (event.outcome?.isUncertain === true) uncertain.add(event.recipientId!)
-    if (!['delivered', 'bounced', 'expired'].includes(event.type)) continue
-    ends.set(event.recipientId!, [...(ends.get(event.recipientId!) ?? []), event])
-  }
-  const arrived = new Map<string, number>()
-  for (const { id, to } of receiver.arrivals)
-    for (const path of to) {
-      const key = `${id}.${paths.get(id)?.indexOf(path)}`
-      arrived.set(key, (arrived.get(key) ?? 0) + 1)
-    }
-  const counts = { recipients: 0, delivered: 0, bounced: 0, deferred, duplicates: 0 }
-  for (const [id, { to }] of acknowledged)
-    for (const [number, path] of to.entries()) {
-      counts.recipients++
-      const key = `${id}.${number}`
-      const end = ends.get(key)?.[0]
-      const wanted = path.startsWith('gone') ? 'bounced' : 'delivered'
-      if (end === undefined) wrong.push(`${key} was acknowledged and is lost`)
-      else if (end.type !== wanted) wrong.push(`${key} to ${path} is ${end.type}`)
-      if (wanted === 'delivered' && !arrived.has(key)) wrong.push(`${key} never reached the receiver`)
-      counts[wanted]++
-    }
-  // Also of what was taken and never acknowledged.
-  for (const [key, { length }] of ends) if (length > 1) wrong.push(`${key} has ${length} ends in the log`)
-  for (const [key, times] of arrived) {
-    counts.duplicates += times - 1
-    if (times > 1 + (inFlight.get(key) ?? 0))
-      wrong.push(`${key} came ${times} times, in flight at ${inFlight.get(key) ?? 0} kills`)
-    if (times > 1 && !uncertain.has(key)) wrong.push(`${key} came ${times} times and is not marked uncertain`)
-  }
-  return { wrong, counts }
+/** Sends as a domain that has both keys. */
+async function makeSigningAccount(server: Postrider): Promise<void> {
+  await server.json('account', 'create', account)
+  await server.json('domain', 'add', '--account', account, '--trust', domain)
 }

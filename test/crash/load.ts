@@ -1,30 +1,26 @@
-// SMTP load whose every message can be recognised: a number in its subject and in each line of its body.
+// SMTP load whose every message can be recognised (message.ts).
 //
 // The ledger holds what was sent (written before the first byte leaves) and what was acknowledged (written when the 250 is
 // read). Sizes and recipients are mixed so that inline contents, segments, deferrals, refusals and several recipients are
 // all in flight at a time.
 
-import { createHash } from 'node:crypto'
 import { queuedId, SmtpClient } from '../scenario/support/client.ts'
 import type { Random } from '../support/random.ts'
-
-/** A message as it was sent. */
-export interface Sent {
-  readonly number: number
-  readonly to: readonly string[]
-  readonly bodyHash: string
-  readonly bodyBytes: number
-}
+import { contentOf, makeSent, type Sent } from './message.ts'
+import { Prefixes } from './prefixes.ts'
 
 /** What was sent, by number, and what of it was acknowledged, by id. */
 export class Ledger {
   readonly sent: Map<number, Sent> = new Map()
   readonly acknowledged: Map<string, Sent> = new Map()
+  /** What we have put before the contents, by id. */
+  readonly prefixes: Prefixes
   #number: number
 
   /** @param above numbers begin after this. */
-  constructor(above: number = 0) {
+  constructor(above: number = 0, prefixes: Prefixes = new Prefixes()) {
     this.#number = above
+    this.prefixes = prefixes
   }
 
   next(): number {
@@ -33,7 +29,7 @@ export class Ledger {
 
   /** One that has the same entries and goes its own way. */
   copy(): Ledger {
-    const copied = new Ledger(this.#number)
+    const copied = new Ledger(this.#number, this.prefixes.copy())
     for (const sent of this.sent.values()) copied.note(sent)
     for (const [id, sent] of this.acknowledged) copied.acknowledged.set(id, sent)
     return copied
@@ -67,8 +63,9 @@ export async function runLoad(options: LoadOptions, ledger: Ledger, random: Rand
       await client.hello()
       while (left-- > 0) {
         const sent = makeMessage(options, ledger, random)
-        const reply = await client.send(options.from, sent.to, sent.content)
-        ledger.acknowledged.set(queuedId(reply), ledger.sent.get(sent.number)!)
+        // The client ends the last line itself.
+        const reply = await client.send(options.from, sent.to, contentOf(sent).subarray(0, -2))
+        ledger.acknowledged.set(queuedId(reply), sent)
       }
     } catch (error) {
       // The server is gone: what was not answered does not count.
@@ -86,21 +83,13 @@ function isConnectionLost(error: unknown): boolean {
   )
 }
 
-function makeMessage(
-  options: LoadOptions,
-  ledger: Ledger,
-  random: Random,
-): { number: number; to: readonly string[]; content: string } {
+function makeMessage(options: LoadOptions, ledger: Ledger, random: Random): Sent {
   const number = ledger.next()
-  const line = `message ${number} ${'z'.repeat(60)}\r\n`
   const bodyBytes = Math.min(bodySize(random), options.bodyBytesMax)
-  const body = line.repeat(Math.max(1, Math.ceil(bodyBytes / line.length)))
-  const to = recipientsOf(number, random)
-  const sent: Sent = { number, to, bodyHash: hashOf(body), bodyBytes: body.length }
+  const sent = makeSent(number, options.from, recipientsOf(number, random), bodyBytes)
   ledger.note(sent)
   options.onSent?.(sent)
-  const header = `From: Ann <${options.from}>\r\nSubject: crash ${number}\r\n\r\n`
-  return { number, to, content: header + body.slice(0, -2) }
+  return sent
 }
 
 function bodySize(random: Random): number {
@@ -120,19 +109,4 @@ function recipientsOf(number: number, random: Random): string[] {
     const name = kind < 0.15 ? 'later' : kind < 0.2 ? 'again' : kind < 0.25 ? 'gone' : 'there'
     return `${name}${number}-${at}@${name}.example`
   })
-}
-
-export function hashOf(body: string | Buffer): string {
-  return createHash('sha256').update(body).digest('hex').slice(0, 32)
-}
-
-/** What can be told of a message of the load from its bytes; null when it is none. */
-export function recognise(content: Buffer): { number: number; id: string | null; bodyHash: string } | null {
-  const end = content.indexOf('\r\n\r\n')
-  if (end < 0) return null
-  const header = content.toString('latin1', 0, end + 2)
-  const number = Number(/^Subject: crash (\d+)\r$/m.exec(header)?.[1] ?? Number.NaN)
-  if (Number.isNaN(number)) return null
-  const id = /\bid (msg_[a-z2-7]{26})/.exec(header)?.[1] ?? null
-  return { number, id, bodyHash: hashOf(content.subarray(end + 4)) }
 }

@@ -4,12 +4,15 @@
 // others are taken. Contents are checked on arrival and not kept: a campaign brings gigabytes.
 
 import { type Received, Receiver } from '../scenario/support/receiver.ts'
-import { type Ledger, recognise } from './load.ts'
+import type { Ledger } from './load.ts'
+import { recognise } from './message.ts'
 
 /** One message that was taken (its recipients that were not refused). */
 export interface Arrival {
   readonly id: string
   readonly to: readonly string[]
+  /** Number of the session that brought it. */
+  readonly session: number
 }
 
 export class CrashReceiver implements AsyncDisposable {
@@ -50,6 +53,11 @@ export class CrashReceiver implements AsyncDisposable {
     return this.#receiver.port
   }
 
+  /** Sessions so far. */
+  get sessions(): number {
+    return this.#receiver.sessions
+  }
+
   get route(): string {
     return this.#receiver.route
   }
@@ -59,11 +67,14 @@ export class CrashReceiver implements AsyncDisposable {
   }
 }
 
-function note(message: Received, ledger: Ledger, arrivals: Arrival[], damaged: string[]): void {
-  const found = recognise(message.content)
-  if (found === null) return void damaged.push(`unreadable, ${message.content.length} bytes`)
-  const sent = ledger.sent.get(found.number)
-  if (sent === undefined || sent.bodyHash !== found.bodyHash || found.id === null)
-    return void damaged.push(`${found.id} (number ${found.number}) differs from what was sent`)
-  arrivals.push({ id: found.id, to: message.to })
+function note(
+  { content, to, session }: Received,
+  ledger: Ledger,
+  arrivals: Arrival[],
+  damaged: string[],
+): void {
+  const found = recognise(content, ledger.sent)
+  if (typeof found === 'string') return void damaged.push(found)
+  damaged.push(...ledger.prefixes.note(found))
+  arrivals.push({ id: found.id, to, session })
 }

@@ -21,6 +21,7 @@ import { freePort, Postrider } from '../support/postrider.ts'
 import type { Random } from '../support/random.ts'
 import { copyFolder, type DiskFile, type DiskFolder, DiskModel, readFolder } from './disk-model.ts'
 import { Ledger, runLoad } from './load.ts'
+import { keyRecordsIn } from './prefixes.ts'
 import { CrashReceiver } from './receiver.ts'
 import { type DiskOperation, isTraceComplete, readTrace, straceArguments } from './trace.ts'
 
@@ -79,7 +80,11 @@ export async function record(options: StoryOptions, random: Random): Promise<Rec
       rmSync(tracePath)
     }
     assertSame(start(), operations, root)
-    if (receiver.damaged.length > 0) throw new Error(`damaged on arrival: ${receiver.damaged.join('; ')}`)
+    const damaged = [
+      ...receiver.damaged,
+      ...(await ledger.prefixes.verify(() => keyRecordsIn(join(root, 'data')))),
+    ]
+    if (damaged.length > 0) throw new Error(`damaged on arrival: ${damaged.join('; ')}`)
     const arrived = new Set(base?.expected.arrived)
     for (const { id, to } of receiver.arrivals) for (const path of to) arrived.add(`${id} ${path}`)
     return { operations, ledger, arrived, start }

@@ -16,7 +16,7 @@ export interface Resumption {
   readonly sink: Handshakes
 }
 
-/** Full handshakes for a hundred messages, after a warm-up that left sessions to resume; kept connections make few at all. */
+/** Full handshakes a hundred messages, after a warm-up that left sessions to resume; kept connections make few at all. */
 const fullPerHundredMax = 5
 
 /** Undefined: all sides resume as they are meant to; else what does not. */

@@ -100,7 +100,9 @@ export class Attempts {
    */
   #isLost(connection: Connection, loss: Loss, outcomes: readonly RecipientOutcome[]): boolean {
     const { end } = connection.session
-    const isUnanswered = connection.answered === 0 && !outcomes.some(one => one.outcome.source === 'reply')
+    // `answered` alone comes too late: the result of the transaction before may still be on its way here.
+    const hasAnswered = connection.answered > 0 || connection.session.hasAnswered
+    const isUnanswered = !hasAnswered && !outcomes.some(one => one.outcome.source === 'reply')
     // Who came to a connection just when it ended has not been tried.
     if (loss.how === 'not-started' && (end === null || !isUnanswered)) return false
     if (isUnanswered && !connection.isBlamed) this.#blame(connection, loss)

@@ -8,7 +8,7 @@ import type { EgressPath } from './egress-path.ts'
 /** What delivery uses of a session with a peer. */
 export type PeerSession = Pick<
   SmtpClientSession,
-  'facts' | 'end' | 'isUsable' | 'transact' | 'quit' | 'destroy' | 'onIdleEnd'
+  'facts' | 'end' | 'isUsable' | 'hasAnswered' | 'transact' | 'quit' | 'destroy' | 'onIdleEnd'
 >
 
 /** A session, or why there is none. */

@@ -183,6 +183,7 @@ export class DeliveryEngine implements SmtpTicking {
   /** Forgets which hosts failed: for an operator who asks for a retry now. */
   forgetFailures(): void {
     this.#health.clear()
+    this.#ungrouped.clear()
     this.#hops.forgetFailures()
   }
 

@@ -16,6 +16,10 @@ export class UngroupedHosts {
     return untilMs !== undefined && nowMs < untilMs
   }
 
+  clear(): void {
+    this.#untilMs.clear()
+  }
+
   note(remoteAddress: string, nowMs: number): void {
     this.#untilMs.delete(remoteAddress)
     this.#untilMs.set(remoteAddress, nowMs + rememberedMs)

@@ -58,7 +58,7 @@ test(
     const firstMs = await send('first', burst)
     const secondMs = await send('second', 2 * burst)
     assert.ok(firstMs < 40_000, `the first burst took ${firstMs} ms`)
-    assert.ok(secondMs < 12_000, `the second burst took ${secondMs} ms: what was learnt is of no use`)
+    assert.ok(secondMs < 15_000, `the second burst took ${secondMs} ms: what was learnt is of no use`)
     const mails = await chasquid.waitFor(2 * burst)
     const recipients = mails.flatMap(({ rcptTo }) => rcptTo)
     assert.equal(recipients.length, 2 * burst)

@@ -79,6 +79,7 @@ export class SimulatedSession implements PeerSession {
   #accepted: readonly string[] = []
   #isQuitting = false
   #end: ConnectionEnd | null = null
+  hasAnswered = false
 
   constructor(site: Site, timers: Timers, watch: PeerWatch) {
     this.#site = site
@@ -189,6 +190,7 @@ export class SimulatedSession implements PeerSession {
       if (refusal !== null) return refused(refusal)
       return { stage: 'eom', reply: smtpReply(250, '2.0.0', 'Taken'), isAccepted: true, isUncertain: false }
     })
+    this.hasAnswered = true
     this.#resolve(running, { recipients, isEndOfDataSent: this.#isDataSent, failure: null })
     this.#start()
   }

@@ -52,6 +52,7 @@ export class SmtpClientSession implements WireUser {
   #isAged = false
   #isQuitting = false
   #openedMs: number | null = null
+  #hasAnswered = false
   #timed: Exchange | undefined
   #timedSinceMs = 0
 
@@ -82,6 +83,11 @@ export class SmtpClientSession implements WireUser {
   /** True when nothing is in flight or waiting. */
   get isIdle(): boolean {
     return this.#flights.length === 0 && this.#waiting.length === 0
+  }
+
+  /** A transaction of it ran to a reply of the peer. Known with that reply, before the transaction's result is. */
+  get hasAnswered(): boolean {
+    return this.#hasAnswered
   }
 
   /** What the connection waits for, such as `rcpt` or `eom`; null while idle. */
@@ -160,8 +166,10 @@ export class SmtpClientSession implements WireUser {
     if (this.#wire.end !== null) return
     if (first.isDone) {
       this.#flights.shift()
-      if (first instanceof TransactionRun) this.#needsReset ||= first.leavesTransactionOpen
-      else if (!this.#accepts(first.stage, reply)) return
+      if (first instanceof TransactionRun) {
+        this.#hasAnswered = true
+        this.#needsReset ||= first.leavesTransactionOpen
+      } else if (!this.#accepts(first.stage, reply)) return
     }
     if (this.#waiting.length > 0) this.#startWaiting()
     this.#arm()

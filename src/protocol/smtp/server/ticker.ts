@@ -1,6 +1,8 @@
 // A coarse clock shared by all sessions of a thread: one timer instead of one a command.
 //
-// The hot path only reads `nowMs` and stores it; about once a second every session looks at its own deadlines.
+// The hot path only reads `nowMs` and stores it; about once a second every session looks at its own deadlines. What has come
+// meanwhile is read before that: after a pause of the whole process (a frozen container, swapping, a hanging disk) nobody is
+// taken for silent whose answer lies there.
 
 /** Something with deadlines. */
 export interface Ticking {
@@ -26,9 +28,14 @@ export function startTicker(
   const readClock = options.nowMs ?? (() => performance.now())
   const members = new Set<Ticking>()
   let nowMs = readClock()
+  let isStopped = false
+  const look = (): void => {
+    if (!isStopped) for (const member of members) member.tick(nowMs)
+  }
+  // Timers come first in a turn of the event loop, then what can be read, then this.
   const timer = setInterval(() => {
     nowMs = readClock()
-    for (const member of members) member.tick(nowMs)
+    setImmediate(look).unref()
   }, options.intervalMs ?? 1000)
   timer.unref()
   return {
@@ -37,6 +44,9 @@ export function startTicker(
     },
     add: ticking => void members.add(ticking),
     delete: ticking => void members.delete(ticking),
-    [Symbol.dispose]: () => clearInterval(timer),
+    [Symbol.dispose]: () => {
+      isStopped = true
+      clearInterval(timer)
+    },
   }
 }

@@ -91,7 +91,11 @@ export class Postrider implements AsyncDisposable {
     const configPath = options.toml === null ? '' : join(folder, 'postrider.toml')
     if (configPath !== '') {
       const head = [`hostname = "${options.hostname ?? 'relay.example'}"`, 'data_dir = "data"', ''].join('\n')
-      writeFileSync(configPath, `${head}${options.toml}\n[http]\naddress = "${httpAddress}"\n`)
+      // Never the ports of a server without a configuration: another test, or a real one, may hold them.
+      const door = /\[\[listener\]\]/.test(options.toml ?? '')
+        ? ''
+        : `[[listener]]\naddress = "127.0.0.1:${await freePort()}"\nkind = "relay"\n`
+      writeFileSync(configPath, `${head}${options.toml}\n[http]\naddress = "${httpAddress}"\n${door}`)
     }
     const command = [
       ...(options.namespace?.wrapper ?? []),

@@ -98,9 +98,9 @@ export class Cli {
 
   /** Runs a command that answers with rows; the rows. */
   async list<T>(command: string, given: Readonly<Record<string, unknown>> = {}): Promise<T[]> {
-    const rows: T[] = []
-    await this.call(command, given, row => void rows.push(row as T))
-    return rows
+    const outcome = await this.withServer(async client => await client.list(command, given))
+    if (!outcome.ok) throw new CliError(outcome.error)
+    return outcome.value as T[]
   }
 
   /** Asks a person; with nobody to ask it throws and names --yes. */

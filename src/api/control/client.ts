@@ -74,6 +74,14 @@ export class ControlClient implements Disposable {
     })
   }
 
+  /** Runs a command that answers with rows; the value is all of them. */
+  async list(command: string, given: Readonly<Record<string, unknown>> = {}): Promise<ControlOutcome> {
+    const rows: unknown[] = []
+    const outcome = await this.call(command, given, row => void rows.push(row))
+    // A server that still runs from before an upgrade may answer with the whole list at once.
+    return outcome.ok && !Array.isArray(outcome.value) ? { ok: true, value: rows } : outcome
+  }
+
   [Symbol.dispose](): void {
     this.#socket.destroy()
   }

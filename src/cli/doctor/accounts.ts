@@ -9,11 +9,9 @@ import { bad, type Check, good, warn } from './check.ts'
 export async function checkAccounts(config: Config, client: ControlClient): Promise<Check[]> {
   const named = Map.groupBy(networkListeners(config), ({ account }) => account)
   if (named.size === 0) return []
-  const existing = new Set<string>()
-  const found = await client.call('account.list', {}, account => {
-    existing.add((account as AccountJson).name)
-  })
+  const found = await client.list('account.list')
   if (!found.ok) return [bad('account', found.error.message, found.error.hint)]
+  const existing = new Set((found.value as AccountJson[]).map(({ name }) => name))
   return Array.from(named, ([account, listeners]) => {
     const label = `account ${account}`
     const where = listeners.map(({ address }) => formatSocketAddress(address)).join(', ')

@@ -455,11 +455,25 @@ export class QueueModel {
     }
     // The newest event lies in the future: the clock was set back and nobody noticed.
     const behindMs = this.#newestMs - this.#nowMs
-    if (behindMs < clockJumpMsMin) return
+    if (behindMs < clockJumpMsMin) {
+      this.#jumpsBackWereUndone()
+      return
+    }
     const unknownMs = behindMs + Math.min(0, this.#sinceNewestMs)
     if (unknownMs >= clockJumpMsMin) this.#livesMoveAlong(-unknownMs, () => true)
     for (const entry of this.#entries.values())
       if (entry.state === 'scheduled') this.#comesEarlier(entry, behindMs)
+  }
+
+  /** As far as nobody can tell that the clock is still behind: a message of a time that has come says nothing. */
+  #jumpsBackWereUndone(): void {
+    this.#sinceNewestMs = 0
+    const entries = [...this.#entries.values()]
+    const keys = entries
+      .filter(({ clockMs, message }) => clockMs < 0 && message.acceptedAtMs < this.#nowMs + clockJumpMsMin)
+      .map(({ messageKey }) => messageKey)
+    for (const entry of entries)
+      if (entry.messageKey <= Math.max(-1, ...keys)) entry.clockMs = Math.max(0, entry.clockMs)
   }
 
   #leased(pick: number): [string, Entry] | null {

@@ -182,6 +182,30 @@ test('a start with the clock back is made up for when it is set right, however o
   assert.ok(minutes >= 60 && minutes <= 65, `${minutes}`)
 })
 
+test('a jump back that was undone while nobody ran takes nothing off the next one ahead, also when it came back', t => {
+  let queue = open(t)
+  const key = add(queue, beforeMs + minuteMs)
+  for (let boots = 0; boots < 2; boots++) {
+    queue = queue.reopen(beforeMs - 26 * yearMs).reopen(beforeMs - 26 * yearMs + minuteMs)
+    queue = queue.reopen(beforeMs + minuteMs).reopen(beforeMs + 2 * minuteMs)
+  }
+  jump(queue, 2 * dayMs, beforeMs + 3 * minuteMs)
+  assert.equal(expiries(queue).get(key)! - (2 * dayMs) / minuteMs, 60)
+})
+
+test('a start with the clock still back, after something happened, does not take the jump back for undone', t => {
+  let queue = open(t)
+  const old = add(queue, beforeMs + minuteMs)
+  const atMs = beforeMs - 26 * yearMs
+  queue = queue.reopen(atMs)
+  const fresh = add(queue, atMs + minuteMs, atMs + minuteMs)
+  queue = queue.reopen(atMs + 2 * minuteMs)
+  jump(queue, 26 * yearMs, atMs + 3 * minuteMs)
+  queue = queue.reopen(beforeMs + 4 * minuteMs)
+  const lives = expiries(queue)
+  assert.deepEqual([lives.get(old), lives.get(fresh)], [60, 61])
+})
+
 test('of more jumps than are remembered no message lives shorter, and not longer by more than one of them', t => {
   const queue = open(t)
   const keys = [add(queue, beforeMs + minuteMs)]

@@ -11,7 +11,8 @@
 // earlier, never later. Expiries are not rewritten: each jump is remembered with the newest message it concerns, and when a
 // message is read its jumps are added up. A sum below zero counts as none: nothing expires before the time it was accepted
 // with, and a clock that goes wrong and is set right leaves lives as they were. What was accepted between a jump and its
-// notice counts as accepted after a jump back and before one forward: it may so live longer, never shorter.
+// notice counts as accepted after a jump back and before one forward: it may so live longer, never shorter. Nor does a jump
+// back count any more once a start finds the clock where it was: it was undone while nobody ran.
 
 import { type ClockJump, clockJumpMsMin } from '../../base/index.ts'
 import { stateCodes } from '../format/index.ts'
@@ -72,6 +73,25 @@ export class ClockJumps {
     if (behindMs >= clockJumpMsMin) this.#add(this.#keys()[1], -behindMs, nowMs + behindMs)
   }
 
+  /**
+   * At a start that finds the clock not behind: a jump back that still counts may have been undone while nobody ran, and
+   * would then be taken off the next jump ahead. It counts on only for messages of a time that has yet to come.
+   */
+  forgetUndone(nowMs: number): void {
+    if (this.#jumps.length === 0) return
+    // Without events: the clock is not behind the newest one, so nothing of that is known.
+    const jumps = this.#jumps.map(([untilKey, byMs, beforeMs]): Remembered => [untilKey, byMs, beforeMs])
+    const undoneKey = this.#newestUndone(nowMs)
+    const raised = undoneKey < 0 ? [] : [...this.#untilKeys().filter(key => key < undoneKey), undoneKey]
+    const raises = raised.map(key => Math.max(0, -sumOf(this.#jumps, key)))
+    for (const [index, raiseMs] of raises.entries()) {
+      // What is added up to one key is added to all before it, too.
+      const byMs = raiseMs - (raises[index + 1] ?? 0)
+      if (byMs !== 0) jumps.push([raised[index]!, byMs, nowMs])
+    }
+    this.#write(jumps)
+  }
+
   reread(): void {
     this.#jumps = readJumps(this.#db)
   }
@@ -95,14 +115,20 @@ export class ClockJumps {
 
   #add(untilKey: number | null, byMs: number, beforeMs: number): void {
     if (untilKey === null) return
-    const jumps: Remembered[] = [...this.#jumps, [untilKey, byMs, beforeMs, newestEvent(this.#db).seq]]
+    this.#write([...this.#jumps, [untilKey, byMs, beforeMs, newestEvent(this.#db).seq]])
+  }
+
+  #write(jumps: Remembered[]): void {
     while (jumps.length > jumpsMax) {
       const [first, second] = jumps.splice(0, 2) as [Remembered, Remembered]
       // Messages between the two keys get the first one, too: so not when it makes less of their lives.
       const [untilKey, byMs, ...rest] = second
       jumps.unshift([untilKey, byMs + Math.max(0, first[1]), ...rest])
     }
-    this.#write(jumps)
+    this.#jumps = jumps
+    this.#db
+      .prepare('INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)')
+      .run(metaName, JSON.stringify(jumps))
   }
 
   /** The newest message that was certainly accepted before the clock went back to `fromMs`. */
@@ -115,15 +141,26 @@ export class ClockJumps {
     return row?.[0] ?? null
   }
 
-  #keys(): [least: number | null, most: number | null] {
-    return this.#db.prepare('SELECT min(key), max(key) FROM message').get() as unknown as [number, number]
+  /** The newest message of a time that has come for which jumps back outweigh those ahead; -1 when there is none. */
+  #newestUndone(nowMs: number): number {
+    const keys = this.#untilKeys()
+    const newest = this.#db.prepare(
+      'SELECT key FROM message WHERE key > ? AND key <= ? AND accepted_at_ms < ? ORDER BY key DESC LIMIT 1',
+    )
+    for (let index = keys.length - 1; index >= 0; index--) {
+      if (sumOf(this.#jumps, keys[index]!) >= 0) continue
+      const row = newest.get(keys[index - 1] ?? -1, keys[index]!, nowMs + clockJumpMsMin)
+      if (row !== undefined) return (row as unknown as [number])[0]
+    }
+    return -1
   }
 
-  #write(jumps: Remembered[]): void {
-    this.#jumps = jumps
-    this.#db
-      .prepare('INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)')
-      .run(metaName, JSON.stringify(jumps))
+  #untilKeys(): number[] {
+    return [...new Set(this.#jumps.map(([untilKey]) => untilKey))].sort((a, b) => a - b)
+  }
+
+  #keys(): [least: number | null, most: number | null] {
+    return this.#db.prepare('SELECT min(key), max(key) FROM message').get() as unknown as [number, number]
   }
 }
 
@@ -145,9 +182,13 @@ function newestEvent(db: Database): { readonly seq: number; readonly atMs: numbe
 }
 
 function shiftOf(jumps: readonly Remembered[], messageKey: number): number {
+  return Math.max(0, sumOf(jumps, messageKey))
+}
+
+function sumOf(jumps: readonly Remembered[], messageKey: number): number {
   let byMs = 0
   for (const [untilKey, jumpMs] of jumps) if (messageKey <= untilKey) byMs += jumpMs
-  return Math.max(0, byMs)
+  return byMs
 }
 
 function readJumps(db: Database): Remembered[] {

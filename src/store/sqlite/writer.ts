@@ -120,6 +120,7 @@ export class StoreWriter implements Disposable {
     const behindMs = clockBehindMs(db, options.nowMs)
     this.clockBehindMs = behindMs < clockJumpMsMin ? 0 : behindMs
     if (this.clockBehindMs > 0) this.#moveAllBack(options.nowMs)
+    else this.#jumps.forgetUndone(options.nowMs)
     this.#leaser = new Leaser(db, this.hints, options.node, this.#jumps)
     const segments = segmentDir(options.dataDir)
     this.#segmentDir = segments

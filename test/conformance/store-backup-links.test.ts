@@ -7,7 +7,9 @@ import { randomBytes } from 'node:crypto'
 import {
   chownSync,
   existsSync,
+  lchownSync,
   lstatSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   renameSync,
@@ -20,9 +22,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { backup, startStoreInProcess } from '../../src/store/index.ts'
+import { needsMachine } from '../support/needs-machine.ts'
 import { accepted, newMessage, startMs, TestStore } from './support.ts'
 
 const isRoot = process.getuid?.() === 0
+const asRoot = needsMachine(isRoot, 'root')
 const serviceUser = 65_534
 
 function folder(t: TestContext): string {
@@ -73,6 +77,30 @@ test('a link to a file of others is left as it was, its owner too', async t => {
     code: 'PR_STORE_UNWRITABLE',
   })
   assert.deepEqual(statSync(outside), before)
+})
+
+test('a link in the place of the segments is followed only when root owns it', asRoot, async t => {
+  const dir = folder(t)
+  const { opened, segments } = await open()
+  await using _opened = opened
+  const outside = join(dir, 'outside')
+  const moved = join(dir, 'moved')
+  mkdirSync(outside)
+  renameSync(segments, moved)
+  symlinkSync(outside, segments)
+  lchownSync(segments, serviceUser, serviceUser)
+  assert.throws(() => backup({ dataDir: opened.dataDir, target: join(dir, 'refused'), nowMs: startMs }), {
+    code: 'PR_STORE_UNWRITABLE',
+    message: new RegExp(`${segments} is a link, and not one of root`),
+  })
+  assert.deepEqual(readdirSync(outside), [])
+  rmSync(segments)
+  symlinkSync(moved, segments)
+  const copy = join(dir, 'copy')
+  backup({ dataDir: opened.dataDir, target: copy, nowMs: startMs })
+  assert.equal(readdirSync(join(copy, 'segments')).length, 1)
+  rmSync(segments)
+  renameSync(moved, segments)
 })
 
 test('the lock that a backup makes belongs to the owner of its folder, for him alone', async t => {

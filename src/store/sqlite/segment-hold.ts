@@ -3,7 +3,8 @@
 // Backups share the lock, the store tries to take it for itself. The kernel frees it when the backup dies, so that nothing
 // stale can stay behind, and it knows no process numbers, which a container or a reboot gives to somebody else. The file
 // stays: deleting it would part those who lock it. Nobody may open it with plain file calls (see lock.ts). A backup is
-// often run by root, in a folder whose owner may not be trusted: it makes and locks nothing through a link.
+// often run by root, in a folder whose owner may not be trusted: it makes and locks nothing through a link that it finds,
+// but for one of root's own in the place of the whole folder, by which the operator has put segments on another disk.
 
 import {
   accessSync,
@@ -37,9 +38,10 @@ export class SegmentHold implements Disposable {
 
   /** Takes it in the folder of segments, which is made when missing. Throws StoreError. */
   static take(dir: string): SegmentHold {
-    mkdirSync(dir, { recursive: true, mode: 0o700 })
     const path = holdPath(dir)
-    makeFile(dir)
+    const follow = followFlag(dir)
+    mkdirSync(dir, { recursive: true, mode: 0o700 })
+    makeFile(dir, follow)
     if (lstatSync(path, { throwIfNoEntry: false })?.isFile() === false)
       throw new StoreError('PR_STORE_UNWRITABLE', `${path} is not a file; remove it`)
     return new SegmentHold(Database.openShared(path))
@@ -82,9 +84,21 @@ export class SegmentHold implements Disposable {
   }
 }
 
+/** How root opens the folder: a link of somebody else would have it make and lock a file in a folder of his choice. */
+function followFlag(dir: string): number {
+  if (process.geteuid?.() !== 0) return 0
+  const found = lstatSync(dir, { throwIfNoEntry: false })
+  if (found?.isSymbolicLink() !== true) return constants.O_NOFOLLOW
+  if (found.uid === 0) return 0
+  throw new StoreError(
+    'PR_STORE_UNWRITABLE',
+    `${dir} is a link, and not one of root: make the backup as the user of the server`,
+  )
+}
+
 /** Where nothing is yet. It belongs to the owner of the folder: the server must be able to lock what root has made. */
-function makeFile(dir: string): void {
-  const folder = openSync(dir, constants.O_RDONLY | constants.O_DIRECTORY)
+function makeFile(dir: string, follow: number): void {
+  const folder = openSync(dir, constants.O_RDONLY | constants.O_DIRECTORY | follow)
   try {
     const { uid, gid } = fstatSync(folder)
     const file = openSync(holdPath(openedPath(folder, dir)), 'wx', 0o600)

@@ -293,9 +293,16 @@ function withoutComment(value: string): string {
 /** Encodings that leave the bytes as they are (RFC 2045 §6.2). */
 export const identityEncodings: ReadonlySet<string> = new Set(['7bit', '8bit', 'binary', ''])
 
-/** A composite must not be encoded as a whole (RFC 2046 §5); one that is all the same can only be passed as it is. */
+/** Whether parts of that type hold parts. */
+export function isComposite(type: string): boolean {
+  return type.startsWith('multipart/') || type === 'message/rfc822' || type === 'message/news'
+}
+
+/**
+ * A composite must not be encoded as a whole (RFC 2045 §6.4); one that says it is, is a leaf here, and can only be passed
+ * as it is: the re-encoder sees to that.
+ */
 function partKind(type: string, encoding: string): MimePart['kind'] {
-  if (!identityEncodings.has(encoding)) return 'leaf'
-  if (type.startsWith('multipart/')) return 'multipart'
-  return type === 'message/rfc822' || type === 'message/news' ? 'message' : 'leaf'
+  if (!isComposite(type) || !identityEncodings.has(encoding)) return 'leaf'
+  return type.startsWith('multipart/') ? 'multipart' : 'message'
 }

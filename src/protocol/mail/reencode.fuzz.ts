@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { isAscii } from 'node:buffer'
 import { type FuzzTarget, must } from '../../../test/fuzz/target.ts'
-import { identityEncodings, type MimePart, parseMime } from './mime-tree.ts'
+import { headerOf, identityEncodings, isComposite, type MimePart, parseMime } from './mime-tree.ts'
 import { type ReencodeMode, reencode } from './reencode.ts'
 import { decodeQuotedPrintable } from './transfer-encoding.ts'
 
@@ -34,9 +34,16 @@ function sameLeaves(before: MimePart, after: MimePart, old: Buffer, made: Buffer
   assert.equal(after.kind, before.kind, 'the structure stays')
   assert.equal(after.children.length, before.children.length, 'no part is lost or made')
   for (const [index, child] of before.children.entries()) sameLeaves(child, after.children[index]!, old, made)
+  if (before.headerStart > 0 && headerOf(old, before).fields.some(field => field.name === '')) {
+    const part = old.subarray(before.headerStart, before.bodyEnd)
+    const newPart = made.subarray(after.headerStart, after.bodyEnd)
+    must(part.equals(newPart), 'a part whose header has a line that is no field stays as it is')
+  }
   if (before.kind !== 'leaf') return
   const body = old.subarray(before.bodyStart, before.bodyEnd)
   const newBody = made.subarray(after.bodyStart, after.bodyEnd)
+  // A composite is a leaf only when it says that it is encoded.
+  if (isComposite(before.type)) must(body.equals(newBody), 'the body of an encoded composite stays as it is')
   if (identityEncodings.has(before.encoding) && after.encoding === 'base64')
     assert.equal(
       Buffer.from(newBody.toString('latin1'), 'base64').toString('latin1'),
@@ -77,6 +84,7 @@ export const target: FuzzTarget = {
   invariants: [
     'the result is ASCII (or has no long line), with CRLF line ends, and fits when it is looked at again',
     'the structure stays, and every part decodes to the bytes that it had',
+    'a composite that says it is encoded, and a part whose header has a line that is no field, are not encoded',
     'what cannot be done is said in one line; no content is followed without bound',
   ],
   dictionary: [
@@ -125,6 +133,12 @@ export const target: FuzzTarget = {
     `Content-Type: multipart/a; boundary=b\r\n\r\n--b\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n=2D-b\r\n\xe9\r\n--b--`,
     // Once written again in one line, however long it was.
     `Content-Transfer-Encoding: ${'a'.repeat(80)} ${'b'.repeat(40)}\r\n\r\nx\r\n`,
+    // Was once encoded as a whole, delimiters and all.
+    'Content-Type: multipart/a; boundary=b\r\nContent-Transfer-Encoding: base64\r\n\r\n--b\r\n\r\n\xe9\r\n--b--\r\n',
+    `Content-Type: multipart/a; boundary=b\r\nContent-Transfer-Encoding: base64\r\nSubject: ${'word '.repeat(30)}\r\n\r\n--b\r\n\r\nx\r\n--b--\r\n`,
+    // Fields were once written behind a line at which many readers end the header.
+    'Content-Type: multipart/a; boundary=b\r\n\r\n--b\r\nx\r\n\r\n\xe9\r\n--b--\r\n',
+    'Content-Type: multipart/a; boundary=b\r\n\r\n--b\r\nx\r\n\r\nx\r\n--b\r\n\r\n\xe9\r\n--b--\r\n',
   ],
   inputBytesMax: 900,
   slowMs: 400,

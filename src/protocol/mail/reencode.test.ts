@@ -131,6 +131,27 @@ test('long lines are encoded, and a base64 attachment in one line is only broken
   assert.equal(leavesByPython(output), leavesByPython(input))
 })
 
+/** A multipart that says it is encoded as a whole, as scripts write it; readers go by its delimiters. */
+function labelled(encoding: string, text: string): Buffer {
+  return content(
+    'Content-Type: multipart/mixed; boundary=b',
+    `Content-Transfer-Encoding: ${encoding}`,
+    '',
+    '--b',
+    'Content-Type: text/plain; charset=utf-8',
+    'Content-Transfer-Encoding: 8bit',
+    '',
+    text,
+    '--b--',
+  )
+}
+
+/** The first part has no empty line between its header and its text. */
+function runningOn(text: string, ...others: readonly string[]): Buffer {
+  const lines = ['--b', 'Content-Transfer-Encoding: 8bit', 'Hello,', '', text, ...others, '--b--']
+  return content('Content-Type: multipart/mixed; boundary=b', '', ...lines)
+}
+
 const impossible: readonly (readonly [string, ReencodeMode, Buffer, string])[] = [
   ['8-bit header bytes', eightBit, content('Subject: grün', '', 'x'), 'headers-need-smtputf8'],
   [
@@ -172,14 +193,41 @@ const impossible: readonly (readonly [string, ReencodeMode, Buffer, string])[] =
   ],
   ['an unknown encoding', eightBit, content('Content-Transfer-Encoding: x-uue', '', 'grün'), 'encoding'],
   ['a partial message', eightBit, content('Content-Type: message/partial', '', 'grün'), 'encoding'],
+  ['a multipart that says base64', eightBit, labelled('base64', 'grün'), 'structure'],
+  ['a multipart that says quoted-printable', eightBit, labelled('quoted-printable', 'grün'), 'structure'],
+  ['a long line in one that says base64', longLines, labelled('base64', 'x'.repeat(2000)), 'structure'],
+  [
+    'a long line in one that says quoted-printable',
+    longLines,
+    labelled('quoted-printable', 'x'.repeat(2000)),
+    'structure',
+  ],
+  [
+    'a message that says base64',
+    eightBit,
+    content('Content-Type: message/rfc822', 'Content-Transfer-Encoding: base64', '', 'Subject: x', '', 'ü'),
+    'structure',
+  ],
+  ['8-bit text that a header runs into', eightBit, runningOn('schöne Grüße'), 'structure'],
+  ['a long line that a header runs into', longLines, runningOn('x'.repeat(2000)), 'structure'],
 ]
 for (const [what, mode, input, reason] of impossible) {
   test(`${what}: the re-encoder says that it cannot, and why`, () => {
     const result = reencode(input, mode)
     assert.equal(result.kind, 'impossible')
-    if (result.kind === 'impossible') assert.equal(result.reason, reason)
+    if (result.kind !== 'impossible') return
+    assert.equal(result.reason, reason)
+    // That would bounce as well: a server without 8BITMIME does not offer it (RFC 6531 §3.1).
+    assert.doesNotMatch(result.why, /SMTPUTF8/)
   })
 }
+
+test('what must not be encoded is passed as it is while that fits, also beside what is encoded', () => {
+  assert.deepEqual(reencode(labelled('base64', 'plain'), eightBit), { kind: 'unchanged' })
+  const output = reencoded(runningOn('plain', '--b', '', 'grün'), eightBit)
+  assertFits(output, eightBit)
+  assert.ok(output.includes('--b\r\nContent-Transfer-Encoding: 8bit\r\nHello,\r\n\r\nplain\r\n--b\r\n'))
+})
 
 test('a signed part that fits does not keep its neighbours from being encoded', () => {
   const signed = [

@@ -7,7 +7,8 @@
 //   2. look at every part and note what has to change; anything that must not be changed ends it with a value;
 //   3. write the content again: untouched stretches as they are, changed leaves as quoted-printable (text) or
 //      base64 in lines of 76, changed headers with the new Content-Transfer-Encoding.
-// Invariants: decoding the new parts gives the bytes of the old ones; multipart/signed is never changed; only
+// Invariants: decoding the new parts gives the bytes of the old ones; never changed are multipart/signed, the body of a
+// composite that says it is encoded as a whole, and a part whose header has a line that is no field; only
 // text that readers do not see (preamble, epilogue) is dropped when it does not fit; linear time, in steps of well under
 // a millisecond but for single passes of native code over the whole.
 
@@ -15,7 +16,14 @@ import { isAscii, isUtf8 } from 'node:buffer'
 import { foldField } from './fold.ts'
 import { GatheredPieces, type PieceSink } from './gathered.ts'
 import { countFields, fieldBytes } from './header-block.ts'
-import { headerBytesOf, headerOf, identityEncodings, type MimePart, parseMimeSteps } from './mime-tree.ts'
+import {
+  headerBytesOf,
+  headerOf,
+  identityEncodings,
+  isComposite,
+  type MimePart,
+  parseMimeSteps,
+} from './mime-tree.ts'
 import { runAtOnce, type Steps } from './steps.ts'
 import {
   decodeQuotedPrintableSteps,
@@ -131,6 +139,14 @@ class Reencoder {
         'a signed part (multipart/signed) must not be changed; send it as 7-bit lines',
       )
     }
+    // Many readers end the header at such a line: fields behind it, new ones among them, would be text to them. The
+    // header of the content itself has been looked at by the door.
+    if (part.headerStart > 0 && headerOf(this.#content, part).fields.some(field => field.name === '')) {
+      return impossible(
+        'structure',
+        'a header line of a part is no field (name: value); write an empty line between its header and its text',
+      )
+    }
     this.#touched.add(part)
     return undefined
   }
@@ -145,7 +161,7 @@ class Reencoder {
     if (this.#isEightBitMode && !header.isAscii) {
       return impossible(
         'headers-need-smtputf8',
-        'a header has characters outside of US-ASCII; it needs SMTPUTF8',
+        'a header has characters outside of US-ASCII; encode them (RFC 2047, in file names RFC 2231)',
       )
     }
     for (const field of header.fields) {
@@ -253,7 +269,16 @@ class Reencoder {
 /** Why a leaf cannot be encoded, if it cannot. */
 function leafFault(part: MimePart): Impossible | undefined {
   const { encoding, type } = part
-  const isKnown = identityEncodings.has(encoding) || encoding === 'base64' || encoding === 'quoted-printable'
+  const isIdentity = identityEncodings.has(encoding)
+  if (isComposite(type) && !isIdentity) {
+    // Readers go by the delimiters and pay no heed to the encoding; encoded anew, there would be none.
+    const what = type.startsWith('multipart/') ? 'multipart' : type
+    return impossible(
+      'structure',
+      `a ${what} has the transfer encoding ${JSON.stringify(encoding)}, which only what is in it may have; leave that field out`,
+    )
+  }
+  const isKnown = isIdentity || encoding === 'base64' || encoding === 'quoted-printable'
   if (!isKnown)
     return impossible('encoding', `a part has the unknown transfer encoding ${JSON.stringify(encoding)}`)
   if (type === 'message/partial' || type === 'message/external-body') {

@@ -129,14 +129,16 @@ test('DSN parameters go on to a peer with DSN, which then reports itself', async
   await harness.close()
 })
 
-test('NOTIFY=SUCCESS to a peer without DSN makes a report that says relayed', async () => {
+test('NOTIFY=SUCCESS to a peer without DSN makes a report that says relayed, with the header alone', async () => {
   await using mx = await startReceiver()
   const harness = new Harness(mx.port)
   harness.plans.set('b.test', plan)
-  harness.send([{ forwardPath: 'to@b.test', notify: notifyBits.success }], { sendsDsn: true })
+  const recipient = { forwardPath: 'to@b.test', notify: notifyBits.success }
+  harness.send([recipient], { sendsDsn: true, ret: 'FULL' })
   await harness.settledCount(1)
   assert.match(reportsOf(harness)[0]!, /Action: relayed/)
   assert.match(reportsOf(harness)[0]!, /Status: 2\.0\.0/)
+  assert.match(reportsOf(harness)[0]!, /text\/rfc822-headers\r\n\r\nReceived: from here\r\n/)
   assert.ok(!mx.messages[0]!.rcptLines[0]!.includes('NOTIFY'))
   await harness.close()
 })

@@ -49,7 +49,7 @@ export interface ReportEntry {
   readonly action: DsnAction
 }
 
-/** Bytes of the original that are looked at: its header, and its body when RET=FULL and it fits. */
+/** Bytes of the original that are looked at: its header, and its body, for failures with RET=FULL, when it fits. */
 const originalBytesMax = 256 * 1024
 const noBytes: Buffer = Buffer.alloc(0)
 

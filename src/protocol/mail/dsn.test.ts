@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import PostalMime from 'postal-mime'
-import { buildDsn, type DsnRecipient, type DsnRequest } from './dsn.ts'
+import { buildDsn, type DsnAction, type DsnRecipient, type DsnRequest } from './dsn.ts'
 import { scanHeaderBlock } from './header-block.ts'
 
 const atMs = Date.UTC(2026, 10, 23, 8, 0, 0)
@@ -164,6 +164,17 @@ test('RET=FULL returns the content while it is small, and the header alone above
   assert.equal(parse(build({ ...full, contentBytesMax: 20 }).content).returnedType, 'text/rfc822-headers')
   assert.equal(parse(build({ ...full, ret: 'HDRS' }).content).returnedType, 'text/rfc822-headers')
   assert.equal(parse(build({ ret: 'FULL' }).content).returnedType, 'text/rfc822-headers')
+})
+
+test('RET=FULL returns the header alone where nothing failed', () => {
+  const returnedType = (...actions: readonly DsnAction[]): string => {
+    const recipients = actions.map(action => ({ ...failed, action }))
+    const { content } = build({ ret: 'FULL', originalBody: Buffer.from('Hello\r\n'), recipients })
+    return parse(content).returnedType
+  }
+  for (const action of ['delayed', 'delivered', 'relayed', 'expanded'] as const)
+    assert.equal(returnedType(action), 'text/rfc822-headers', action)
+  assert.equal(returnedType('relayed', 'failed'), 'message/rfc822')
 })
 
 test('the returned header is cut at whole fields', () => {

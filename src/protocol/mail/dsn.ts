@@ -57,7 +57,7 @@ export interface DsnRequest {
   /** ENVID decoded; '' when it was not given. */
   readonly envelopeId: string
   readonly recipients: readonly DsnRecipient[]
-  /** RET (RFC 3461 §4.3); '' counts as HDRS. */
+  /** RET (RFC 3461 §4.3), which speaks of failures only; '' counts as HDRS. */
   readonly ret: '' | 'FULL' | 'HDRS'
   /** Header block of the message. */
   readonly originalHeader: Buffer
@@ -191,11 +191,12 @@ function statusCode(recipient: DsnRecipient): string {
     : defaultStatus[recipient.action]
 }
 
-/** The message or its header, as RET asks and the caps allow. */
+/** Of a failure the message or its header, as RET asks and the caps allow; else the header (RFC 3461 §4.3). */
 function returnedPart(request: DsnRequest): Part {
-  const { originalHeader, originalBody, ret } = request
+  const { originalHeader, originalBody, recipients, ret } = request
   const contentBytesMax = request.contentBytesMax ?? 256 * 1024
-  const isWanted = ret === 'FULL' && originalBody !== undefined
+  const isFailure = recipients.some(recipient => recipient.action === 'failed')
+  const isWanted = isFailure && ret === 'FULL' && originalBody !== undefined
   if (isWanted && originalHeader.length + originalBody.length <= contentBytesMax) {
     const blank = originalHeader.subarray(-4).equals(headerEnd) ? [] : [Buffer.from('\r\n')]
     const content = Buffer.concat([originalHeader, ...blank, originalBody])

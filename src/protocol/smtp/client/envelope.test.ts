@@ -42,6 +42,7 @@ const dsn = transaction({
     },
     { forwardPath: 'never@b.test', notify: [] },
     { forwardPath: 'u@b.test', originalRecipient: { type: 'utf-8', address: 'жa@d.test' } },
+    { forwardPath: 'v@b.test', originalRecipient: { type: 'utf-8', address: 'a+b@d.test' } },
   ],
   parameters: { isEightBit: false, isSmtpUtf8: false, ret: 'HDRS', envelopeId: 'id 1\r\nRCPT' },
 })
@@ -52,6 +53,7 @@ test('DSN parameters go to a peer that offers DSN, encoded', () => {
     'RCPT TO:<to@b.test> NOTIFY=FAILURE,DELAY ORCPT=rfc822;a+2Bb+3Dc@d.test\r\n',
     'RCPT TO:<never@b.test> NOTIFY=NEVER\r\n',
     'RCPT TO:<u@b.test> ORCPT=utf-8;\\x{436}a@d.test\r\n',
+    'RCPT TO:<v@b.test> ORCPT=utf-8;a\\x{2B}b@d.test\r\n',
   ])
 })
 
@@ -61,6 +63,7 @@ test('no parameter goes to a peer that offers nothing', () => {
     'RCPT TO:<to@b.test>\r\n',
     'RCPT TO:<never@b.test>\r\n',
     'RCPT TO:<u@b.test>\r\n',
+    'RCPT TO:<v@b.test>\r\n',
   ])
 })
 

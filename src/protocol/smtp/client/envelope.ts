@@ -101,9 +101,9 @@ function rcptCommand(
   return `${command}\r\n`
 }
 
-/** `type;address` with the address in xtext, or in RFC 6533 §3 form when it has non-ASCII characters. */
+/** `type;address` with the address in xtext; in RFC 6533 §3 form when that is its type, or it is not ASCII. */
 function originalRecipientText({ type, address }: { type: string; address: string }): string {
-  if (!ASCII.test(address)) return `utf-8;${utf8AddressXtext(address)}`
+  if (type.toLowerCase() === 'utf-8' || !ASCII.test(address)) return `utf-8;${utf8AddressXtext(address)}`
   return `${encodeXtext(type)};${encodeXtext(address)}`
 }
 

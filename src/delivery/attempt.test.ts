@@ -95,6 +95,100 @@ test('552 to the n-th RCPT means the same, but 452 to the first recipient is a d
   await harness.close()
 })
 
+test('552 "too many recipients" never bounces: with nobody accepted before it, and when the connection is lost behind it', async () => {
+  await using mx = await startReceiver({
+    onRcpt: (path, count) =>
+      path.startsWith('no')
+        ? '550 5.1.1 no such user'
+        : path.startsWith('late')
+          ? '552 5.5.3 enough'
+          : count > 1
+            ? '552 too many recipients'
+            : '250 ok',
+    onData: () => 'drop',
+  })
+  const harness = new Harness(mx.port, { rerunsMax: 0 })
+  harness.plans.set('b.test', plan)
+  harness.send(['no@b.test', 'late@b.test'])
+  await harness.settledCount(2)
+  harness.send(['a@b.test', 'b@b.test'])
+  await harness.settledCount(4)
+  assert.deepEqual(harness.kinds(), [
+    'a@b.test deferred',
+    'b@b.test deferred',
+    'late@b.test deferred',
+    'no@b.test bounced',
+  ])
+  for (const { facts } of harness.settled)
+    if (facts.outcome.code === 552) assert.equal(facts.outcome.category, 'too-many-recipients')
+  await harness.close()
+})
+
+test('who was one too many goes again with the others when the peer then says 421 to DATA', async () => {
+  let datas = 0
+  await using mx = await startReceiver({
+    onRcpt: (_, count) => (count > 1 ? '552 too many recipients' : '250 ok'),
+    onData: () => (++datas === 2 ? '421 4.3.2 come again' : '354 go'),
+  })
+  const harness = new Harness(mx.port)
+  harness.plans.set('b.test', plan)
+  harness.send(['first@b.test'])
+  await harness.settledCount(1)
+  harness.send(['a@b.test', 'b@b.test'])
+  await harness.settledCount(3)
+  assert.deepEqual(harness.kinds(), ['a@b.test delivered', 'b@b.test delivered', 'first@b.test delivered'])
+  assert.ok(harness.settled.every(({ facts }) => facts.attempt === 1))
+  await harness.close()
+})
+
+test('after 421 to the end of the content who was one too many waits like those that were taken', async () => {
+  await using mx = await startReceiver({
+    onRcpt: (_, count) => (count > 1 ? '452 4.5.3 too many recipients' : '250 ok'),
+    onEnd: () => '421 4.7.0 slow down',
+  })
+  const harness = new Harness(mx.port)
+  harness.plans.set('b.test', plan)
+  harness.send(['a@b.test', 'b@b.test', 'c@b.test'])
+  await harness.settledCount(3)
+  assert.deepEqual(harness.kinds(), ['a@b.test deferred', 'b@b.test deferred', 'c@b.test deferred'])
+  assert.equal(mx.connections, 1)
+  await harness.close()
+})
+
+test('a peer that takes one domain in a transaction gets each in its own, and no attempt is burnt', async () => {
+  const replies = [
+    '451 4.3.0 Multiple destination domains per transaction is unsupported. Please try again.',
+    '451 4.4.5 Address domain different from previous accepted address. All recipients must be on the same domain',
+  ]
+  for (const reply of replies) {
+    let first = ''
+    await using mx = await startReceiver({
+      onRcpt: (path, count) => {
+        const domain = path.slice(path.indexOf('@') + 1)
+        if (count === 1) first = domain
+        return domain === first ? '250 2.1.5 ok' : reply
+      },
+    })
+    const harness = new Harness(mx.port, { connectionsPerSite: 1 })
+    const domains = ['b.test', 'c.test', 'd.test', 'e.test']
+    for (const domain of domains) harness.plans.set(domain, planOf(domain, ['mx.b.test', '127.0.0.1']))
+    harness.send(domains.flatMap(domain => [`one@${domain}`, `two@${domain}`]))
+    await harness.settledCount(8)
+    assert.ok(harness.settled.every(({ facts }) => facts.outcome.kind === 'delivered' && facts.attempt === 1))
+    assert.deepEqual(
+      mx.messages.map(one => one.recipients.length),
+      [2, 2, 2, 2],
+    )
+    // All in the first transaction, and those that were refused once more.
+    assert.equal(mx.commands.filter(line => line.startsWith('RCPT')).length, 8 + 6)
+    // Nothing was learnt that holds for one domain, too.
+    harness.send(['one@b.test', 'two@b.test', 'three@b.test'])
+    await harness.settledCount(11)
+    assert.equal(mx.messages.at(-1)?.recipients.length, 3)
+    await harness.close()
+  }
+})
+
 test('no transaction has more recipients than the peer announces or we allow', async () => {
   for (const { keywords, most } of [
     { keywords: ['PIPELINING', 'LIMITS RCPTMAX=4'], most: 4 },

@@ -11,6 +11,7 @@
 
 import type { Clock } from '../base/index.ts'
 import { groupLost } from '../protocol/smtp/client/index.ts'
+import type { LeasedRecipient } from '../queue/index.ts'
 import { type AttemptPorts, type AttemptResult, runAttempt } from './attempt.ts'
 import type { Connection } from './connection.ts'
 import type { DeliveryBatch } from './delivery-batch.ts'
@@ -128,9 +129,18 @@ export class Attempts {
       const taken = batch.recipients.length - result.again.length
       if (taken > 0) hop.tookOnly(taken)
     }
-    const rest = { ...batch, recipients: result.again, reruns: batch.reruns + (isLost ? 1 : 0) }
     const { endings } = this.#ports
-    if (endings.isDraining) endings.giveBack(rest)
-    else hop.putBack(rest)
+    const reruns = batch.reruns + (isLost ? 1 : 0)
+    // Together again, all domains but one would be refused once more.
+    const groups = result.why === 'one-domain' ? byDomain(result.again) : [result.again]
+    for (const recipients of groups) {
+      const rest = { ...batch, recipients, reruns }
+      if (endings.isDraining) endings.giveBack(rest)
+      else hop.putBack(rest)
+    }
   }
+}
+
+function byDomain(recipients: readonly LeasedRecipient[]): Iterable<readonly LeasedRecipient[]> {
+  return Map.groupBy(recipients, one => one.domain).values()
 }

@@ -198,6 +198,32 @@ test('recipients of one message on the same hosts share a transaction', async ()
   await harness.close()
 })
 
+test('where the provider takes one domain in a transaction, each domain of a message has one of its own', async () => {
+  let first = ''
+  await using mx = await startReceiver({
+    onRcpt: (path, count) => {
+      const domain = path.slice(path.indexOf('@') + 1)
+      if (count === 1) first = domain
+      return domain === first
+        ? '250 2.1.5 ok'
+        : '451 4.3.0 Multiple destination domains per transaction is unsupported. Please try again.'
+    },
+  })
+  const harness = new Harness(mx.port)
+  const site = { site: 'google', provider: 'google' }
+  for (const domain of ['b.test', 'd.test'])
+    harness.plans.set(domain, { ...planOf(domain, ['mx.b.test', '127.0.0.1']), ...site })
+  harness.send(['one@b.test', 'three@d.test', 'two@b.test'])
+  await harness.settledCount(3)
+  assert.ok(harness.settled.every(({ facts }) => facts.outcome.kind === 'delivered' && facts.attempt === 1))
+  assert.deepEqual(mx.messages.map(one => one.recipients.join(' ')).sort(), [
+    'one@b.test two@b.test',
+    'three@d.test',
+  ])
+  assert.equal(mx.commands.filter(line => line.startsWith('RCPT')).length, 3, 'none was refused')
+  await harness.close()
+})
+
 test('a domain without a plan gets the outcome of the resolve stage', async () => {
   const harness = new Harness(1)
   harness.send(['to@nowhere.test'])

@@ -9,7 +9,7 @@ import { EgressPath } from './egress-path.ts'
 import { HopHosts } from './hop-hosts.ts'
 import type { HopPorts } from './hop-ports.ts'
 import { NextHop } from './next-hop.ts'
-import type { DeliveryPlan, PlanResult } from './resolve/index.ts'
+import { type DeliveryPlan, type PlanResult, takesOneDomain } from './resolve/index.ts'
 import { type Smarthost, smarthostKey, smarthostVariant } from './route.ts'
 import type { TlsPolicy } from './tls-policy.ts'
 
@@ -48,9 +48,10 @@ export class NextHops {
     return hop
   }
 
-  /** What two destinations that share a next hop have in common; null without a plan. */
-  knownKey(result: PlanResult | null, smarthost: Smarthost | null): string | null {
-    return result?.kind === 'plan' ? hostsKey(result, smarthost) : null
+  /** What two destinations that share transactions have in common; null without a plan, and where none are shared. */
+  sharedKey(result: PlanResult | null, smarthost: Smarthost | null): string | null {
+    if (result?.kind !== 'plan') return null
+    return smarthost === null && takesOneDomain(result.provider) ? null : hostsKey(result, smarthost)
   }
 
   forgetFailures(): void {

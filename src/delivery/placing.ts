@@ -8,7 +8,8 @@
 // nothing                       it waits, with all others of the domain, for one answer; then as above, in steps
 // an old plan, and no answer    when the time to wait for one is over, it goes by the old plan
 //
-// Recipients of a message for one next hop stay together, as far as their plans are known.
+// Recipients of a message for one next hop stay together, as far as their plans are known and the provider takes several
+// domains in a transaction.
 
 import type { Clock } from '../base/index.ts'
 import type { LeasedRecipient } from '../queue/index.ts'
@@ -72,16 +73,16 @@ export class Placing {
     return (route === '' ? null : parseSmarthost(route)) ?? this.routes.find(domain)
   }
 
-  /** Recipients by next hop where it is known, else by domain: those of one next hop share transactions. */
+  /** Recipients by next hop where it is known, else by domain; by domain, too, where a transaction takes but one. */
   #grouped(recipients: readonly LeasedRecipient[]): Map<Destination, LeasedRecipient[]> {
     const { destinations, hops } = this.#ports
     const groups = new Map<Destination, LeasedRecipient[]>()
-    const firstOfHop = new Map<string, Destination>()
+    const firstOfKey = new Map<string, Destination>()
     for (const recipient of recipients) {
       const own = this.#destinationOf(recipient)
-      const hopKey = hops.knownKey(destinations.peek(own), own.smarthost)
-      const destination = hopKey === null ? own : (firstOfHop.get(hopKey) ?? own)
-      if (hopKey !== null) firstOfHop.set(hopKey, destination)
+      const sharedKey = hops.sharedKey(destinations.peek(own), own.smarthost)
+      const destination = sharedKey === null ? own : (firstOfKey.get(sharedKey) ?? own)
+      if (sharedKey !== null) firstOfKey.set(sharedKey, destination)
       const group = groups.get(destination)
       if (group === undefined) groups.set(destination, [recipient])
       else group.push(recipient)

@@ -7,6 +7,7 @@
 //   before it
 // the transaction as a whole took too long        deferred
 // 452/552 "too many recipients" behind accepted   again in a further transaction
+// 4xx "one domain at a time" behind accepted      again, each domain in a transaction of its own
 // any other 4xx or 5xx                            classified, deferred or bounced
 // never begun                                     again (bounded), then deferred
 // refused by the client                           bounced: nothing was sent
@@ -19,7 +20,10 @@ import { type LocalFailure, localFailures } from './local-failure.ts'
 import { decidedHere, delivered, type RecipientOutcome, refusedByReply, replyText } from './outcome.ts'
 
 /** Why recipients go again. */
-export type AgainReason = 'split' | 'too-many-recipients' | 'connection-lost' | 'not-started'
+export type AgainReason = 'split' | Surplus | 'connection-lost' | 'not-started'
+
+/** A transaction takes no more recipients, or none of a further domain. */
+type Surplus = 'too-many-recipients' | 'one-domain'
 
 export interface ReadResults {
   readonly outcomes: readonly RecipientOutcome[]
@@ -53,18 +57,19 @@ export function readResults(
   const again: LeasedRecipient[] = []
   let why: AgainReason | null = null
   let lost: ReadResults['lost'] = null
-  let isSomeoneTaken = false
+  let taken: RecipientResult | null = null
   for (let index = 0; index < recipients.length; index++) {
     const recipient = recipients[index]!
     const one = result.recipients[index]!
-    const reason = againReason(one, result.failure, isSomeoneTaken)
-    if (one.stage !== 'rcpt' && one.stage !== 'mail') isSomeoneTaken = true
+    const reason = againReason(one, result.failure, taken)
+    if (one.stage !== 'rcpt' && one.stage !== 'mail') taken = one
     const isLost = reason === 'connection-lost' || reason === 'not-started'
     if (isLost) lost = { how: reason, isInData: isInData(one) }
     // The content left together with MAIL: the peer may have it, and yet the host has failed.
     else if (one.isUncertain && !isInData(one)) lost = { how: 'connection-lost', isInData: false }
     // Whoever was one too many goes for nothing only while the peer takes the others.
-    const isFree = reason === 'too-many-recipients' && result.failure === null
+    const isSurplus = reason === 'too-many-recipients' || reason === 'one-domain'
+    const isFree = isSurplus && result.failure === null
     if (reason === null || !(isFree || context.mayRerun)) {
       outcomes.push(outcomeOf(recipient, one, result.failure, context))
     } else {
@@ -76,14 +81,19 @@ export function readResults(
   return { outcomes, again, why, lost }
 }
 
+/** @param taken somebody before it who was accepted */
 function againReason(
   one: RecipientResult,
   failure: TransactionFailure | null,
-  isSomeoneTaken: boolean,
+  taken: RecipientResult | null,
 ): AgainReason | null {
   if (one.isAccepted || one.isUncertain) return null
-  if (one.reply !== null && failure?.kind !== 'said-goodbye') {
-    return isSomeoneTaken && isTooMany(one, one.reply) ? 'too-many-recipients' : null
+  if (one.reply !== null) {
+    const isGoodbye = failure?.kind === 'said-goodbye'
+    const surplus = taken === null ? null : surplusOf(one, one.reply)
+    // Those that were taken wait after 421 to the end of data: so do those that were one too many.
+    if (surplus !== null) return isGoodbye && taken?.stage === 'eom' ? null : surplus
+    if (!isGoodbye) return null
   }
   if (failure === null) return null
   if (failure.kind === 'not-started') return 'not-started'
@@ -99,10 +109,18 @@ function isInData({ stage }: RecipientResult): boolean {
   return stage === 'data' || stage === 'content' || stage === 'eom'
 }
 
-/** RFC 5321 §4.5.3.1.10: 552 to the n-th RCPT means the same as 452. */
-function isTooMany({ stage }: RecipientResult, reply: SmtpReply): boolean {
-  if (stage !== 'rcpt' || (reply.code !== 452 && reply.code !== 552)) return false
-  return reply.enhanced.endsWith('.5.3') || /too many recipients/i.test(replyText(reply))
+/** Google's words, and those of Exchange Online. */
+const oneDomainText = /multiple destination domains|address domain different from previous/i
+
+/** What a refusal behind an accepted recipient says of the transaction, and not of this recipient. */
+function surplusOf({ stage }: RecipientResult, reply: SmtpReply): Surplus | null {
+  if (stage !== 'rcpt') return null
+  const text = replyText(reply)
+  // RFC 5321 §4.5.3.1.10: 552 to the n-th RCPT means the same as 452.
+  const isFull = reply.code === 452 || reply.code === 552
+  if (isFull && (reply.enhanced.endsWith('.5.3') || /too many recipients/i.test(text)))
+    return 'too-many-recipients'
+  return reply.code < 500 && oneDomainText.test(text) ? 'one-domain' : null
 }
 
 function outcomeOf(

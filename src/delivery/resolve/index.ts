@@ -4,7 +4,7 @@ export { failureCodes } from './failure.ts'
 export { type IsOwnAddress, ownAddressCheck } from './own-address.ts'
 export { Planner, type PlannerOptions } from './planner.ts'
 export { type AddressGuard, cidrProblem, createAddressGuard } from './private-address.ts'
-export { type MailProvider, mailProviders } from './providers.ts'
+export { type MailProvider, mailProviders, takesOneDomain } from './providers.ts'
 export { type Site, siteOf } from './site.ts'
 export type {
   DeliveryPlan,

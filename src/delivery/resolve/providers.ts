@@ -7,12 +7,15 @@
 export interface MailProvider {
   readonly name: string
   readonly suffixes: readonly string[]
+  /** Takes recipients of one domain in a transaction, and refuses those of others for now. */
+  readonly takesOneDomain?: true
 }
 
 export const mailProviders: readonly MailProvider[] = [
   // Google Workspace Admin Help, "Set up MX records": smtp.google.com, formerly aspmx.l.google.com with
   // alt1 to alt4 and aspmx2 to aspmx5.googlemail.com. gmail.com itself: gmail-smtp-in.l.google.com.
-  { name: 'google', suffixes: ['.google.com', '.googlemail.com'] },
+  // Gmail SMTP errors and codes: "451 4.3.0 Multiple destination domains per transaction is unsupported".
+  { name: 'google', suffixes: ['.google.com', '.googlemail.com'], takesOneDomain: true },
   // Microsoft Learn, "DNS records for Microsoft 365": <domain>.mail.protection.outlook.com; with DNSSEC
   // <domain>.<code>.mx.microsoft; US Government: .mail.protection.office365.us; 21Vianet in China:
   // .mail.protection.partner.outlook.cn.
@@ -39,3 +42,12 @@ export const mailProviders: readonly MailProvider[] = [
   // je-smtp-inbound-1.mimecast-offshore.com.
   { name: 'mimecast', suffixes: ['.mimecast.com', '.mimecast.co.za', '.mimecast-offshore.com'] },
 ]
+
+const ofOneDomain: ReadonlySet<string> = new Set(
+  mailProviders.filter(one => one.takesOneDomain === true).map(one => one.name),
+)
+
+/** Does this provider want each domain in a transaction of its own? */
+export function takesOneDomain(provider: string | null): boolean {
+  return provider !== null && ofOneDomain.has(provider)
+}

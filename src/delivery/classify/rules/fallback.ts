@@ -83,6 +83,15 @@ export const fallbackRules: readonly Rule[] = [
     samples: ['451 4.4.0 Oops'],
   },
   {
+    id: 'enhanced-too-many-recipients-552',
+    when: { code: 552, stage: ['rcpt'], enhanced: /^5\.5\.3$/ },
+    category: 'too-many-recipients',
+    scope: 'configuration',
+    // RFC 5321 §4.5.3.1.10: 552 to RCPT means the same as 452.
+    isTemporary: true,
+    samples: ['552 5.5.3 No'],
+  },
+  {
     id: 'enhanced-too-many-recipients',
     when: { enhanced: /^[45]\.5\.3$/ },
     category: 'too-many-recipients',

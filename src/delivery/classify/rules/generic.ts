@@ -10,7 +10,9 @@ export const genericRules: readonly Rule[] = [
     when: { code: [451, 452, 552], stage: ['rcpt'], text: /too many recipients|recipients? limit/i },
     category: 'too-many-recipients',
     scope: 'configuration',
-    samples: ['452 4.5.3 Error: too many recipients'],
+    // RFC 5321 §4.5.3.1.10: 552 to RCPT means the same as 452.
+    isTemporary: true,
+    samples: ['452 4.5.3 Error: too many recipients', '552 too many recipients'],
   },
   {
     id: 'greylisted',

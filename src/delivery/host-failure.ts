@@ -207,7 +207,8 @@ export function dropFailure(
   }
 }
 
-const telling: readonly OutcomeStage[] = ['connect', 'starttls', 'ehlo', 'greeting', 'auth']
+/** As they follow one another. */
+const telling: readonly OutcomeStage[] = ['connect', 'greeting', 'ehlo', 'starttls', 'auth', 'mail', 'data']
 
 /**
  * The failure that says most: a temporary one before permanent ones, a reply before silence, a

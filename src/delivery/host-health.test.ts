@@ -40,6 +40,16 @@ test('of several failures a temporary one outweighs permanent ones, and a reply 
   assert.equal(mostTelling([]), undefined)
 })
 
+test('of several failures one of a later stage outweighs those of earlier ones', () => {
+  const stages = ['connect', 'greeting', 'ehlo', 'starttls', 'auth', 'mail', 'data'] as const
+  const failures = stages.map(stage => ({ ...failure, stage }))
+  for (const [index, one] of failures.entries()) {
+    const upTo = failures.slice(0, index + 1)
+    assert.equal(mostTelling(upTo), one)
+    assert.equal(mostTelling(upTo.reverse()), one)
+  }
+})
+
 test('the TLS session that was not used for longest is forgotten first', () => {
   const sessions = new TlsSessions(2)
   const session = (name: string) => ({

@@ -151,6 +151,21 @@ test('a host that refuses connections is told as it is', async () => {
   await harness.close()
 })
 
+test('a host that drops us at MAIL says more than one that takes no connection', async () => {
+  await using mx = await startReceiver({ address: '127.0.0.2', onMail: () => 'drop' })
+  const harness = new Harness(mx.port)
+  harness.plans.set('b.test', both)
+  harness.send(['to@b.test'])
+  await harness.settledCount(1)
+  const { outcome, conversation } = harness.settled[0]!.facts
+  assert.deepEqual(
+    [outcome.kind, outcome.stage, outcome.category, outcome.remoteHost],
+    ['deferred', 'mail', 'connection-lost', 'mx1.b.test'],
+  )
+  assert.ok(conversation.some(line => line.startsWith('mx2.b.test ')))
+  await harness.close()
+})
+
 test('an operator who asks for a retry now need not wait for the back-off', async () => {
   let isDead = true
   await using mx = await startReceiver({

@@ -177,6 +177,21 @@ test('an expired recipient is reported as failed with the last reply', async () 
   await harness.close()
 })
 
+test('a failure report does not claim that nothing arrived when the last attempt got no answer to the content', async () => {
+  await using mx = await startReceiver({ onEnd: () => 'drop' })
+  const harness = new Harness(mx.port)
+  harness.plans.set('b.test', plan)
+  harness.send(['to@b.test'], { sendsDsn: true, expiresAtMs: harness.nowMs })
+  await harness.settledCount(1)
+  const { outcome } = harness.settled[0]!.facts
+  assert.deepEqual([outcome.kind, outcome.isUncertain], ['expired', true])
+  const text = reportsOf(harness)[0]?.replace(/\s+/g, ' ') ?? ''
+  assert.match(text, /Action: failed/)
+  assert.match(text, /it may have been delivered/)
+  assert.doesNotMatch(text, /was not delivered|Try again later/)
+  await harness.close()
+})
+
 test('a report that cannot be made costs no outcome', async () => {
   await using mx = await startReceiver(refusing)
   const harness = new Harness(mx.port, {}, { makeReport: () => Promise.reject(new Error('no keys')) })

@@ -140,7 +140,9 @@ function dsnRecipient(message: LeasedMessage, { recipient, outcome, action }: Re
   const isReply = outcome.source === 'reply'
   const reply = [String(outcome.code), outcome.enhancedCode, outcome.text].filter(Boolean).join(' ')
   const isExpired = outcome.kind === 'expired'
-  const expiry = 'The message could not be delivered in the time it had.'
+  const expiry = outcome.isUncertain
+    ? 'No delivery was confirmed in the time that the message had.'
+    : 'The message could not be delivered in the time it had.'
   const reason = isReply ? (isExpired ? expiry : '') : isExpired ? `${expiry} ${outcome.text}` : outcome.text
   return {
     forwardPath: recipient.forwardPath,
@@ -151,6 +153,7 @@ function dsnRecipient(message: LeasedMessage, { recipient, outcome, action }: Re
     remoteReply: isReply ? reply : '',
     reason,
     lastAttemptAtMs: outcome.atMs,
+    isUncertain: outcome.isUncertain,
     ...(action === 'delayed' ? { willRetryUntilMs: message.expiresAtMs } : {}),
   }
 }

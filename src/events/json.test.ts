@@ -146,3 +146,11 @@ test('the reference page has a section for every type of event', () => {
   for (const type of ['accepted', 'delivered', 'rejected', 'notified'])
     assert.match(page, new RegExp(`^## ${type}$`, 'm'))
 })
+
+test('the reference page says of each type that nothing writes that it is reserved, and of no other', () => {
+  const reserved = [...eventsReference().matchAll(/^## (\w+)\n\nReserved, not written in this version: /gm)]
+  assert.deepEqual(
+    reserved.map(([, type]) => type),
+    ['suppressed', 'cancelled', 'notified'],
+  )
+})

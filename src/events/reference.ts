@@ -10,16 +10,16 @@ const meanings: Readonly<Record<EventType, string>> = {
   accepted: 'We took the message: it is on disk and was answered with 250.',
   deferred: 'An attempt failed for now; another follows at `nextAttemptAt`.',
   delivered: "The recipient's mail server took the message. That is not yet the mailbox.",
-  bounced: 'The message was refused for good, in the session (`source` `reply`) or later by mail (`report`).',
+  bounced: 'The message was refused for good, in the session (`source` `reply`) or by us (`local`).',
   expired: 'No attempt succeeded in time, or an operator gave the recipient up.',
   held: 'The recipient waits until it is released.',
   released: 'A held recipient may be sent again.',
   rejected: 'We refused a message at the door. It has no id.',
-  suppressed: 'The recipient is on a suppression list: nothing was sent.',
-  cancelled: 'The recipient was taken out of the queue on request.',
+  suppressed: 'Reserved, not written in this version: the recipient is on a suppression list.',
+  cancelled: 'Reserved, not written in this version: the recipient was taken out of the queue on request.',
   rerouted: 'The recipient goes to the smarthost in `note`.',
   retried: 'An attempt was asked for now instead of later.',
-  notified: 'A delivery status notification was made and queued; `note` says which.',
+  notified: 'Reserved, not written in this version: a notification was made and queued; `note` says which.',
 }
 
 type Field = readonly [name: string, meaning: string]

@@ -75,7 +75,7 @@ export class Metrics {
   })
   readonly outcomes: LabelledCounter = new LabelledCounter({
     name: 'postrider_outcomes_total',
-    help: 'Results of attempts and decisions for recipients, by kind.',
+    help: 'Results of attempts and decisions for recipients, by kind; `suppressed` and `cancelled` are reserved.',
     healthy: 'Mostly delivered; bounced under 2 %.',
     alert: 'Bounced above 5 % of delivered for an hour: your reputation suffers.',
     label: 'kind',

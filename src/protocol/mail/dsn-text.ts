@@ -9,12 +9,26 @@ import { formatDate } from './trace.ts'
 
 const lineMax = 76
 
+interface Words {
+  readonly action: DsnAction
+  /** Of a failure, whose message may have arrived all the same. */
+  readonly isUncertain?: true
+  readonly subject: string
+  readonly lead: string
+}
+
 /** What a report says of an action; the first of the list that occurs gives the subject. */
-const words: readonly { readonly action: DsnAction; readonly subject: string; readonly lead: string }[] = [
+const words: readonly Words[] = [
   {
     action: 'failed',
     subject: 'Message not delivered (delivery report)',
     lead: 'Your message was not delivered to these addresses, and will not be tried again:',
+  },
+  {
+    action: 'failed',
+    isUncertain: true,
+    subject: 'Message perhaps not delivered (delivery report)',
+    lead: 'It is not known whether your message was delivered to these addresses. It will not be tried again:',
   },
   {
     action: 'delayed',
@@ -52,23 +66,34 @@ const advice: readonly (readonly [string, string])[] = [
   ['5.4.7', 'The server could not be reached in time, or put it off every time. Try again later.'],
 ]
 
+const uncertainty =
+  'The whole message was sent once and got no answer: it may have been delivered. Ask the recipient before you send it again.'
+
 /** Subject of a report: that of its worst action. */
 export function dsnSubject(recipients: readonly DsnRecipient[]): string {
-  const worst = words.find(word => recipients.some(recipient => recipient.action === word.action))
+  const worst = words.find(word => recipients.some(recipient => concerns(word, recipient)))
   return worst?.subject ?? 'Delivery report'
 }
 
 /** The text part. */
 export function dsnText(request: DsnRequest): string {
   const lines: string[] = [`This is a report from the mail server ${safeText(request.reportingHost, true)}.`]
-  for (const { action, lead } of words) {
-    const concerned = request.recipients.filter(recipient => recipient.action === action)
+  for (const word of words) {
+    const concerned = request.recipients.filter(recipient => concerns(word, recipient))
     if (concerned.length === 0) continue
-    lines.push('', lead)
+    lines.push('', word.lead)
     for (const recipient of concerned) lines.push('', ...recipientLines(recipient))
   }
   lines.push('', 'Details for mail programs follow, then the message or its header.')
   return `${lines.map(line => wrapLine(line)).join('\r\n')}\r\n`
+}
+
+function concerns(word: Words, recipient: DsnRecipient): boolean {
+  return recipient.action === word.action && isInDoubt(recipient) === (word.isUncertain === true)
+}
+
+function isInDoubt({ action, isUncertain }: DsnRecipient): boolean {
+  return action === 'failed' && isUncertain === true
 }
 
 function recipientLines(recipient: DsnRecipient): string[] {
@@ -82,12 +107,14 @@ function recipientLines(recipient: DsnRecipient): string[] {
   if (recipient.action === 'delayed' && recipient.willRetryUntilMs !== undefined) {
     lines.push(`    It will be tried again until ${formatDate(recipient.willRetryUntilMs)}.`)
   }
-  const hint = recipient.action === 'failed' ? adviceFor(recipient.status) : ''
+  const hint = recipient.action === 'failed' ? adviceFor(recipient) : ''
   if (hint !== '') lines.push(`    ${hint}`)
   return lines
 }
 
-function adviceFor(status: string): string {
+function adviceFor(recipient: DsnRecipient): string {
+  if (isInDoubt(recipient)) return uncertainty
+  const { status } = recipient
   let found = ''
   let codeLength = 0
   for (const [code, text] of advice) {

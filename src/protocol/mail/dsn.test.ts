@@ -145,6 +145,37 @@ test('several recipients with several actions: a group each, and the subject is 
   assert.equal(new Map(parsed.fields).get('Subject'), 'Message delayed (delivery report)')
 })
 
+test('of a failure that is uncertain the report says so, apart from those that are sure', () => {
+  const uncertain: DsnRecipient = {
+    ...failed,
+    forwardPath: 'ann@dest.test',
+    status: '5.4.7',
+    remoteReply: '',
+    reason: 'The message could not be delivered in the time it had.',
+    isUncertain: true,
+  }
+  const said = (recipients: readonly DsnRecipient[]): readonly [string, string] => {
+    const { fields, text } = parse(build({ recipients }).content)
+    return [new Map(fields).get('Subject') ?? '', text.replace(/\s+/g, ' ')]
+  }
+  const [subject, text] = said([uncertain])
+  assert.equal(subject, 'Message perhaps not delivered (delivery report)')
+  assert.match(text, /It is not known whether your message was delivered to these addresses\./)
+  assert.match(
+    text,
+    /ann@dest\.test .* it may have been delivered\. Ask the recipient before you send it again\./,
+  )
+  assert.doesNotMatch(text, /was not delivered|Try again later/)
+  const [subjectOfBoth, both] = said([uncertain, failed])
+  assert.equal(subjectOfBoth, 'Message not delivered (delivery report)')
+  assert.match(
+    both,
+    /was not delivered to these addresses, .*: bob@dest\.test .* It is not known .*: ann@dest\.test /,
+  )
+  const [, late] = said([{ ...uncertain, action: 'delayed', status: '4.4.2' }])
+  assert.match(late, /has not been delivered to these addresses yet\. .* ann@dest\.test /)
+})
+
 test('the null reverse-path and an unsafe one get no report', () => {
   assert.deepEqual(buildDsn({ ...base, reversePath: '' }), { kind: 'none', why: 'null-reverse-path' })
   assert.deepEqual(buildDsn({ ...base, recipients: [] }), { kind: 'none', why: 'no-recipients' })

@@ -39,6 +39,8 @@ export interface DsnRecipient {
   readonly lastAttemptAtMs?: number
   /** Epoch milliseconds; for `delayed`. */
   readonly willRetryUntilMs?: number
+  /** The whole message was sent once and not answered: a `failed` one may have been delivered. */
+  readonly isUncertain?: boolean
 }
 
 /** What to report. */

@@ -112,6 +112,15 @@ test('queue list is an array; the cursor of the next page goes to standard error
   assert.equal(second.stderr, '')
 })
 
+test('queue list says with what words who waits was put off', async () => {
+  await using bed = await openBed()
+  const message = await bed.accept({ to: ['a@one.test', 'b@one.test'], startState: 'leased' })
+  await bed.settle(message, 0, 'deferred')
+  const { stdout } = await bed.run('queue list')
+  assert.match(stdout, /\.0 .*waits for its next attempt, at \S+; last: 451 4\.2\.0 as told$/m)
+  assert.match(stdout, /\.1 .*in the ready queue or in flight$/m)
+})
+
 test('with --page a program finds the cursor of the next page in the JSON, and null at the end', async () => {
   await using bed = await openBed()
   const first = await bed.accept({ to: ['a@one.test'] })

@@ -31,6 +31,9 @@ interface ActResult {
   readonly inFlight: number
 }
 
+/** Of the words of the last outcome. */
+const textCharactersMax = 100
+
 const states = ['scheduled', 'leased', 'held'] as const
 const stateTones: Readonly<Record<string, Tone>> = { held: 'careful', leased: 'good', scheduled: 'plain' }
 
@@ -138,10 +141,19 @@ function describeRows(rows: readonly QueueRowJson[], cli: Cli): string {
       { title: 'TO', cell: row => row.forwardPath },
       { title: 'STATE', cell: row => ({ text: row.state, tone: stateTones[row.state] ?? 'plain' }) },
       { title: 'ATTEMPTS', cell: row => String(row.attempts), isRight: true },
-      { title: 'WHY', cell: row => row.waitReasons.map(reason => reason.detail).join('; ') },
+      { title: 'WHY', cell: row => why(row) },
     ],
     rows,
     cli.paint,
     'nothing waits',
   )
+}
+
+function why({ waitReasons, outcome }: QueueRowJson): string {
+  const waits = waitReasons.map(reason => reason.detail).join('; ')
+  // A server from before an upgrade does not tell it.
+  if (!outcome) return waits
+  const { code, enhancedCode, text } = outcome
+  const words = text.length > textCharactersMax ? `${text.slice(0, textCharactersMax)}…` : text
+  return `${waits}; last: ${[code, enhancedCode, words].filter(Boolean).join(' ')}`
 }

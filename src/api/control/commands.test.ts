@@ -191,7 +191,9 @@ test('queue list pages through waiting recipients with their reasons', async () 
     'attempts',
     'nextAttemptAt',
     'waitReasons',
+    'outcome',
   ])
+  assert.equal(first.items[0]?.outcome, null)
   assert.equal(first.items[0]?.nextAttemptAt, new Date(startMs + 60_000).toISOString())
   assert.deepEqual(reasonsOf(first.items[0]), ['first-attempt'])
   const filtered = value<{ items: Row[] }>(await client.call('queue.list', { domain: 'TWO.test' }))
@@ -199,6 +201,20 @@ test('queue list pages through waiting recipients with their reasons', async () 
     filtered.items.map(row => row.forwardPath),
     ['c@two.test'],
   )
+})
+
+test('queue list tells the last outcome of who was deferred', async () => {
+  await using session = await open()
+  const { bed, client } = session
+  const message = await bed.accept({ to: ['a@one.test', 'b@one.test'], startState: 'leased' })
+  await bed.settle(message, 0, 'deferred')
+  const { items } = value<{ items: Row[] }>(await client.call('queue.list', { state: 'scheduled' }))
+  assert.deepEqual(
+    items.map(row => row.recipientId),
+    [`${message.text}.0`],
+  )
+  const { kind, code: replied, text } = outcomeOf(items[0]) as Record<string, unknown>
+  assert.deepEqual([kind, replied, text], ['deferred', 451, 'as told'])
 })
 
 test('an action calls ready recipients back, says who is in flight, and lets leasing go on', async () => {

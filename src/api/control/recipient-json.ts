@@ -24,6 +24,8 @@ export interface QueueRowJson {
   /** RFC 3339; null when leased or held. */
   readonly nextAttemptAt: string | null
   readonly waitReasons: readonly WaitReasonJson[]
+  /** The last one, with the beginning of its text; null before the first attempt has ended. */
+  readonly outcome: OutcomeJson | null
 }
 
 /** A recipient in `message show`; `state` of a final one is the kind of its outcome. */
@@ -37,6 +39,9 @@ export interface RecipientJson {
   /** The last one; null before the first attempt has ended. */
   readonly outcome: OutcomeJson | null
 }
+
+/** A page has up to a thousand rows; `message show` has the whole text. */
+const rowTextCharactersMax = 300
 
 const details: Readonly<Record<WaitReason, string>> = {
   'first-attempt': 'waits for its first attempt',
@@ -53,35 +58,36 @@ const details: Readonly<Record<WaitReason, string>> = {
 
 /** The JSON form of a queue row. */
 export function queueRowJson(row: QueueRow): QueueRowJson {
-  const messageId = formatMessageId(row.messageId)
-  const { forwardPath, state, attempts } = row
+  const { id, outcome, ...rest } = openRecipientJson(row)
   return {
-    recipientId: `${messageId}.${row.recipientNumber}`,
-    messageId,
-    forwardPath,
-    state,
-    attempts,
-    nextAttemptAt: nextAttemptAt(row),
-    waitReasons: waitReasons(row),
+    recipientId: id,
+    messageId: formatMessageId(row.messageId),
+    ...rest,
+    state: row.state,
+    outcome: outcome === null ? null : { ...outcome, text: beginning(outcome.text) },
   }
 }
 
 /** A recipient that is still in the queue. */
 export function openRecipientJson(row: QueueRow): RecipientJson {
-  const {
-    recipientId,
+  const { forwardPath, state, attempts } = row
+  return {
+    id: `${formatMessageId(row.messageId)}.${row.recipientNumber}`,
     forwardPath,
     state,
     attempts,
-    nextAttemptAt: next,
-    waitReasons: reasons,
-  } = queueRowJson(row)
-  const outcome =
-    row.lastOutcome === null || row.lastOutcome.length === 0 ? null : lastOutcome(row.lastOutcome)
-  return { id: recipientId, forwardPath, state, attempts, nextAttemptAt: next, waitReasons: reasons, outcome }
+    nextAttemptAt: nextAttemptAt(row),
+    waitReasons: waitReasons(row),
+    outcome: lastOutcome(row.lastOutcome),
+  }
 }
 
-function lastOutcome(packed: Buffer): OutcomeJson | null {
+function beginning(text: string): string {
+  return text.length > rowTextCharactersMax ? `${text.slice(0, rowTextCharactersMax)}…` : text
+}
+
+function lastOutcome(packed: Buffer | null): OutcomeJson | null {
+  if (packed === null || packed.length === 0) return null
   try {
     return outcomeJson(unpackOutcome(packed))
   } catch {

@@ -1,7 +1,7 @@
 // Large mailbox providers by the names of their MX hosts.
 //
 // A provider matches when ALL MX hosts of a domain lie under its suffixes, so that a domain which mixes
-// providers is not taken for one of them. Data only; shaping rules refer to these names.
+// providers is not taken for one of them. Shaping rules refer to these names.
 
 /** One provider; `suffixes` begin with a dot. */
 export interface MailProvider {

@@ -58,6 +58,31 @@ test('5xx to MAIL bounces all, 4xx to MAIL defers all, 5xx and 4xx to the conten
   }
 })
 
+test('a smarthost that will not relay for us, or wants a login, defers; an MX host that says so bounces', async () => {
+  for (const [category, reply] of [
+    ['relay-denied', '554 5.7.1 <to@b.test>: Relay access denied'],
+    ['relay-denied', '550 5.7.1 Invalid credentials for relay [192.0.2.1]'],
+    ['credentials', '550 SMTP authentication is required'],
+  ] as const) {
+    await using host = await startReceiver({ onRcpt: () => reply })
+    const smarthost = `127.0.0.1:${host.port}`
+    for (const { kind, route } of [
+      { kind: 'deferred', route: smarthost },
+      { kind: 'bounced', route: '' },
+    ] as const) {
+      const harness = new Harness(host.port)
+      harness.plans.set('b.test', plan)
+      harness.plans.set(smarthost, planOf(smarthost, ['127.0.0.1', '127.0.0.1']))
+      harness.send([{ forwardPath: 'to@b.test', route }])
+      await harness.settledCount(1)
+      const { outcome } = harness.settled[0]!.facts
+      assert.deepEqual([outcome.kind, outcome.category], [kind, category], reply)
+      if (kind === 'deferred') assert.equal(outcome.scope, 'configuration')
+      await harness.close()
+    }
+  }
+})
+
 test('"too many recipients" splits the transaction and burns no attempt', async () => {
   await using mx = await startReceiver({
     onRcpt: (_, count) => (count > 3 ? '452 4.5.3 too many recipients' : '250 2.1.5 ok'),

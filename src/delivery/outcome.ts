@@ -8,7 +8,7 @@ import type { Outcome, OutcomeKind, OutcomeStage } from '../events/index.ts'
 import type { RecipientResult, TransactionStage } from '../protocol/smtp/client/index.ts'
 import type { SmtpReply } from '../protocol/smtp/index.ts'
 import type { LeasedMessage, LeasedRecipient, WaitReason } from '../queue/index.ts'
-import { classifyReply } from './classify/index.ts'
+import { type Category, classifyReply } from './classify/index.ts'
 import type { Connection } from './connection.ts'
 import { type HostFailure, mostTelling } from './host-failure.ts'
 import type { LocalFailure } from './local-failure.ts'
@@ -70,6 +70,9 @@ const stageOf: Readonly<Record<TransactionStage, OutcomeStage>> = {
   eom: 'data',
 }
 
+/** What a smarthost says of our configuration: mending it must not come too late for the mail. */
+const ofOurConfiguration: ReadonlySet<Category> = new Set<Category>(['credentials', 'tls', 'relay-denied'])
+
 /** The peer refused: now (4xx) or for good (5xx, unless the rule says that it means later). */
 export function refusedByReply(
   recipient: LeasedRecipient,
@@ -88,8 +91,7 @@ export function refusedByReply(
     site: connection.site,
     stage,
   })
-  // A smarthost that wants a login or TLS speaks of our configuration: mending it must not come too late for the mail.
-  const isOurs = connection.isSmarthost && (found.category === 'credentials' || found.category === 'tls')
+  const isOurs = connection.isSmarthost && ofOurConfiguration.has(found.category)
   const isPermanent = reply.code >= 500 && !found.isTemporary && !isOurs
   const outcome: Outcome = {
     kind: isPermanent ? 'bounced' : 'deferred',
@@ -101,7 +103,7 @@ export function refusedByReply(
     stage,
     tls: connection.tls,
     category: found.category,
-    scope: found.scope,
+    scope: isOurs ? 'configuration' : found.scope,
     source: 'reply',
     atMs,
     isUncertain: recipient.isUncertain,

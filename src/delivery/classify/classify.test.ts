@@ -49,6 +49,47 @@ test('without an operator no rule of an operator answers, and the common ones me
   assert.equal(classifyReply({ ...reply, site: 'outlook-com', stage: 'mail' }).ruleId, 'outlook-blocklisted')
 })
 
+test('a reply before RCPT never speaks of a recipient, and one before MAIL not of the content', () => {
+  for (const rule of rules)
+    for (const sample of rule.samples)
+      for (const site of ['', ...(rule.when.site ?? [])])
+        for (const stage of ['greeting', 'ehlo', 'starttls', 'auth', 'mail'] as const) {
+          const { scope, ruleId } = classifyReply({ ...parseReplyText(sample)!, site, stage })
+          assert.notEqual(scope, 'recipient', `${ruleId} at ${stage}: ${sample}`)
+          if (stage !== 'mail') assert.notEqual(scope, 'content', `${ruleId} at ${stage}: ${sample}`)
+        }
+})
+
+test('a host that wants TLS, spoken to in clear text, means "later" with a 5xx, Google too', () => {
+  const google = parseReplyText('550 5.7.29 This message was not sent over a TLS connection. - gsmtp')!
+  const others = parseReplyText('530 5.7.0 Must issue a STARTTLS command first')!
+  for (const means of [
+    classifyReply({ ...google, site: 'google', stage: 'data' }),
+    classifyReply({ ...others, site: '', stage: 'mail' }),
+  ])
+    assert.deepEqual([means.category, means.isTemporary], ['tls', true])
+})
+
+test('a message over the limit is too large, whatever else has limits', () => {
+  for (const text of [
+    "Your message exceeded Google's message size limits. Please visit the help page. - gsmtp",
+    'Message exceeded maximum size limit',
+  ])
+    for (const site of ['google', '']) {
+      const { category } = classifyReply({ code: 552, enhanced: '5.2.3', text, site, stage: 'data' })
+      assert.equal(category, 'message-too-large', text)
+    }
+  const many = 'Your account has exceeded its hourly limit'
+  const { category } = classifyReply({ code: 450, enhanced: '4.7.1', text: many, site: '', stage: 'rcpt' })
+  assert.equal(category, 'rate-limited')
+})
+
+test('what SPF, DKIM and DMARC have against a sender is a matter of authentication', () => {
+  const text = '<a@example.test>: Sender address rejected: SPF check failed'
+  const { category } = classifyReply({ code: 550, enhanced: '5.7.1', text, site: '', stage: 'rcpt' })
+  assert.equal(category, 'authentication')
+})
+
 test('only failures that speak of the recipient have the scope that may feed suppression', () => {
   const recipientCategories = new Set([
     'unknown-recipient',

@@ -2,8 +2,9 @@
 //
 // Never on the enhanced code alone where an operator's text is known: Gmail and Microsoft use one number for several
 // things. An operator's rules speak of that operator only: where nobody knows who answered, the common ones do.
-// Linear in the text, which is cut first.
+// A reply never speaks of what its server has not been told of yet. Linear in the text, which is cut first.
 
+import type { OutcomeScope, OutcomeStage } from '../../events/index.ts'
 import { rules } from './table.ts'
 import type { Classification, ClassifyInput, Rule, RuleCondition } from './types.ts'
 
@@ -13,7 +14,7 @@ const textCharactersMax = 2_000
 export function classifyReply(input: ClassifyInput): Classification {
   const cut =
     input.text.length > textCharactersMax ? { ...input, text: input.text.slice(0, textCharactersMax) } : input
-  const rule = rules.find(one => applies(one.when, cut))!
+  const rule = rules.find(one => isKnown(one.scope, cut.stage) && applies(one.when, cut))!
   return classification(rule)
 }
 
@@ -27,6 +28,13 @@ export function parseReplyText(line: string): Pick<ClassifyInput, 'code' | 'enha
 function classification(rule: Rule): Classification {
   const { category, scope, id, isTemporary = false } = rule
   return { category, scope, ruleId: id, isTemporary }
+}
+
+/** At MAIL a server knows of no recipient yet, and before it of no content, whatever its words are. */
+function isKnown(scope: OutcomeScope, stage: OutcomeStage): boolean {
+  const isAddressed = stage === 'rcpt' || stage === 'data'
+  if (scope === 'recipient') return isAddressed
+  return scope !== 'content' || isAddressed || stage === 'mail'
 }
 
 function applies(when: RuleCondition, input: ClassifyInput): boolean {

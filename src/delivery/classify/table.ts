@@ -10,7 +10,7 @@ import { microsoftRules } from './rules/microsoft.ts'
 import { yahooAndIcloudRules } from './rules/yahoo-icloud.ts'
 import type { Rule } from './types.ts'
 
-export const rulesVersion = 1
+export const rulesVersion = 2
 
 /** Operators first, then texts of common servers, then codes alone. */
 export const rules: readonly Rule[] = [

@@ -90,6 +90,7 @@ export interface Rule {
   readonly id: string
   readonly when: RuleCondition
   readonly category: Category
+  /** `recipient`: asked only for replies to RCPT and behind it; `content`: for replies to MAIL and behind it. */
   readonly scope: OutcomeScope
   readonly isTemporary?: true
   /** Replies as on the wire: `550 5.1.1 text`. The table's test sends each through all rules. */

@@ -6,6 +6,28 @@ import type { Rule } from '../types.ts'
 
 export const fallbackRules: readonly Rule[] = [
   {
+    id: 'starttls-refused',
+    when: { stage: ['starttls'] },
+    category: 'tls',
+    scope: 'domain',
+    samples: ['454 4.7.0 TLS not available due to local problem', '502 No'],
+  },
+  {
+    id: 'auth-refused',
+    when: { stage: ['auth'] },
+    category: 'credentials',
+    scope: 'configuration',
+    samples: ['454 4.7.0 Try again later', '535 No'],
+  },
+  {
+    // To MAIL: the only address that was said is the sender's.
+    id: 'enhanced-sender-at-mail',
+    when: { stage: ['mail'], enhanced: /^[45]\.1\.\d/ },
+    category: 'sender-refused',
+    scope: 'account',
+    samples: ['550 5.1.0 No', '553 5.1.3 Bad form'],
+  },
+  {
     id: 'enhanced-5-1-2',
     when: { enhanced: /^[45]\.1\.2$/ },
     category: 'unknown-domain',
@@ -174,6 +196,14 @@ export const fallbackRules: readonly Rule[] = [
     category: 'message-too-large',
     scope: 'content',
     samples: ['552 No'],
+  },
+  {
+    // To MAIL it is the server that has no room (RFC 5321 §4.2.3).
+    id: 'code-no-room',
+    when: { code: 452, stage: ['mail'] },
+    category: 'server-fault',
+    scope: 'domain',
+    samples: ['452 No'],
   },
   {
     id: 'code-storage',

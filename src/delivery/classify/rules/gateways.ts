@@ -51,12 +51,19 @@ export const gatewayRules: readonly Rule[] = [
     samples: ['550 local CT IP reputation policy: reject'],
   },
   {
+    // The customer's lists of senders that he refuses, and of his own domains that we may not name.
+    id: 'mimecast-sender',
+    when: { site: mimecast, text: /rejected by header based/i },
+    category: 'sender-refused',
+    scope: 'account',
+    samples: [
+      '550 Rejected by header based Anti-Spoofing policy: a@b.test - https://community.mimecast.test',
+      '550 Rejected by header based manually Blocked Senders: a@b.test',
+    ],
+  },
+  {
     id: 'mimecast-unknown-user',
-    when: {
-      site: mimecast,
-      code: 550,
-      text: /invalid recipient|rejected by header based|known address verification/i,
-    },
+    when: { site: mimecast, code: 550, text: /invalid recipient|known address verification/i },
     category: 'unknown-recipient',
     scope: 'recipient',
     samples: ['550 Invalid Recipient - https://community.mimecast.test'],
@@ -86,25 +93,52 @@ export const gatewayRules: readonly Rule[] = [
     samples: ['421 4.1.0 192.0.2.1 Throttled - try again later. RL000001'],
   },
   {
+    // In the greeting, too: "spam" is meant of our address there.
+    id: 'comcast-blocked',
+    when: { text: /\bBL0000\d\d\b/ },
+    category: 'blocklisted',
+    scope: 'address',
+    samples: [
+      '554 mx.example.test comcast 192.0.2.1 Comcast block for spam. Please see https://postmaster.example.test/#BL000000',
+    ],
+  },
+  {
+    // Orange and La Poste; the number is said as OFR_104, OFR004_104, ofr_104 or LPN007_104.
     id: 'orange-connections',
-    when: { text: /\bOFR00\d_104\b/ },
+    when: { text: /\b(OFR|LPN)(00\d)?_104\b/i },
     category: 'too-many-connections',
     scope: 'address',
     samples: ['421 mwinf5c Service refused, please try later. OFR004_104 [104]'],
   },
   {
     id: 'orange-unknown-user',
-    when: { text: /\bOFR00\d_416\b/ },
+    when: { text: /\b(OFR|LPN)(00\d)?_416\b/i },
     category: 'unknown-recipient',
     scope: 'recipient',
-    samples: ['550 5.1.1 Adresse au moins un destinataire invalide. OFR_416 OFR004_416 [416]'],
+    samples: [
+      '550 5.1.1 Adresse au moins un destinataire invalide. OFR_416 OFR004_416 [416]',
+      '550 5.1.1 <x@example.test>: Adresse destinataire invalide. Invalid recipient. LPN007_416',
+    ],
+  },
+  {
+    id: 'orange-spam',
+    when: { text: /\b(OFR|LPN)(00\d)?_506\b/i },
+    category: 'spam-content',
+    scope: 'content',
+    samples: [
+      '550 5.2.0 Mail rejete. Mail rejected. ofr_506 [506]',
+      '550 5.2.0 Mail rejete. Mail rejected. OFR_506 [506]',
+    ],
   },
   {
     id: 'orange-refused',
-    when: { text: /\bOFR00\d_(10[2-9]|201|506|510|999)\b/ },
+    when: { text: /\b(OFR|LPN)(00\d)?_(10[2-9]|201|510|999)\b/i },
     category: 'reputation',
     scope: 'address',
-    samples: ['554 mwinf5c Service refused. OFR004_510 [510]'],
+    samples: [
+      '554 mwinf5c Service refused. OFR004_510 [510]',
+      '550 5.5.0 Service refuse. Veuillez essayer plus tard. service refused, please try later. LPN005_510',
+    ],
   },
   {
     id: 'gmx-policy',

@@ -28,6 +28,46 @@ export const genericRules: readonly Rule[] = [
     ],
   },
   {
+    // Checks of the reverse-path. They quote what its server said of it, which is no word about the recipient.
+    id: 'sender-verification',
+    when: {
+      text: /sender verif(y|ication) (failed|rejected)|verification failed (for|while checking) <|callback setup failed|domain of sender address|sender address rejected(?!.{0,80}\b(spf|dkim|dmarc)\b)/i,
+    },
+    category: 'sender-refused',
+    scope: 'account',
+    samples: [
+      '550 Sender verify failed',
+      '450 4.1.8 <a@example.test>: Sender address rejected: Domain not found',
+      '550 5.1.8 <a@example.test>: Sender address rejected: Domain not found',
+      '550 5.1.0 <a@example.test>: Sender address rejected: User unknown in local recipient table',
+      '550 5.1.7 <a@example.test>: Sender address rejected: undeliverable address: host mx.example.test said: 550 5.1.1 User unknown',
+      '553 5.1.8 <a@example.test>... Domain of sender address a@example.test does not exist',
+      '550 Verification failed for <a@example.test> Unrouteable address Sender verify failed',
+      '550 Verification failed for <a@example.test> Called: 192.0.2.1 Response: 550 Recipient address rejected: User unknown',
+      '550 Verification failed for <a@example.test> The account or domain may not exist, they may be blacklisted',
+      '550 Callback setup failed while verifying <a@example.test> Refusing MAIL FROM:<> does not help fight spam',
+    ],
+  },
+  {
+    // A list of domains, asked about the reverse-path: not the message is to be changed.
+    id: 'sender-blocklisted',
+    when: { text: /sender address .{0,260}blocked using/i },
+    category: 'blocklisted',
+    scope: 'account',
+    samples: [
+      '554 5.7.1 Service unavailable; Sender address [a@example.test] blocked using dbl.spamhaus.org',
+    ],
+  },
+  {
+    id: 'helo-blocklisted',
+    when: { text: /helo command .{0,260}blocked using/i },
+    category: 'blocklisted',
+    scope: 'address',
+    samples: [
+      '554 5.7.1 Service unavailable; Helo command [relay.example.test] blocked using dbl.spamhaus.org',
+    ],
+  },
+  {
     id: 'bad-link',
     when: { text: /\b(surbl|uribl|dbl)\b|(url|link|domain) in (the )?(message|body)/i },
     category: 'bad-link',
@@ -77,11 +117,36 @@ export const genericRules: readonly Rule[] = [
   {
     id: 'relay-denied',
     when: {
-      text: /relay(ing)? (access )?(denied|not permitted|not allowed|prohibited)|unable to relay|not permitted to relay/i,
+      text: /relay(ing)? (access )?(denied|not permitted|not allowed|prohibited)|unable to relay|not permitted to relay|do(es)? not relay|allowed rcpthosts|invalid credentials for relay/i,
     },
     category: 'relay-denied',
     scope: 'domain',
-    samples: ['554 5.7.1 <x@example.test>: Relay access denied', '550 relay not permitted'],
+    samples: [
+      '554 5.7.1 <x@example.test>: Relay access denied',
+      '550 relay not permitted',
+      '550 Please turn on SMTP Authentication. mx.example.test is not permitted to relay through this server without authentication',
+      '550 5.7.0 Mail relay denied [192.0.2.1]. Invalid credentials for relay for one of the domains in: example.test',
+      '550 5.7.1 Invalid credentials for relay [192.0.2.1]. The IP address you have registered does not match',
+      '550 5.7.64 TenantAttribution; Relay Access Denied',
+      '550 5.7.54 SMTP; Unable to relay recipient in non-accepted domain',
+      '550 5.7.1 We do not relay',
+      "553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)",
+    ],
+  },
+  {
+    // Behind `relay-denied`: of an MX host a word about relaying says more, and a smarthost defers with either.
+    id: 'login-wanted',
+    when: {
+      code: [550, 554],
+      text: /\bsmtp.?auth(entication)?\b|without authentication|client (was |is )?not authenticated|you (are not authenticated|must authenticate)|invalid credentials|authentication (is )?required/i,
+    },
+    category: 'credentials',
+    scope: 'configuration',
+    samples: [
+      '550 5.7.1 Authentication required',
+      '550 SMTP authentication is required',
+      '554 5.7.1 Client was not authenticated',
+    ],
   },
   {
     id: 'unknown-user-lookup-failed',
@@ -96,11 +161,17 @@ export const genericRules: readonly Rule[] = [
   {
     id: 'mailbox-full',
     when: {
-      text: /(mailbox|inbox|quota|storage)( \S{1,40}){0,3} (is )?(full|exceeded)|over.?quota|insufficient storage space for user|exceeds? .{0,20}quota/i,
+      text: /(mailbox|inbox|quota|storage)( \S{1,40}){0,3} (is )?(full|exceeded)|over.?quota|insufficient storage space for user|exceed(s|ed)? .{0,20}(quota|storage allocation|mailbox size)/i,
     },
     category: 'mailbox-full',
     scope: 'recipient',
-    samples: ['552 5.2.2 Mailbox full', '452 4.2.2 User over quota', '550 5.2.2 Quota exceeded'],
+    samples: [
+      '552 5.2.2 Mailbox full',
+      '452 4.2.2 User over quota',
+      '550 5.2.2 Quota exceeded',
+      '552 Requested mail action aborted: exceeded storage allocation',
+      '552 5.2.2 The user has exceeded his mailbox size limit',
+    ],
   },
   {
     id: 'mailbox-disabled',
@@ -134,6 +205,18 @@ export const genericRules: readonly Rule[] = [
     ],
   },
   {
+    // The same words to MAIL.
+    id: 'no-such-sender',
+    when: {
+      stage: ['mail'],
+      code: [550, 551, 553, 554, 511, 521],
+      text: /(user|sender|mailbox|account)( \S{1,80}){0,3} (is )?(unknown|not found|does not exist|doesn't exist|not known)|(unknown|no such|invalid|unrouteable|bad) (local )?(user|sender|mailbox|address|account)/i,
+    },
+    category: 'sender-refused',
+    scope: 'account',
+    samples: ['550 No such user here', '550 Invalid sender', '553 5.1.3 bad address syntax'],
+  },
+  {
     id: 'virus',
     when: { text: /virus|malware|infected/i },
     category: 'virus',
@@ -153,6 +236,14 @@ export const genericRules: readonly Rule[] = [
     category: 'spam-content',
     scope: 'content',
     samples: ['550 5.7.1 Message rejected as spam', '554 High score: this looks like UBE'],
+  },
+  {
+    // Before MAIL there is no content: our address is known for it.
+    id: 'spam-before-mail',
+    when: { stage: ['greeting', 'ehlo'], text: /\bspam\b|unsolicited|\bUBE\b|junk/i },
+    category: 'reputation',
+    scope: 'address',
+    samples: ['554 Too much spam came from 192.0.2.1'],
   },
   {
     id: 'content-policy',
@@ -178,7 +269,7 @@ export const genericRules: readonly Rule[] = [
   {
     id: 'rate-limited',
     when: {
-      text: /rate.?limit|too (many|much) (mail|messages|emails?|recipients|errors)|throttl|too fast|sending too|exceeded .{0,30}(limit|rate)|slow down/i,
+      text: /rate.?limit|too (many|much) (mail|messages|emails?|recipients|errors)|throttl|too fast|sending too|exceeded (?!.{0,30}size).{0,30}(limit|rate)|slow down/i,
     },
     category: 'rate-limited',
     scope: 'address',
@@ -195,7 +286,12 @@ export const genericRules: readonly Rule[] = [
     },
     category: 'message-too-large',
     scope: 'content',
-    samples: ['552 5.3.4 Message size exceeds fixed limit', '523 the message is too large'],
+    samples: [
+      '552 5.3.4 Message size exceeds fixed limit',
+      '523 the message is too large',
+      "552 5.2.3 Your message exceeded Google's message size limits.",
+      '552 5.3.4 Message exceeded maximum size limit',
+    ],
   },
   {
     id: 'malformed-message',
@@ -216,14 +312,11 @@ export const genericRules: readonly Rule[] = [
   {
     id: 'sender-domain',
     when: {
-      text: /(sender|from|return.?path)( \S{1,60}){0,3} (domain|address)( \S{1,60}){0,3} (not (found|exist)|does not (exist|resolve)|has no|rejected)|sender (address )?(rejected|verify failed|denied)/i,
+      text: /(sender|from|return.?path)( \S{1,60}){0,3} (domain|address)( \S{1,60}){0,3} (not (found|exist)|does not (exist|resolve)|has no|rejected)|sender (address )?(rejected|denied)/i,
     },
     category: 'sender-refused',
     scope: 'account',
-    samples: [
-      '450 4.1.8 <a@example.test>: Sender address rejected: Domain not found',
-      '550 Sender verify failed',
-    ],
+    samples: ['550 5.1.8 Sender domain does not exist', '550 Return-Path domain has no MX record'],
   },
   {
     id: 'tls-needed',

@@ -66,7 +66,12 @@ export const googleRules: readonly Rule[] = [
     when: { site, text: /TLS (connection|required)|not sent over a TLS/i },
     category: 'tls',
     scope: 'configuration',
-    samples: ['421 4.7.29 This message was not sent over a TLS connection. - gsmtp'],
+    // As `tls-needed` of the common rules: TLS had failed for the configured time, and may work again.
+    isTemporary: true,
+    samples: [
+      '421 4.7.29 This message was not sent over a TLS connection. - gsmtp',
+      '550 5.7.29 This message was not sent over a TLS connection. - gsmtp',
+    ],
   },
   {
     id: 'google-rate-by-address',
@@ -88,6 +93,17 @@ export const googleRules: readonly Rule[] = [
     category: 'rate-limited',
     scope: 'account',
     samples: ['421 4.7.28 An unusual rate of mail originates from your DKIM domain. - gsmtp'],
+  },
+  {
+    // The older words of the same, under numbers that say less.
+    id: 'google-unusual-rate',
+    when: { site, text: /unusual rate of .{0,80}(IP address|netblock)/i },
+    category: 'rate-limited',
+    scope: 'address',
+    samples: [
+      '421 4.7.0 Our system has detected an unusual rate of unsolicited mail originating from your IP address. - gsmtp',
+      '550 5.7.1 Our system has detected an unusual rate of unsolicited mail originating from your IP address. - gsmtp',
+    ],
   },
   {
     id: 'google-reputation-domain',

@@ -75,13 +75,20 @@ export const microsoftRules: readonly Rule[] = [
   },
   {
     id: 'microsoft-banned-sender',
-    when: { site: both, enhanced: /^5\.7\.5(0[1-3]|11|12)$/ },
+    when: { site: both, enhanced: /^5\.7\.5(0[1-3]|11)$/ },
     category: 'sender-refused',
     scope: 'account',
     samples: [
       '550 5.7.501 Access denied, spam abuse detected from this sender.',
       '550 5.7.511 Access denied, banned sender.',
     ],
+  },
+  {
+    id: 'microsoft-malformed',
+    when: { site: both, enhanced: /^5\.7\.512$/ },
+    category: 'malformed-message',
+    scope: 'content',
+    samples: ['550 5.7.512 Access denied, message must be RFC 5322 section 3.6.2 compliant'],
   },
   {
     id: 'microsoft-over-limit',

@@ -99,8 +99,18 @@ export const yahooAndIcloudRules: readonly Rule[] = [
     samples: ['550 5.1.1 <nobody@icloud.test>: user does not exist'],
   },
   {
+    // The DBL lists domains, not addresses.
+    id: 'icloud-domain-blocklisted',
+    when: { site: icloud, text: /\bDBL\b/i },
+    category: 'blocklisted',
+    scope: 'account',
+    samples: [
+      '550 5.7.1 Your email was rejected due to having a domain present in the Spamhaus DBL - see the help page',
+    ],
+  },
+  {
     id: 'icloud-blocklisted',
-    when: { site: icloud, text: /spamhaus|\bDBL\b|\bproofpoint\b/i },
+    when: { site: icloud, text: /spamhaus|\bproofpoint\b/i },
     category: 'blocklisted',
     scope: 'address',
     samples: ['554 5.7.0 Blocked - see https://ipcheck.proofpoint.com/?ip=192.0.2.1'],

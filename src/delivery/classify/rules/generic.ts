@@ -51,7 +51,7 @@ export const genericRules: readonly Rule[] = [
   {
     // A list of domains, asked about the reverse-path: not the message is to be changed.
     id: 'sender-blocklisted',
-    when: { text: /sender address .{0,260}blocked using/i },
+    when: { text: /sender address .{0,80}blocked using/i },
     category: 'blocklisted',
     scope: 'account',
     samples: [
@@ -60,7 +60,7 @@ export const genericRules: readonly Rule[] = [
   },
   {
     id: 'helo-blocklisted',
-    when: { text: /helo command .{0,260}blocked using/i },
+    when: { text: /helo command .{0,80}blocked using/i },
     category: 'blocklisted',
     scope: 'address',
     samples: [
@@ -267,9 +267,20 @@ export const genericRules: readonly Rule[] = [
     samples: ['421 4.7.0 Error: too many connections from 192.0.2.1'],
   },
   {
+    // Before `rate-limited`, whose words a limit of the size has too: "exceeded ... limit".
+    id: 'size-limit',
+    when: { text: /size limit/i },
+    category: 'message-too-large',
+    scope: 'content',
+    samples: [
+      "552 5.2.3 Your message exceeded Google's message size limits.",
+      '552 5.3.4 Message exceeded maximum size limit',
+    ],
+  },
+  {
     id: 'rate-limited',
     when: {
-      text: /rate.?limit|too (many|much) (mail|messages|emails?|recipients|errors)|throttl|too fast|sending too|exceeded (?!.{0,30}size).{0,30}(limit|rate)|slow down/i,
+      text: /rate.?limit|too (many|much) (mail|messages|emails?|recipients|errors)|throttl|too fast|sending too|exceeded .{0,30}(limit|rate)|slow down/i,
     },
     category: 'rate-limited',
     scope: 'address',
@@ -282,16 +293,11 @@ export const genericRules: readonly Rule[] = [
   {
     id: 'message-too-large',
     when: {
-      text: /(message|size|mail)( \S{1,30}){0,4} (too (large|big)|exceeds)|exceeds? .{0,30}(size|maximum)|size limit/i,
+      text: /(message|size|mail)( \S{1,30}){0,4} (too (large|big)|exceeds)|exceeds? .{0,30}(size|maximum)/i,
     },
     category: 'message-too-large',
     scope: 'content',
-    samples: [
-      '552 5.3.4 Message size exceeds fixed limit',
-      '523 the message is too large',
-      "552 5.2.3 Your message exceeded Google's message size limits.",
-      '552 5.3.4 Message exceeded maximum size limit',
-    ],
+    samples: ['552 5.3.4 Message size exceeds fixed limit', '523 the message is too large'],
   },
   {
     id: 'malformed-message',

@@ -97,7 +97,7 @@ export const googleRules: readonly Rule[] = [
   {
     // The older words of the same, under numbers that say less.
     id: 'google-unusual-rate',
-    when: { site, text: /unusual rate of .{0,80}(IP address|netblock)/i },
+    when: { site, text: /unusual rate of .{0,60}(IP address|netblock)/i },
     category: 'rate-limited',
     scope: 'address',
     samples: [

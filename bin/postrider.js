@@ -7,6 +7,7 @@
 var fs = require('fs')
 var path = require('path')
 var child = require('child_process')
+var os = require('os')
 
 var root = path.join(__dirname, '..')
 
@@ -61,8 +62,9 @@ var main = function () {
     signals.forEach(function (name) {
       process.removeAllListeners(name)
     })
+    process.exitCode = signal ? 128 + (os.constants.signals[signal] || 0) : code
+    // Process 1 of a container cannot end in this way: the kernel drops what it sends to itself. The code remains.
     if (signal) process.kill(process.pid, signal)
-    else process.exitCode = code
   })
 }
 

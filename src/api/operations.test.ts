@@ -94,6 +94,22 @@ test('broken requests and headers that are too large are refused and closed', as
   )
 })
 
+test('broken requests of clients that never close their side keep no place', async () => {
+  await using trial = await new Trial().open()
+  const sockets = Array.from({ length: 200 }, () =>
+    connect({ port: trial.port, host: '127.0.0.1', allowHalfOpen: true }),
+  )
+  const ends = sockets.map(async socket => {
+    socket.on('error', () => {})
+    socket.resume().write('EHLO a\r\n\r\n')
+    await once(socket, 'end')
+  })
+  await Promise.all(ends)
+  const { status } = await trial.ask('/healthz')
+  for (const socket of sockets) socket.destroy()
+  assert.equal(status, 200)
+})
+
 test('a port that is taken is a sentence and not a throw', async () => {
   await using trial = await new Trial().open()
   const second = new OperationsServer({

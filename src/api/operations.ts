@@ -27,6 +27,8 @@ const headerTimeoutMs = 10_000
 const requestTimeoutMs = 15_000
 const connectionsMax = 200
 const headerSizeBytesMax = 16_384
+/** A connection on which nothing moves for so long is closed, whatever it waits for: also who reads no answer. */
+const silenceMsMax = 20_000
 /** How long requests under way are waited for at the end. */
 const closeGraceMs = 1000
 
@@ -47,10 +49,13 @@ export class OperationsServer {
       (request, response) => void this.#answer(request, response),
     )
     this.#server.maxConnections = connectionsMax
+    this.#server.timeout = silenceMsMax
     this.#server.on('clientError', (_error, socket) => {
+      // Whoever listens here closes the connection, too: a client that does not would keep its place for ever.
+      const close = () => socket.destroy()
       if (socket.writable)
-        socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
-      else socket.destroy()
+        socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n', close)
+      else close()
     })
   }
 

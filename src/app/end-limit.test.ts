@@ -10,7 +10,7 @@ function run(limitMs: number, program: string): Promise<{ code: number; output: 
     import { limitEnd } from ${folder.slice(0, -1)}end-limit.ts"
     const lines = []
     const log = { event: (name, fields) => void lines.push(name + ' ' + JSON.stringify(fields)) }
-    const limit = limitEnd(1, ${limitMs}, log, { flushSync: () => console.log(lines.join(' ')) })
+    const limit = limitEnd(1, ${limitMs}, log, { flushed: async () => console.log(lines.join(' ')) })
     ${program}`
   return new Promise(resolve => {
     execFile(process.execPath, ['--input-type=module', '--eval', text], (error, output) =>

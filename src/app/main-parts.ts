@@ -176,8 +176,7 @@ export class MainParts implements AsyncDisposable {
   async scrape(): Promise<string> {
     this.#runtime.sample()
     await this.#noteCommits()
-    const counts = await this.#queueCount.latest()
-    for (const [state, count] of Object.entries(counts ?? {})) this.#metrics.queue.set(count, state)
+    await this.#queueCount.show(this.#metrics.queue)
     return mergeMetrics([this.#metrics.collect(), ...(await this.relays.metrics())])
   }
 

@@ -1,6 +1,7 @@
 // A scrape of a long queue.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { Metrics, mergeMetrics } from '../telemetry/index.ts'
 import { QueueCount } from './queue-count.ts'
 
 function stage() {
@@ -47,4 +48,21 @@ test('after a count that failed the next scrape counts again', async () => {
   const next = queue.latest()
   waiting[1]!.resolve({ scheduled: 1 })
   assert.deepEqual(await next, { scheduled: 1 })
+})
+
+test('a count that fails holds no other metric up, and no old count is shown for it', async () => {
+  const { waiting, clock, queue } = stage()
+  const metrics = new Metrics()
+  const text = () => mergeMetrics([metrics.collect()])
+  const shown = queue.show(metrics.queue)
+  waiting[0]!.resolve({ scheduled: 5 })
+  await shown
+  assert.match(await text(), /^postrider_queue_recipients\{state="scheduled"\} 5$/m)
+  clock.atMs += 30_001
+  const failing = queue.show(metrics.queue)
+  waiting[1]!.reject(new Error('disk I/O error'))
+  await failing
+  metrics.commitsFailed.inc()
+  assert.match(await text(), /^postrider_commits_failed_total 1$/m)
+  assert.doesNotMatch(await text(), /^postrider_queue_recipients\{/m)
 })

@@ -4,6 +4,7 @@
 // before; one count at a time, and none anew while the last is young.
 
 import type { Clock } from '../base/index.ts'
+import type { Gauge } from '../telemetry/index.ts'
 
 /** Recipients by state. */
 export type QueueCounts = Readonly<Record<string, number>>
@@ -47,6 +48,13 @@ export class QueueCount {
       clearTimeout(timer)
     }
     return this.#latest
+  }
+
+  /** Puts the newest count into a gauge. Who cannot read the database has other things to tell: the gauge is empty then. */
+  async show(gauge: Gauge): Promise<void> {
+    const counts = await this.latest().catch(() => null)
+    gauge.clear()
+    for (const [state, count] of Object.entries(counts ?? {})) gauge.set(count, state)
   }
 
   #begin(): Promise<void> {

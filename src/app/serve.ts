@@ -18,7 +18,13 @@ import { OperationsServer } from '../api/index.ts'
 import { systemClock } from '../base/index.ts'
 import { formatProblem, formatSocketAddress, type Problem } from '../config/index.ts'
 import { isStoreError, startStoreThread, walPath } from '../store/index.ts'
-import { createLog, type Log, metricsContentType, standardOutput } from '../telemetry/index.ts'
+import {
+  createLog,
+  type Log,
+  type LogOutput,
+  metricsContentType,
+  standardOutput,
+} from '../telemetry/index.ts'
 import { controlPorts } from './control-ports.ts'
 import { limitEnd } from './end-limit.ts'
 import { isFirstRun, sampleCommand, setUpFirstRun } from './first-run.ts'
@@ -44,11 +50,6 @@ export interface ServeOptions {
   readonly configPath: string | undefined
   /** SIGHUP since the process began. */
   readonly hangups: Hangups
-}
-
-interface Output {
-  write(text: string): void
-  flushSync(): void
 }
 
 interface Stop {
@@ -81,7 +82,7 @@ export async function serve(options: ServeOptions): Promise<0 | 1> {
     const hint = 'the log has more of it (server.failed); nothing accepted is lost; if it stays so, report it'
     return report([{ where: 'server', what: (error as Error).message, hint }])
   } finally {
-    output.flushSync()
+    await output.flushed()
   }
 }
 
@@ -89,7 +90,7 @@ async function run(
   prepared: Prepared,
   { configPath, hangups }: ServeOptions,
   log: Log,
-  output: Output,
+  output: LogOutput,
 ): Promise<0 | 1> {
   const { config, rights } = prepared
   log.event('server.starting', {
@@ -166,7 +167,7 @@ async function drain(
   { name }: Stop,
   failed: Promise<Failure>,
   log: Log,
-  output: Output,
+  output: LogOutput,
 ): Promise<0 | 1> {
   log.event('server.draining', { signal: name })
   parts.becomeDraining()
@@ -185,7 +186,7 @@ async function drain(
   return 0
 }
 
-async function giveUp(parts: MainParts, { error }: Failure, log: Log, output: Output): Promise<1> {
+async function giveUp(parts: MainParts, { error }: Failure, log: Log, output: LogOutput): Promise<1> {
   limitEnd(1, failedCloseMsMax, log, output)
   log.event('server.failed', { err: error })
   await parts.relays.terminate()

@@ -1,11 +1,12 @@
 // Tests of bin/postrider.js: what runs before anything of ours can be relied on.
 
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
+import { needsMachine } from '../../test/support/needs-machine.ts'
 
 const root = join(import.meta.dirname, '..', '..')
 
@@ -64,6 +65,23 @@ test('from the first file on compiled sources are kept, where the operator says 
   const kept = join(folder, 'kept')
   assert.equal((await launch(launcher, [], { NODE_COMPILE_CACHE: kept })).stdout, kept)
 })
+
+const canBeProcess1 = spawnSync('unshare', ['--pid', '--fork', 'true']).status === 0
+
+test(
+  'a server that was killed ends the launcher with a code that says so, also as process 1 of a container',
+  needsMachine(canBeProcess1, 'process namespaces for us'),
+  async t => {
+    const folder = bareCopy(t)
+    mkdirSync(join(folder, 'node_modules'))
+    writeFileSync(join(folder, 'src', 'main.ts'), "process.kill(process.pid, 'SIGKILL')")
+    const args = ['--pid', '--fork', process.execPath, join(folder, 'bin', 'postrider.js')]
+    const code = await new Promise(resolve => {
+      execFile('unshare', args, error => resolve(error?.code ?? 0))
+    })
+    assert.equal(code, 137)
+  },
+)
 
 test('on an old Node one sentence says what to do', async t => {
   const folder = bareCopy(t)

@@ -112,6 +112,11 @@ export class Gauge implements Collected {
     this.#values.set(labelValue, value)
   }
 
+  /** Shows nothing until it is set again: better than a value that is not true any more. */
+  clear(): void {
+    this.#values.clear()
+  }
+
   add(by: number, labelValue: string = ''): void {
     this.#values.set(labelValue, (this.#values.get(labelValue) ?? 0) + by)
   }

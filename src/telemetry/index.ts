@@ -9,7 +9,15 @@ export {
   type MetricText,
   Tally,
 } from './counters.ts'
-export { createLog, hideSecrets, type Log, type LogFields, type LogOptions, standardOutput } from './log.ts'
+export {
+  createLog,
+  hideSecrets,
+  type Log,
+  type LogFields,
+  type LogOptions,
+  type LogOutput,
+  standardOutput,
+} from './log.ts'
 export { type LogEventKind, type LogEventName, type LogLevel, logEvents } from './log-events.ts'
 export { LogThrottle } from './log-throttle.ts'
 export { Metrics, mergeMetrics, metricsContentType } from './metrics.ts'

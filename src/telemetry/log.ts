@@ -62,21 +62,47 @@ export function createLog(options: LogOptions): Log {
 /** Log lines that wait for an output that takes none; more are dropped. */
 const waitingBytesMax = 1024 * 1024
 
+/** How long an end waits for the log. */
+const flushMsMax = 500
+
+/** Where lines go, and an end can wait for them. */
+export interface LogOutput extends DestinationStream {
+  /** Until what was written is out, or refused, or half a second is over: nothing ends later for its log. */
+  flushed(): Promise<void>
+}
+
 /**
  * Standard output without blocking; lines that arrive while a write is under way go out together. An output that
  * refuses (a file on a full disk, a closed pipe) loses lines and nothing else: what waits is tried again with the next.
  */
-export function standardOutput(): DestinationStream & { flushSync(): void } {
-  const output = destination({ dest: 1, sync: false, maxLength: waitingBytesMax })
+export function standardOutput(): LogOutput {
+  let isWaiting = false
+  let isGivenUp = false
+  // A pipe whose reader stands still is tried again and again, which holds the process.
+  const retryEAGAIN = () => !isGivenUp
+  const output = destination({ dest: 1, sync: false, maxLength: waitingBytesMax, retryEAGAIN })
   output.on('error', () => {})
+  output.on('drain', () => {
+    isWaiting = false
+  })
+  // pino calls it when the process exits: on a full disk it would try for ever, and the process would never be gone.
+  output.flushSync = () => {}
   return {
-    write: line => void output.write(line),
-    flushSync() {
-      try {
-        output.flushSync()
-      } catch {
-        // Nobody is left to be told.
-      }
+    write(line) {
+      isWaiting = true
+      output.write(line)
+    },
+    async flushed() {
+      if (!isWaiting) return
+      const { promise, resolve } = Promise.withResolvers<void>()
+      const timer = setTimeout(resolve, flushMsMax)
+      output.once('drain', resolve)
+      output.once('error', resolve)
+      // What was refused is tried once more; a write that is under way goes on.
+      output.write('')
+      await promise
+      clearTimeout(timer)
+      isGivenUp = true
     },
   }
 }

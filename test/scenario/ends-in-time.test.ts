@@ -1,14 +1,15 @@
 // Situation: Postrider must end, and somebody outside or something inside would keep it from that.
 //
-// Connections that say nothing, a thread that has died, a disk that refuses while the clock was set: each time the process
-// ends by itself, with the exit code that a supervisor needs, and is not cut off only by its last bound.
+// Connections that say nothing, a thread that has died, a disk that refuses while the clock was set, a log on a full disk:
+// each time the process ends by itself, with the exit code that a supervisor needs, and is not cut off only by its last bound.
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { mkdtempSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { findSocket } from '../../src/api/control/index.ts'
@@ -111,5 +112,30 @@ test(
     await sleep(2000)
     server.signal('SIGTERM')
     assert.equal(await ended(server), 0)
+  },
+)
+
+/** Standard output refuses each write, as a log file on a full disk does. */
+const fullLog = ['sh', '-c', 'exec "$0" "$@" >/dev/full']
+const needsFullLog = needsMachine(existsSync('/dev/full'), 'file that is always full, /dev/full')
+
+test('a log on a full disk holds up no graceful end', needsFullLog, async () => {
+  await using server = await Postrider.start({ toml: '', wrapper: fullLog })
+  server.signal('SIGTERM')
+  assert.equal(await ended(server), 0)
+})
+
+test(
+  'a start that fails with its log on a full disk says why on standard error and ends with 1',
+  needsFullLog,
+  async () => {
+    const folder = newFolder()
+    mkdirSync(join(folder, 'data'))
+    const db = new DatabaseSync(join(folder, 'data/postrider.db'))
+    db.exec('CREATE TABLE theirs (a)')
+    db.close()
+    await using server = await Postrider.launch({ toml: '', folder, wrapper: fullLog })
+    assert.equal(await ended(server), 1)
+    assert.match(server.output, /^postrider: .*postrider\.db/m)
   },
 )

@@ -121,7 +121,7 @@ test(
 )
 
 test(
-  'a database that cannot be read: nothing is answered 250 unread, /readyz says why, and it goes on by itself',
+  'a database that cannot be read: nothing is answered 250 unread, /readyz says why, /metrics goes on, and it goes on by itself',
   needed,
   async () => {
     await using stage = await Stage.open()
@@ -144,6 +144,10 @@ test(
         )
       }
       assert.match(await waitForReadiness(stage.server, 503), /the database cannot be read: .*check the disk/)
+      const scrape = await fetch(`http://127.0.0.1:${stage.server.httpPort}/metrics`)
+      const text = await scrape.text()
+      assert.equal(scrape.status, 200, text)
+      assert.match(text, /^postrider_memory_bytes\{kind="resident"\} \d+$/m)
       await assertIsIdle(stage.server.processId)
     }
     await waitForReadiness(stage.server, 200)

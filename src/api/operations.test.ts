@@ -96,9 +96,8 @@ test('broken requests and headers that are too large are refused and closed', as
 
 test('broken requests of clients that never close their side keep no place', async () => {
   await using trial = await new Trial().open()
-  const sockets = Array.from({ length: 200 }, () =>
-    connect({ port: trial.port, host: '127.0.0.1', allowHalfOpen: true }),
-  )
+  const options = { port: trial.port, host: '127.0.0.1', allowHalfOpen: true }
+  const sockets = Array.from({ length: 200 }, () => connect(options))
   const ends = sockets.map(async socket => {
     socket.on('error', () => {})
     socket.resume().write('EHLO a\r\n\r\n')

@@ -4,6 +4,7 @@
 // request bodies are never read; headers, connections and times are bounded; every error is a JSON object.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { formatSocketAddress } from '../config/index.ts'
 
 /** Why the server should get no traffic now. */
 export type Readiness =
@@ -62,7 +63,7 @@ export class OperationsServer {
   /** Opens the port; 0 takes any free one. */
   async open(address: { readonly host: string; readonly port: number }): Promise<OpenResult> {
     const { promise, resolve } = Promise.withResolvers<OpenResult>()
-    const where = `${address.host}:${address.port}`
+    const where = formatSocketAddress(address)
     const onError = (error: NodeJS.ErrnoException) =>
       resolve({ ok: false, ...openFault(where, error.code ?? '') })
     this.#server.once('error', onError)

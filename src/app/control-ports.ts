@@ -2,6 +2,7 @@
 
 import type { ControlPorts } from '../api/control/index.ts'
 import { systemClock } from '../base/index.ts'
+import { formatSocketAddress } from '../config/index.ts'
 import type { LabHost } from './lab-host.ts'
 import type { MainParts } from './main-parts.ts'
 import { version } from './version.ts'
@@ -36,7 +37,7 @@ export function controlPorts(parts: MainParts, lab: LabHost | null, shutdown: ()
         host: listener.address.host,
         port: listener.address.port,
       })),
-      http: address === null ? null : `http://${address.host}:${address.port}`,
+      http: address === null ? null : `http://${formatSocketAddress(address)}`,
       isLabOn: lab !== null,
     },
     lab: lab === null ? null : lab.commands,

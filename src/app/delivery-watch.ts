@@ -26,8 +26,9 @@ export class DeliveryWatch implements OutcomeSink {
     const { eventType, messageId, atMs } = settlement
     if (eventType === 'delivered') {
       this.#delivered.inc()
-      // The first 48 bits of an id are the time at which it was made.
-      this.#metrics.deliverySeconds.observe((atMs - messageId.readUIntBE(0, 6)) / 1000)
+      // The first 48 bits of an id are the time at which it was made. A clock may be set back: a sum must never fall.
+      const tookMs = Math.max(0, atMs - messageId.readUIntBE(0, 6))
+      this.#metrics.deliverySeconds.observe(tookMs / 1000)
     } else this.#metrics.outcomes.inc(eventType)
     if (messages.length > 0) this.#reports.inc(messages.length)
     if (this.#logsAttempts)

@@ -132,7 +132,7 @@ export class MainParts implements AsyncDisposable {
   becomeReady(): void {
     this.#phase = 'ready'
     for (const { address, kind } of this.config.listeners)
-      this.log.event('listener.open', { address: `${address.host}:${address.port}`, kind })
+      this.log.event('listener.open', { address: formatSocketAddress(address), kind })
     this.tellMissingAccounts()
     this.log.event('server.ready')
   }

@@ -11,7 +11,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import { SecretBox, SigningKeys } from '../accounts/index.ts'
 import { IdGenerator, systemClock } from '../base/index.ts'
-import { type Config, NetworkSet, serverTlsOptions, type TlsMaterial } from '../config/running/index.ts'
+import {
+  type Config,
+  formatSocketAddress,
+  NetworkSet,
+  serverTlsOptions,
+  type TlsMaterial,
+} from '../config/running/index.ts'
 import { DeliveryEngine, type Planner, RouteTable } from '../delivery/index.ts'
 import {
   AddressGuard,
@@ -153,7 +159,7 @@ export class Relay {
         content: this.#store.queue,
         marks: this.#store.marks,
         memory: this.#store.hosts,
-        resigner: new Resign(signatures, this.#log),
+        resigner: new Resign(signatures, this.#log, clock),
         reportIdentity: reportIdentity(config.hostname, ids),
         makeReport: draft => makeReport(draft, operator, this.#config.retry.expireMs, onFault),
         areReportsCrowded: () => this.#settler.isCrowded,
@@ -253,7 +259,7 @@ export class Relay {
           const shared = reads === undefined ? {} : { reads }
           return serveSmtpSession({ socket, ...shared, handler: session, options, ticker, observer })
         },
-        acceptFailed: (address, code) => watch.acceptFailed(address, code),
+        acceptFailed: code => watch.acceptFailed(formatSocketAddress(address), code),
         refusedConnection: (refusal, clientAddress) => watch.turnedAway(refusal, clientAddress),
       },
       {

@@ -79,11 +79,28 @@ test('at its attempt the operator’s key signs it', async () => {
   const lines: string[] = []
   const log = createLog({ level: 'debug', output: { write: line => lines.push(line) } })
   const bodyAt = content.indexOf('\r\n\r\n') + 4
-  const prefix = await new Resign(signatures, log).resign(
+  const prefix = await new Resign(signatures, log, clock).resign(
     leasedFrom(report, 1),
     content.subarray(0, bodyAt),
     [content.subarray(bodyAt)],
   )
   assert.deepEqual(lines, [])
   assert.match(String(prefix), /^DKIM-Signature: .*d=relay\.example/s)
+})
+
+test('a queue full of mail that cannot be signed again writes a bounded number of lines', async () => {
+  const { report } = await made([key])
+  const clock = { nowMs: () => 1_800_000_000_000, atMs: 0, monotonicMs: () => clock.atMs }
+  const signatures = new SignatureMaker({ keysFor: () => ({ kind: 'unsigned' }) }, [key], clock, null)
+  const lines: string[] = []
+  const log = createLog({ level: 'info', output: { write: line => lines.push(line) } })
+  const resign = new Resign(signatures, log, clock)
+  const noFrom = Buffer.from('Subject: Undelivered\r\n\r\n')
+  for (let at = 0; at < 100; at++) assert.equal(await resign.resign(leasedFrom(report, at), noFrom, []), null)
+  assert.equal(lines.length, 20)
+  clock.atMs = 10_000
+  assert.equal(await resign.resign(leasedFrom(report, 100), noFrom, []), null)
+  const { event, id, reason, leftOut } = JSON.parse(lines[20]!)
+  assert.deepEqual([event, reason, leftOut], ['message.rejected', 'signing-failed', 80])
+  assert.match(id, /^msg_/)
 })

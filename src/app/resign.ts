@@ -3,7 +3,7 @@
 // The prefix of the message holds our signatures, our Received and the fields that we added. The old signatures of ours
 // go, everything else stays, and new signatures over the changed content come first. Fails closed: null means do not send.
 
-import { formatMessageId } from '../base/index.ts'
+import { type Clock, formatMessageId } from '../base/index.ts'
 import type { Resigner } from '../delivery/index.ts'
 import type { SignatureMaker } from '../intake/index.ts'
 import { BodyHasher } from '../protocol/auth/dkim/index.ts'
@@ -18,7 +18,7 @@ import {
   withoutFields,
 } from '../protocol/mail/index.ts'
 import type { LeasedMessage, PrefixedMessage } from '../queue/index.ts'
-import type { Log } from '../telemetry/index.ts'
+import { type Log, LogThrottle } from '../telemetry/index.ts'
 
 const signatureNames: ReadonlySet<string> = new Set(['dkim-signature'])
 
@@ -26,10 +26,13 @@ const signatureNames: ReadonlySet<string> = new Set(['dkim-signature'])
 export class Resign implements Resigner {
   readonly #signatures: SignatureMaker
   readonly #log: Log
+  readonly #clock: Pick<Clock, 'monotonicMs'>
+  readonly #throttle: LogThrottle = new LogThrottle()
 
-  constructor(signatures: SignatureMaker, log: Log) {
+  constructor(signatures: SignatureMaker, log: Log, clock: Pick<Clock, 'monotonicMs'>) {
     this.#signatures = signatures
     this.#log = log
+    this.#clock = clock
   }
 
   async resign(message: PrefixedMessage, header: Buffer, body: readonly Buffer[]): Promise<Buffer | null> {
@@ -49,11 +52,10 @@ export class Resign implements Resigner {
   }
 
   #fail(message: LeasedMessage, why: string): null {
-    this.#log.event('message.rejected', {
-      id: formatMessageId(message.id),
-      reason: 'signing-failed',
-      detail: why,
-    })
+    const leftOut = this.#throttle.pass('signing-failed', this.#clock.monotonicMs())
+    if (leftOut === null) return null
+    const fields = { id: formatMessageId(message.id), reason: 'signing-failed', detail: why }
+    this.#log.event('message.rejected', leftOut === 0 ? fields : { ...fields, leftOut })
     return null
   }
 }

@@ -58,7 +58,7 @@ async function open({ perAddress = 10, sessionsMax = 2, isBegun = true } = {}) {
         socket.resume()
         return seat
       },
-      acceptFailed: (_address, code) => void acceptFailures.push(code),
+      acceptFailed: code => void acceptFailures.push(code),
       refusedConnection: refusal => void refused.push(refusal.code),
     },
     {

@@ -38,7 +38,7 @@ export interface ListenerPorts {
   startSession(socket: net.Socket, visit: Visit, reads: BorrowedReads | undefined): RunningSession
   refusedConnection(refusal: Refusal, clientAddress: string): void
   /** Accept failed with the system's code. */
-  acceptFailed(address: string, code: string): void
+  acceptFailed(code: string): void
 }
 
 export interface ListenerOptions {
@@ -86,9 +86,7 @@ export class Listener {
       this.#server.once('error', reject)
       this.#server.listen({ host, port, backlog, reusePort: true }, () => {
         this.#server.off('error', reject)
-        this.#server.on('error', ({ code = '' }: NodeJS.ErrnoException) =>
-          this.#ports.acceptFailed(`${host}:${port}`, code),
-        )
+        this.#server.on('error', ({ code = '' }: NodeJS.ErrnoException) => this.#ports.acceptFailed(code))
         resolve()
       })
     })

@@ -167,7 +167,7 @@ export const magicAddresses: readonly MagicAddress[] = [
     'greylist',
     'greylist',
     /^greylist(?:\+.*)?$/,
-    'RCPT gets `451 4.7.1` until a minute after the first try of this sender, recipient and client',
+    'RCPT gets `451 4.7.1` until a minute after the first try of this message (sender, recipient, client, and ENVID or SIZE)',
     () => ({
       kind: 'greylist',
       waitMs: greylistMs,

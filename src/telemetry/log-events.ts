@@ -54,7 +54,7 @@ export const logEvents = {
   },
   'session.refused': {
     level: 'info',
-    text: 'A connection was turned away before the greeting; `reason` says why.',
+    text: 'A connection was turned away before the greeting; `reason` says why. Twenty lines a reason in ten seconds, in each thread; `leftOut` counts the rest.',
   },
   'session.cut-off': {
     level: 'info',
@@ -62,12 +62,12 @@ export const logEvents = {
   },
   'auth.failed': {
     level: 'warn',
-    text: 'A login failed; `reason` says how. Neither secret nor password is written.',
+    text: 'A login from `clientAddress` failed. Neither secret nor password is written, nor which of name and secret was wrong. Twenty lines in ten seconds, in each thread; `leftOut` counts the rest, and `postrider_logins_total` all.',
   },
   'message.accepted': { level: 'debug', text: 'A message is on disk and was answered 250.' },
   'message.rejected': {
     level: 'info',
-    text: 'A message or recipient was refused; `reason` is the code of the refusal, or `protocol` when the SMTP engine refused it to a client that may send. Twenty lines a reason in ten seconds; `leftOut` counts the rest.',
+    text: 'A message or recipient was refused; `reason` is the code of the refusal, or `protocol` when the SMTP engine refused it to a client that may send; `signing-failed` with an `id`: at an attempt, which sends nothing then. Twenty lines a reason in ten seconds; `leftOut` counts the rest.',
   },
   'attempt.finished': { level: 'debug', text: 'A delivery attempt ended; the event log has its outcome.' },
   'attempt.fault': {

@@ -33,11 +33,10 @@ async function codeOf(child: ChildProcess): Promise<unknown> {
 
 /** Writes so many lines of a hundred bytes, and ends when they are out. */
 const writing = (lines: number): string =>
-  `for (let at = 0; at < ${lines}; at++) output.write('x'.repeat(99) + '\\n')
-  await output.flushed()`
+  `for (let at = 0; at < ${lines}; at++) output.write('x'.repeat(99) + '\\n'); await output.flushed()`
 
 test('what was written is out when the end has waited for it', async () => {
-  const child = start('pipe', `${writing(500)}\nprocess.exit(3)`)
+  const child = start('pipe', `${writing(500)}; process.exit(3)`)
   let sizeBytes = 0
   child.stdout?.on('data', (chunk: Buffer) => {
     sizeBytes += chunk.length

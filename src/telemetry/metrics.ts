@@ -22,7 +22,7 @@ const groupBounds: readonly number[] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
 export class Metrics {
   readonly sessions: LabelledCounter = new LabelledCounter({
     name: 'postrider_sessions_total',
-    help: 'SMTP sessions that were greeted, by kind of listener.',
+    help: 'SMTP sessions, by kind of listener. Counted as they begin, before TLS and greeting; those that are refused by the address that a proxy names are in `postrider_sessions_refused_total` as well.',
     healthy: 'Follows the traffic of your applications.',
     alert: 'None by itself; zero for long where there is always traffic.',
     label: 'kind',
@@ -70,12 +70,13 @@ export class Metrics {
     name: 'postrider_messages_rejected_total',
     help: 'Messages and recipients refused at the door, by reason; `protocol` is what the SMTP engine refuses to clients that may send.',
     healthy: 'Near zero for applications of your own.',
-    alert: 'More than 5 % of the accepted ones for 10 minutes; any `store-failed`.',
+    alert:
+      'More than 5 % of the accepted ones for 10 minutes, `{reason!~"authentication-.*"}`: those two are mostly strangers; any `store-failed`.',
     label: 'reason',
   })
   readonly outcomes: LabelledCounter = new LabelledCounter({
     name: 'postrider_outcomes_total',
-    help: 'Results of attempts and decisions for recipients, by kind; `suppressed` and `cancelled` are reserved.',
+    help: 'What attempts led to for recipients, by kind. What an operator ends (`queue expire`) is in the event log only; `suppressed` and `cancelled` are reserved.',
     healthy: 'Mostly delivered; bounced under 2 %.',
     alert: 'Bounced above 5 % of delivered for an hour: your reputation suffers.',
     label: 'kind',
@@ -90,7 +91,7 @@ export class Metrics {
   })
   readonly readyRecipients: Gauge = new Gauge({
     name: 'postrider_ready_queue_recipients',
-    help: 'Recipients in memory that wait for a connection.',
+    help: 'Recipients in memory, those that wait for a connection and those in an attempt.',
     healthy: 'Under limits.ready_queue_recipients.',
     alert: 'At the limit for 15 minutes: a site is slower than your traffic.',
   })
@@ -126,7 +127,7 @@ export class Metrics {
   readonly deliverySeconds: Histogram = new Histogram(
     {
       name: 'postrider_accepted_to_delivered_seconds',
-      help: 'From the answer 250 to the delivery of a recipient, whatever attempts it took.',
+      help: 'From DATA, where a message gets its id, to the delivery of a recipient, whatever attempts it took: the upload, the signature and the commit are in it.',
       healthy: 'p50 under 1; the tail is greylisting and slow receivers.',
       alert: 'p50 above 60 for 15 minutes.',
     },
@@ -135,7 +136,7 @@ export class Metrics {
   readonly commitSeconds: Histogram = new Histogram(
     {
       name: 'postrider_store_commit_seconds',
-      help: 'How long a commit takes, its sync to disk included.',
+      help: 'How long a commit takes, its sync to disk included. Of the last 16,384 commits before a scrape: of more than 273 a second, with a scrape a minute, the older are not counted.',
       healthy: 'p99 under 0.05 on an SSD.',
       alert: 'p99 above 0.5 for 10 minutes.',
     },
@@ -144,7 +145,7 @@ export class Metrics {
   readonly commitSize: Histogram = new Histogram(
     {
       name: 'postrider_store_commit_operations',
-      help: 'How many operations shared one commit.',
+      help: 'How many operations shared one commit; of the same commits as `postrider_store_commit_seconds`.',
       healthy: 'Grows with the load.',
       alert: 'None.',
     },
@@ -188,7 +189,7 @@ export class Metrics {
   )
   readonly commitsFailed: Counter = new Counter({
     name: 'postrider_commits_failed_total',
-    help: 'Commits that failed; what was in them was answered 452.',
+    help: 'Commits that failed. Each operation of such a commit is tried alone, and one that fails again counts once more (its message is answered 452), as does each probe of a disk that refuses, every two seconds.',
     healthy: 'Zero.',
     alert: 'Any.',
   })

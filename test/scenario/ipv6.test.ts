@@ -5,6 +5,7 @@ import net from 'node:net'
 import { after, before, test } from 'node:test'
 import { freePort } from '../support/postrider.ts'
 import { queuedId, SmtpClient } from './support/client.ts'
+import { logged } from './support/faults.ts'
 import { House, message, waitForAll } from './support/house.ts'
 import { Receiver } from './support/receiver.ts'
 
@@ -67,6 +68,12 @@ test('a door on an IPv6 address takes mail from its IPv6 networks, and Received 
   const { content, clientAddress } = await arrived(await sent(ports.six, '::1'))
   assert.equal(clientAddress, '::1')
   assert.match(content, /^Received: from client\.example \(.*\[IPv6:::1\]\)/)
+})
+
+test('the log names doors on IPv6 addresses as the configuration writes them', () => {
+  const addresses = logged(house.server.output, 'listener.open').map(({ address }) => address)
+  for (const address of [`[::1]:${ports.six}`, `0.0.0.0:${ports.apart}`, `[::]:${ports.apart}`])
+    assert.ok(addresses.includes(address), `${address} is not in ${addresses.join(', ')}`)
 })
 
 test('mail leaves to a smarthost by IPv6, from the IPv6 source address', async () => {

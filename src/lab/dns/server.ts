@@ -13,6 +13,8 @@ import { type LabRecordData, type LabRecordType, type LabZone, labName, ZoneBook
 
 const bindAttempts = 20
 const tcpIdleMs = 10_000
+/** Questions counted one by one: a load test has ever new names. */
+const questionsMax = 100_000
 
 export interface LabDnsOptions {
   /** Loopback address to bind. Default `127.0.0.1`. */
@@ -29,7 +31,7 @@ export interface LabDnsOptions {
 export interface LabDnsCounters {
   udp: number
   tcp: number
-  /** By `name TYPE`, name in lower case. */
+  /** By `name TYPE`, name in lower case; the first hundred thousand. */
   readonly byQuestion: Map<string, number>
 }
 
@@ -47,7 +49,7 @@ export interface LabDns extends AsyncDisposable {
   ): void
   /** Sets or (with null) clears the fault of a name, `*` for all names; without type for all types. */
   setFault(name: string, fault: LabDnsFault | null, type?: string): void
-  /** Queries seen for this name and type, over UDP and TCP together. */
+  /** Queries seen for this name and type, over UDP and TCP together; 0 for names beyond the bound. */
   countOf(name: string, type: string): number
   /** Closes both sockets and open TCP connections; pending slow answers are forgotten. */
   close(): Promise<void>
@@ -157,7 +159,9 @@ class LabDnsServer implements LabDns {
     else this.counters.udp++
     if (reply !== undefined) {
       const key = `${reply.name} ${reply.type}`
-      this.counters.byQuestion.set(key, (this.counters.byQuestion.get(key) ?? 0) + 1)
+      const { byQuestion } = this.counters
+      if (byQuestion.has(key) || byQuestion.size < questionsMax)
+        byQuestion.set(key, (byQuestion.get(key) ?? 0) + 1)
     }
     return reply
   }

@@ -105,3 +105,16 @@ test('junk is not answered and does not stop the server', async () => {
   assert.equal(rcodeOf(await askUdp(lab, 'any.test', 'A')), 0)
   socket.close()
 })
+
+test('ever new names do not fill the memory: the first hundred thousand are counted one by one', async () => {
+  await using lab = await startLabDns({ zones: [zone] })
+  const { byQuestion } = lab.counters
+  for (let at = 0; at < 99_999; at++) byQuestion.set(`n${at}.test A`, 1)
+  for (const name of ['known.test', 'new.test', 'known.test']) await askUdp(lab, name, 'A')
+  assert.equal(byQuestion.size, 100_000)
+  assert.deepEqual(
+    ['known.test', 'new.test'].map(name => lab.countOf(name, 'A')),
+    [2, 0],
+  )
+  assert.equal(lab.counters.udp, 3)
+})

@@ -12,17 +12,20 @@ import { allocateDoorMemory } from '../intake/index.ts'
 import { openThreadStore, type StoreHost, type ThreadStore } from '../store/index.ts'
 import { type Log, Metrics, mergeMetrics, RuntimeWatch } from '../telemetry/index.ts'
 import { ClockGuard } from './clock-guard.ts'
+import { CommitNotes } from './commit-notes.ts'
 import { DescriptorWatch } from './descriptor-watch.ts'
 import type { Prepared } from './prepare.ts'
 import { QueueCount } from './queue-count.ts'
 import { type LabAddresses, mainThreadNumber } from './relay-data.ts'
 import { RelayHost } from './relay-host.ts'
+import { StoreAnswers } from './store-answers.ts'
 import type { StoreHealth } from './store-health.ts'
 import { version } from './version.ts'
 
 const clock = systemClock
-/** Counting a long queue takes a while, and a scraper does not wait for ever. */
-const queueCount = { ageMsMax: 30_000, patienceMs: 1_000 }
+/** Counting a long queue takes a while, and so does a disk that stands still; a scraper does not wait for ever. */
+const scrapePatienceMs = 1_000
+const queueCount = { ageMsMax: 30_000, patienceMs: scrapePatienceMs }
 
 /** States: starting → ready → draining. */
 type Phase = 'starting' | 'ready' | 'draining'
@@ -47,9 +50,11 @@ export class MainParts implements AsyncDisposable {
   readonly #health: StoreHealth
   readonly #clockGuard: ClockGuard
   readonly #descriptors: DescriptorWatch
+  readonly #answers: StoreAnswers
   readonly #metrics: Metrics = new Metrics()
   readonly #runtime: RuntimeWatch
   readonly #queueCount: QueueCount
+  readonly #commits: CommitNotes
   #phase: Phase = 'starting'
 
   private constructor(
@@ -76,6 +81,8 @@ export class MainParts implements AsyncDisposable {
     })
     this.#clockGuard = new ClockGuard(clock, jump => this.store.control.clockJumped(jump), log)
     this.#descriptors = new DescriptorWatch(clock, log)
+    // What it costs the store thread is the least that can be asked of it.
+    this.#answers = new StoreAnswers(() => this.store.storeCpu(), clock, log)
     health.probe = () => this.store.probe()
     this.accountService = new AccountService({
       reader: this.store.accounts,
@@ -91,6 +98,7 @@ export class MainParts implements AsyncDisposable {
       clock,
       queueCount,
     )
+    this.#commits = new CommitNotes(() => this.store.commitFacts(), this.#metrics, scrapePatienceMs)
     this.#runtime = new RuntimeWatch(this.#metrics, true)
     this.#metrics.info.set(1, version)
     this.#metrics.started.set(this.startedAtMs / 1000)
@@ -156,9 +164,13 @@ export class MainParts implements AsyncDisposable {
   readiness(): Readiness {
     if (this.#phase !== 'ready')
       return { ready: false, reasons: [this.#phase === 'starting' ? 'starting' : 'shutting down'] }
-    const reasons = [this.#health.trouble, this.#readTrouble(), this.#descriptors.trouble].filter(
-      reason => reason !== null,
-    )
+    const troubles = [
+      this.#health.trouble,
+      this.#answers.trouble,
+      this.#readTrouble(),
+      this.#descriptors.trouble,
+    ]
+    const reasons = troubles.filter(reason => reason !== null)
     return reasons.length === 0 ? { ready: true } : { ready: false, reasons }
   }
 
@@ -175,23 +187,14 @@ export class MainParts implements AsyncDisposable {
   /** All threads' metrics as text. */
   async scrape(): Promise<string> {
     this.#runtime.sample()
-    await this.#noteCommits()
-    await this.#queueCount.show(this.#metrics.queue)
+    await Promise.all([this.#commits.note(), this.#queueCount.show(this.#metrics.queue)])
     return mergeMetrics([this.#metrics.collect(), ...(await this.relays.metrics())])
-  }
-
-  async #noteCommits(): Promise<void> {
-    const { samples, failed } = await this.store.commitFacts()
-    for (let at = 0; at < samples.length; at += 2) {
-      this.#metrics.commitSeconds.observe(samples[at]! / 1000)
-      this.#metrics.commitSize.observe(samples[at + 1]!)
-    }
-    this.#metrics.commitsFailed.value = failed
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#clockGuard[Symbol.dispose]()
     this.#descriptors[Symbol.dispose]()
+    this.#answers[Symbol.dispose]()
     await this.relays.terminate()
     this.#runtime[Symbol.dispose]()
     await this.store[Symbol.asyncDispose]()

@@ -5,6 +5,7 @@
 
 import type { Clock } from '../base/index.ts'
 import type { Gauge } from '../telemetry/index.ts'
+import { inTime } from './in-time.ts'
 
 /** Recipients by state. */
 export type QueueCounts = Readonly<Record<string, number>>
@@ -40,13 +41,7 @@ export class QueueCount {
     if (this.#counting === null && this.#clock.monotonicMs() - this.#countedMs <= this.#options.ageMsMax)
       return this.#latest
     this.#counting ??= this.#begin()
-    const patience = Promise.withResolvers<void>()
-    const timer = setTimeout(patience.resolve, this.#options.patienceMs)
-    try {
-      await Promise.race([this.#counting, patience.promise])
-    } finally {
-      clearTimeout(timer)
-    }
+    await inTime(this.#counting, this.#options.patienceMs)
     return this.#latest
   }
 

@@ -83,7 +83,7 @@ export const logEvents = {
   'store.slow': { level: 'warn', text: 'A commit took longer than a second; told once a minute at most.' },
   'store.failed': {
     level: 'error',
-    text: 'The store cannot write; messages are answered 452 until it can. Told at once, then once a minute.',
+    text: 'The store cannot write, and messages are answered 452 until it can; or it has not answered for ten seconds (a disk that stands still), and neither are they. `why` says which. Told at once, then once a minute.',
   },
   'store.wal-grows': {
     level: 'error',
@@ -93,7 +93,10 @@ export const logEvents = {
     level: 'warn',
     text: 'The lock by which a backup keeps segments cannot be tried (`why`), so that none is deleted; `hint` says what mends it. Told once.',
   },
-  'store.writes-again': { level: 'info', text: 'The store writes again, after `refusedForMs`.' },
+  'store.writes-again': {
+    level: 'info',
+    text: 'The store writes again, or answers again, after `refusedForMs`.',
+  },
   'descriptors.none-left': {
     level: 'error',
     text: 'This process (`code` EMFILE) or the machine (ENFILE) has no file descriptor left: new connections are closed unheard, what is open goes on. Told at once, then once a minute.',

@@ -209,6 +209,25 @@ describe('with a disk that fails', needsMachine(hasFaultTools, 'strace'), () => 
     await waitForLog(() => server.output.slice(logBefore), 'store.slow')
   })
 
+  test('a disk that stands still: /readyz and the log say so, metrics are there, and it goes on by itself', async () => {
+    const { length: logBefore } = server.output
+    const output = () => server.output.slice(logBefore)
+    {
+      const still = { calls: 'fsync,fdatasync', delayMs: 25_000 }
+      await using _still = await FailingCalls.start(server.processId, still)
+      const sent = send(small, 'accepted')
+      assert.match(await waitForReadiness(server, 503), /the store has not answered for \d+ s/)
+      const askedMs = performance.now()
+      const scrape = await fetch(`http://127.0.0.1:${server.httpPort}/metrics`)
+      assert.match(await scrape.text(), /^postrider_messages_accepted_total/m)
+      assert.ok(performance.now() - askedMs < 5000, 'the scrape waited for the disk')
+      await sent
+    }
+    await waitForReadiness(server, 200)
+    await waitForLog(output, 'store.writes-again')
+    assert.match(String(logged(output(), 'store.failed')[0]?.['why']), /has not answered/)
+  })
+
   test('an outcome that a full disk does not take waits, and is written once when there is room', async () => {
     const { promise: mayAnswer, resolve: answer } = Promise.withResolvers<string>()
     await using slow = await Receiver.start({ endOfData: () => mayAnswer })

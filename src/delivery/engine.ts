@@ -31,6 +31,7 @@ import { Placing } from './placing.ts'
 import { ConnectionPool } from './pool.ts'
 import { ReadRoom } from './read-room.ts'
 import type { RouteTable } from './route.ts'
+import { StepLine } from './step-line.ts'
 import { TlsSessions } from './tls-sessions.ts'
 import { UngroupedHosts } from './ungrouped-hosts.ts'
 
@@ -126,6 +127,7 @@ export class DeliveryEngine implements SmtpTicking {
     return new NextHops(planner, {
       opener,
       pool,
+      steps: new StepLine(clock),
       clock,
       options,
       signal,

@@ -11,6 +11,7 @@ import type { ConnectionOpener } from './open-connection.ts'
 import type { DeliveryOptions } from './options.ts'
 import type { ConnectionPool } from './pool.ts'
 import type { Smarthost } from './route.ts'
+import type { StepLine } from './step-line.ts'
 import type { TlsPolicy } from './tls-policy.ts'
 
 /** Where a next hop leads. */
@@ -28,6 +29,7 @@ export interface HopTarget {
 export interface HopPorts {
   readonly opener: ConnectionOpener
   readonly pool: ConnectionPool
+  readonly steps: StepLine
   readonly clock: Clock
   readonly options: DeliveryOptions
   /** Aborted when the engine stops: a connection that opens then is of no use. */

@@ -23,6 +23,7 @@ import type { HopPorts, HopTarget } from './hop-ports.ts'
 import { type HostFailure, mostTelling } from './host-failure.ts'
 import type { OpenResult, OpenTarget } from './open-connection.ts'
 import type { HostWaiter } from './pool.ts'
+import type { StepMember } from './step-line.ts'
 
 const noKeys: readonly string[] = []
 /** A host that has not greeted, or answered its first message, for so long keeps only a share of the room waiting. */
@@ -32,7 +33,7 @@ const unansweredShare = 1 / 4
 const failedPerStep = 100
 
 /** See the head of the file. */
-export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
+export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter, StepMember {
   readonly target: HopTarget
   readonly queue: ReadyQueue<DeliveryBatch> = new ReadyQueue<DeliveryBatch>()
   readonly connections: Connection[] = []
@@ -46,7 +47,6 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
   #openingSinceMs = 0
   #failures: readonly HostFailure[] | null = null
   #failedUntilMs = 0
-  #isStepPlanned = false
   readonly #pause = new GrowthPause()
   /** What `servingKeys` answers, for the hosts of this plan. */
   #servingKeys: readonly string[] = noKeys
@@ -366,26 +366,23 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter {
     this.#failures = failures
     const nowMs = this.#ports.clock.monotonicMs()
     this.#failedUntilMs = Number.isFinite(untilMs) ? untilMs : nowMs + this.#ports.options.hostBackoffMs
-    this.#step()
+    this.#planStep()
   }
 
   #planStep(): void {
-    if (this.#isStepPlanned) return
-    this.#isStepPlanned = true
-    setImmediate(() => {
-      this.#isStepPlanned = false
-      this.#step()
-    })
+    this.#ports.steps.add(this)
   }
 
   /** Ends a bounded number of batches with the failure that keeps this next hop closed, or has them placed again. */
-  #step(): void {
+  step(): void {
     const failures = this.#failures
     const isKnown = this.target.hosts.areKnown
     if (failures === null && isKnown) {
       this.pump()
       return
     }
+    // One that fails is in use, too: at each retry it would be made anew.
+    this.lastUsedMs = this.#ports.clock.monotonicMs()
     for (let i = 0; i < failedPerStep; i++) {
       const batch = this.queue.shift()
       if (batch === undefined) return

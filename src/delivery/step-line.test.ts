@@ -1,0 +1,84 @@
+// A relay thread stays free while the queue of a site that is down fails, however many next hops it has.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { StepLine } from './step-line.ts'
+import { Harness, planOf } from './testing/harness.ts'
+import { startReceiver } from './testing/receiver.ts'
+
+/** A port of which nobody takes connections. */
+async function closedPort(): Promise<number> {
+  await using gone = await startReceiver()
+  return gone.port
+}
+
+test('of a thousand next hops whose one address failed, each turn ends what 3 ms allow', async () => {
+  const harness: Harness = new Harness(
+    await closedPort(),
+    {},
+    { clock: { nowMs: () => harness.nowMs, monotonicMs: () => (harness.monotonicMs += 0.02) } },
+  )
+  for (let index = 0; index <= 1_000; index++)
+    harness.plans.set(`c${index}.test`, planOf(`c${index}.test`, [`mx.c${index}.test`, '127.0.0.1']))
+  harness.send(['to@c1000.test'])
+  await harness.settledCount(1)
+  const settledInTurn = async (): Promise<number> => {
+    const before = harness.settled.length
+    await new Promise(resolve => setImmediate(resolve))
+    return harness.settled.length - before
+  }
+  for (const known of [false, true]) {
+    for (let index = 0; index < 1_000; index++) harness.send([`to@c${index}.test`])
+    let most = 0
+    let left = 1_000
+    while (left > 0) {
+      const settled = await settledInTurn()
+      most = Math.max(most, settled)
+      left -= settled
+    }
+    assert.ok(most <= 200, `${most} in one turn, next hops that are ${known ? 'known to fail' : 'new'}`)
+  }
+  assert.deepEqual(new Set(harness.settled.map(({ facts }) => facts.outcome.kind)), new Set(['deferred']))
+  await harness.close()
+})
+
+test('a next hop that goes on failing is not made anew at each retry', async () => {
+  const harness = new Harness(await closedPort())
+  harness.plans.set('b.test', planOf('b.test', ['mx.b.test', '127.0.0.1']))
+  const fail = async (): Promise<void> => {
+    const count = harness.settled.length + 1
+    harness.send(['to@b.test'])
+    await harness.settledCount(count)
+  }
+  await fail()
+  harness.advance(4_000)
+  harness.advance(2_000)
+  await fail()
+  // Swept, as every five seconds.
+  harness.advance(3_000)
+  assert.equal(harness.engine.gauges().nextHops, 1)
+  harness.advance(5_000)
+  assert.equal(harness.engine.gauges().nextHops, 0)
+  await harness.close()
+})
+
+test('who asks for a step during its own has it in the next turn, behind the others', async () => {
+  const steps: string[] = []
+  const line = new StepLine({ monotonicMs: () => 0 })
+  const once = { step: () => void steps.push('once') }
+  const again = {
+    step: () => {
+      steps.push('again')
+      if (steps.length < 4) line.add(again)
+    },
+  }
+  line.add(again)
+  line.add(again)
+  line.add(once)
+  assert.deepEqual(steps, [])
+  await new Promise(resolve => setImmediate(resolve))
+  assert.deepEqual(steps, ['again', 'once'])
+  await new Promise(resolve => setImmediate(resolve))
+  await new Promise(resolve => setImmediate(resolve))
+  assert.deepEqual(steps, ['again', 'once', 'again', 'again'])
+})

@@ -4,6 +4,7 @@
 // next look forward: losing it costs latency, never a message. When the wall clock has jumped, nothing is leased by the
 // new time until the stored times have been moved along: else a jump forward would expire what waits.
 
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type Clock, ClockWatch, systemTimers, type Timers } from '../base/index.ts'
 import type { LeasedMessage } from './message.ts'
 import type { LeaseShares, QueueStore } from './port.ts'
@@ -29,6 +30,8 @@ export interface LeaseLoopOptions {
 
 /** When to look again while there is no room, milliseconds. */
 const fullMs = 50
+/** Handing on for longer than this would keep sessions waiting. */
+const handOnMs = 1
 
 /** One per relay thread. */
 export class LeaseLoop {
@@ -94,11 +97,7 @@ export class LeaseLoop {
         const shares = this.#taker.leaseShares(room)
         const nowMs = this.#clock.nowMs()
         const leased = await this.#store.lease({ recipientsMax: room, nowMs, shares })
-        let recipients = 0
-        for (const message of leased) {
-          recipients += message.recipients.length
-          this.#taker.enqueue(message, null)
-        }
+        const recipients = await this.#handOn(leased)
         // A full answer says that more is due: go on after a breath, so that sessions get their turn.
         if (recipients >= Math.min(room, shares.each)) delayMs = 5
         // Some account has its share: it may have more as soon as something of it is done.
@@ -111,5 +110,19 @@ export class LeaseLoop {
       }
     } else delayMs = fullMs
     if (!this.#isStopped) this.#cancel = this.#timers.after(delayMs, () => this.wake())
+  }
+  /** Hands on what was leased, with a turn for others in between when that takes long. How many recipients it was. */
+  async #handOn(leased: readonly LeasedMessage[]): Promise<number> {
+    let recipients = 0
+    let untilMs = this.#clock.monotonicMs() + handOnMs
+    for (const message of leased) {
+      if (this.#clock.monotonicMs() >= untilMs) {
+        await nextTurn()
+        untilMs = this.#clock.monotonicMs() + handOnMs
+      }
+      recipients += message.recipients.length
+      this.#taker.enqueue(message, null)
+    }
+    return recipients
   }
 }

@@ -1,10 +1,11 @@
-// What becomes of requests when the line to the store ends.
+// What becomes of requests when the line to the store ends, and in which order answers are told.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MessageChannel } from 'node:worker_threads'
+import { PackWriter } from '../../base/index.ts'
 import { StoreConnection } from './connection.ts'
-import type { Reply } from './reply-codec.ts'
+import { type Reply, writeReply, writeReplyEnd } from './reply-codec.ts'
 import { writeLease } from './request-codec.ts'
 
 const lease = { recipientsMax: 1, nowMs: 1 }
@@ -56,4 +57,31 @@ test('closing the line answers also what waits for its turn', async () => {
   assert.deepEqual(ends, ['under way broken', 'waiting broken'])
   await assert.rejects(call, { code: 'PR_STORE_CLOSED' })
   port2.close()
+})
+
+test('of the answers of a packet the leased messages are told last', async () => {
+  const { port1, port2 } = new MessageChannel()
+  const connection = new StoreConnection(port1)
+  const told: string[] = []
+  const ends = Promise.withResolvers<void>()
+  for (let id = 1; id <= 4; id++)
+    connection.request(
+      (to, _, number) => writeLease(to, number, lease),
+      reply => {
+        told.push(`${reply.id} ${reply.kind}`)
+        if (told.length === 4) ends.resolve()
+      },
+    )
+  const packet = new PackWriter()
+  writeReply(packet, { kind: 'settled', id: 1 })
+  writeReply(packet, { kind: 'leased', id: 2, messages: [] })
+  writeReply(packet, { kind: 'stored', id: 3, key: 1 })
+  writeReply(packet, { kind: 'stored', id: 4, key: 2 })
+  writeReplyEnd(packet)
+  const bytes = packet.view().buffer as ArrayBuffer
+  port2.postMessage(bytes, [bytes])
+  await ends.promise
+  connection.close()
+  port2.close()
+  assert.deepEqual(told, ['1 settled', '3 stored', '4 stored', '2 leased'])
 })

@@ -157,17 +157,22 @@ export class StoreConnection {
   }
 
   #onPacket(packet: ArrayBuffer): void {
-    for (const reply of readReplies(packet)) {
-      const pending = this.#pending.get(reply.id)
-      if (pending === undefined) continue
-      this.#pending.delete(reply.id)
-      this.#inFlightBytes -= pending.sizeBytes
-      pending.onReply(reply)
-    }
+    const replies = readReplies(packet)
+    // A thousand leased ones are much to do: who waits for its accept goes first.
+    for (const reply of replies) if (reply.kind !== 'leased') this.#take(reply)
+    for (const reply of replies) if (reply.kind === 'leased') this.#take(reply)
     while (this.#underWay.length > 0 && !this.#pending.has(this.#underWay[0]!)) this.#underWay.shift()
     while (this.#waiting.length > 0 && this.#inFlightBytes < inFlightBytesMax) this.#waiting.shift()!.start()
     // What the answers made (settlements, next messages) is still to come in this turn: it goes along.
     if (this.#packet !== null) setImmediate(() => this.#flushInTurn())
+  }
+
+  #take(reply: Reply): void {
+    const pending = this.#pending.get(reply.id)
+    if (pending === undefined) return
+    this.#pending.delete(reply.id)
+    this.#inFlightBytes -= pending.sizeBytes
+    pending.onReply(reply)
   }
 
   #onAnswer(answer: ControlAnswer): void {

@@ -5,7 +5,7 @@
 // commit. Invariant: each recipient is settled exactly once, whatever becomes of its report.
 
 import type { Clock } from '../base/index.ts'
-import { type Outcome, packOutcome, packOutcomeFacts } from '../events/index.ts'
+import { type Outcome, packBothOutcomes } from '../events/index.ts'
 import type { DsnAction } from '../protocol/mail/index.ts'
 import type { GiveBack, NewMessage, Settlement, WaitReason } from '../queue/index.ts'
 import { nextAttempt } from '../queue/ready/index.ts'
@@ -159,6 +159,13 @@ export class Settling {
     const isAttempt = outcome.stage !== 'queue' || outcome.kind === 'deferred'
     const attempts = recipient.attempts + (isAttempt ? 1 : 0)
     const isDeferred = outcome.kind === 'deferred'
+    const packed = packBothOutcomes({
+      forwardPath: recipient.forwardPath,
+      attempt: isAttempt ? attempts : 0,
+      outcome,
+      nextAttemptAtMs,
+      conversation,
+    })
     const settlement: Settlement = {
       messageKey: message.key,
       messageId: message.id,
@@ -168,17 +175,11 @@ export class Settling {
       streamKey: message.streamKey,
       attempts,
       eventType: outcome.kind,
-      facts: packOutcomeFacts({
-        forwardPath: recipient.forwardPath,
-        attempt: isAttempt ? attempts : 0,
-        outcome,
-        nextAttemptAtMs,
-        conversation,
-      }),
+      facts: packed.facts,
       atMs: outcome.atMs,
       nextAttemptAtMs,
       reason: waitReason,
-      lastOutcome: isDeferred ? packOutcome(outcome) : noBytes,
+      lastOutcome: isDeferred ? packed.outcome : noBytes,
       isDelayNotified: recipient.isDelayNotified || decided.action === 'delayed',
     }
     this.#ports.sink.settle(settlement, messages, done)

@@ -3,7 +3,15 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { parseId } from '../base/index.ts'
 import type { StoredEvent } from './event.ts'
-import { packAccepted, packAction, packOutcomeFacts, packRejected } from './facts-codec.ts'
+import {
+  packAccepted,
+  packAction,
+  packBothOutcomes,
+  packOutcome,
+  packOutcomeFacts,
+  packRejected,
+  unpackOutcomeFacts,
+} from './facts-codec.ts'
 import { type EventNames, eventId, eventJson } from './json.ts'
 import type { Outcome } from './outcome.ts'
 import { eventsReference } from './reference.ts'
@@ -70,6 +78,13 @@ test('an outcome event is one flat object with the outcome nested and times in R
     outcome: { ...rest, at: '2027-01-15T08:00:00.500Z' },
     conversation: ['> RCPT', '< 550'],
   })
+})
+
+test('an outcome is packed in its facts as it is packed on its own', () => {
+  const facts = { forwardPath: 'a@ä.test', attempt: 2, outcome, nextAttemptAtMs: 5, conversation: ['< 550'] }
+  const packed = packBothOutcomes(facts)
+  assert.deepEqual(packed.outcome, packOutcome(outcome))
+  assert.deepEqual(unpackOutcomeFacts(packed.facts), facts)
 })
 
 test('accepted, rejected and action events carry the facts of their type', () => {

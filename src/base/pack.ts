@@ -5,6 +5,7 @@
 
 /** Texts up to this many characters are looked at one by one. */
 const shortTextMax = 40
+const slackBytesMax = 64 * 1024
 
 /** Writes fields one after another into one growing buffer. */
 export class PackWriter {
@@ -35,6 +36,18 @@ export class PackWriter {
     }
     this.#at = at + bytes
     return at
+  }
+
+  /**
+   * Before much is written: when so many bytes have no room, it is made for them in one step, with a part more for what
+   * comes behind them. Doubling up to them would throw away as much as they are.
+   */
+  reserve(bytes: number): void {
+    const needed = this.#at + bytes
+    if (needed <= this.#buffer.length) return
+    const grown = Buffer.allocUnsafeSlow(needed + Math.min(slackBytesMax, bytes >>> 3))
+    this.#buffer.copy(grown, 0, 0, this.#at)
+    this.#buffer = grown
   }
 
   u8(value: number): void {

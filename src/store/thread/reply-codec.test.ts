@@ -67,3 +67,12 @@ test('a leased message keeps hardly more memory alive than its own bytes', () =>
   for (const { id } of reply.messages) assert.ok(id.buffer.byteLength <= 32 * 16)
   assert.deepEqual(reply.messages, messages)
 })
+
+test('a packet of a thousand leased messages is hardly larger than they are', () => {
+  const content = { kind: 'inline', sizeBytes: 900 } as const
+  const messages = Array.from({ length: 1_000 }, (_, i) => ({ ...leased(i), content }))
+  const packet = new PackWriter()
+  writeReply(packet, { kind: 'leased', id: 1, messages })
+  writeReplyEnd(packet)
+  assert.ok(packet.view().buffer.byteLength < 1.2 * packet.sizeBytes, `${packet.view().buffer.byteLength}`)
+})

@@ -11,6 +11,9 @@ const kinds = { end: 0, stored: 1, failed: 2, settled: 3, broken: 4, leased: 5 }
 const rets = ['', 'FULL', 'HDRS'] as const
 const idBytes = 16
 const idsPerPiece = 32
+/** Both without their texts. */
+const leasedMessageBytes = 92
+const leasedRecipientBytes = 26
 
 /** One answer of a packet. */
 export type Reply =
@@ -41,6 +44,7 @@ export function writeReply(to: PackWriter, reply: Reply): void {
     case 'settled':
       return
     case 'leased':
+      to.reserve(leasedBytes(reply.messages))
       to.u32(reply.messages.length)
       for (const message of reply.messages) writeLeased(to, message)
   }
@@ -83,6 +87,19 @@ export function readReplies(packet: ArrayBuffer): Reply[] {
         throw new Error(`unknown answer ${kind} in a packet`)
     }
   }
+}
+
+/** About as many bytes as these take: exact where addresses are ASCII and contents are inline. */
+function leasedBytes(messages: readonly LeasedMessage[]): number {
+  let bytes = 4
+  for (const { reversePath, sentReversePath, envelopeId, recipients } of messages) {
+    bytes += leasedMessageBytes + reversePath.length + envelopeId.length
+    if (sentReversePath !== reversePath) bytes += 4 + sentReversePath.length
+    for (const { forwardPath, domain, originalRecipient, route } of recipients)
+      bytes +=
+        leasedRecipientBytes + forwardPath.length + domain.length + originalRecipient.length + route.length
+  }
+  return bytes
 }
 
 function writeLeased(to: PackWriter, message: LeasedMessage): void {

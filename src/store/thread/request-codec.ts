@@ -66,6 +66,17 @@ export function writeAccept(
   writeMessage(to, scratch, message, stateCodes[message.startState])
 }
 
+/** A settlement without its facts and its outcome; a give-back. */
+const settlementBytes = 79
+const giveBackBytes = 21
+
+/** Without messages and events, which are few. */
+function settleBytes({ settlements, giveBacks }: SettleBatch): number {
+  let bytes = settlements.length * settlementBytes + giveBacks.length * giveBackBytes
+  for (const { facts, lastOutcome } of settlements) bytes += facts.length + lastOutcome.length
+  return bytes
+}
+
 /** Writes `settle`. Its messages have nobody who would hold their lease, so `leased` ones start scheduled. */
 export function writeSettle(
   to: PackWriter,
@@ -73,6 +84,8 @@ export function writeSettle(
   requestId: number,
   batch: SettleBatch,
 ): void {
+  // Mass failures come by the thousand.
+  to.reserve(settleBytes(batch))
   to.u8(requestKinds.settle)
   to.u32(requestId)
   to.u32(batch.settlements.length)

@@ -101,6 +101,7 @@ export class Relay {
   #config: Config
   #secureContext: SecureContext
   #isDraining = false
+  readonly #output = standardOutput()
 
   private constructor(data: RelayData, { onFatal, onClockJump }: RelayPorts) {
     const { config, index, threads, lab } = data
@@ -108,7 +109,7 @@ export class Relay {
     this.#config = config
     this.#log = createLog({
       level: config.log.level,
-      output: standardOutput(),
+      output: this.#output,
       fields: { thread: `relay-${index}` },
     })
     this.#runtime = new RuntimeWatch(this.#metrics, false)
@@ -381,6 +382,8 @@ export class Relay {
     await this.#signing?.[Symbol.asyncDispose]()
     await this.#settler.close()
     await this.#store[Symbol.asyncDispose]()
+    // The main thread ends this one at once when it hears of the end.
+    await this.#output.flushed()
   }
 }
 

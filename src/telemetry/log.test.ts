@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { closeSync, existsSync, openSync } from 'node:fs'
+import { closeSync, existsSync, mkdtempSync, openSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { needsMachine } from '../../test/support/needs-machine.ts'
@@ -55,6 +57,34 @@ test(
     assert.equal(await codeOf(child), 0)
   },
 )
+
+test('a log whose disk was full for longer than it can keep goes on once there is room', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'postrider-log-'))
+  const path = join(folder, 'log')
+  const handle = openSync(path, 'w')
+  const child = start(
+    handle,
+    `const { default: fs } = await import('node:fs')
+    const write = fs.write
+    const noSpace = Object.assign(new Error('no space'), { code: 'ENOSPC' })
+    fs.write = (...args) => void setImmediate(() => args.at(-1)(noSpace))
+    for (let at = 0; at < 12_000; at++) {
+      output.write('x'.repeat(99) + '\\n')
+      if (at % 100 === 0) await new Promise(resolve => setTimeout(resolve, 1))
+    }
+    fs.write = write
+    for (let at = 0; at < 3; at++) {
+      output.write('y'.repeat(99) + '\\n')
+      await new Promise(resolve => setTimeout(resolve, 50))
+    }
+    process.kill(process.pid, 'SIGKILL')`,
+  )
+  closeSync(handle)
+  await once(child, 'exit')
+  const { size } = statSync(path)
+  rmSync(folder, { recursive: true })
+  assert.ok(size > 900_000, `${size} bytes were written`)
+})
 
 test('a pipe whose reader stands still holds up no end', async () => {
   const child = start('pipe', writing(9000))

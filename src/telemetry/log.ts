@@ -85,6 +85,8 @@ export function standardOutput(): LogOutput {
   output.on('drain', () => {
     isWaiting = false
   })
+  // A line that finds no room starts no write of what waits: without this a log that was full once would stay silent.
+  output.on('drop', () => output.write(''))
   // pino calls it when the process exits: on a full disk it would try for ever, and the process would never be gone.
   output.flushSync = () => {}
   return {

@@ -159,6 +159,20 @@ export const genericRules: readonly Rule[] = [
     ],
   },
   {
+    id: 'sending-quota',
+    when: {
+      text: /\b(sending|sender|outgoing|outbound|hourly|daily|message count)( \S{1,40}){0,3} quota|sender .{0,40}exceed(s|ed)? .{0,20}quota/i,
+    },
+    category: 'rate-limited',
+    scope: 'account',
+    samples: [
+      '450 4.7.1 You have exceeded your daily sending quota',
+      '550 5.7.1 Sender has exceeded hourly quota',
+      '450 4.7.1 Policy Rejection; Message count quota exceeded',
+      '550 5.4.5 Daily user sending quota exceeded',
+    ],
+  },
+  {
     id: 'mailbox-full',
     when: {
       text: /(mailbox|inbox|quota|storage)( \S{1,40}){0,3} (is )?(full|exceeded)|over.?quota|insufficient storage space for user|exceed(s|ed)? .{0,20}(quota|storage allocation|mailbox size)/i,

@@ -112,7 +112,10 @@ for (const piece of [
       const value = piece.repeat(length / piece.length)
       return () => assert.equal(parseFromField(value).kind, 'refused')
     }
-    const [growth, costMs] = [growthOver4(megabyte, read), fastestCpuMs(read(megabyte))]
+    let [growth, costMs] = [growthOver4(megabyte, read), fastestCpuMs(read(megabyte))]
+    // A busy machine may spoil one measurement; what is quadratic spoils all.
+    for (let tries = 0; tries < 3 && (growth >= 8 || costMs >= 50); tries++)
+      [growth, costMs] = [growthOver4(megabyte, read), fastestCpuMs(read(megabyte))]
     t.diagnostic(`${costMs} ms, ${growth.toFixed(1)} times a quarter of it`)
     assert.ok(growth < 8, `four times the length costs ${growth} times as much`)
     assert.ok(costMs < 50, `${costMs} ms`)

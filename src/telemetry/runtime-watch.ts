@@ -1,33 +1,45 @@
 // Watches the runtime of one thread: how late its event loop is, and how much memory it holds.
 //
-// Place on the path: beside it. The histogram of the loop is the platform's own and costs nothing while nobody asks;
-// it starts anew after each scrape.
+// Place on the path: beside it. A timer of its own notes how late it was; what it noted starts anew after each scrape.
+// Not the platform's `monitorEventLoopDelay`: that forgets at each reset when it was last round, and so never sees a
+// loop that stands still right after a scrape, or because of it.
 
-import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
 import type { Metrics } from './metrics.ts'
 
 export class RuntimeWatch {
   readonly #metrics: Metrics
   readonly #isMain: boolean
-  readonly #delay: ReturnType<typeof monitorEventLoopDelay>
+  /** In microseconds. */
+  readonly #delay: RecordableHistogram = createHistogram({ lowest: 1, highest: delayUsMax, figures: 3 })
+  readonly #timer: NodeJS.Timeout
+  #lastMs = performance.now()
 
   /** @param isMain the main thread also tells the memory of the process. */
   constructor(metrics: Metrics, isMain: boolean) {
     this.#metrics = metrics
     this.#isMain = isMain
-    this.#delay = monitorEventLoopDelay({ resolution: resolutionMs })
-    this.#delay.enable()
+    this.#timer = setInterval(() => this.#round(), intervalMs).unref()
+  }
+
+  #round(): void {
+    const nowMs = performance.now()
+    const lateUs = Math.round((nowMs - this.#lastMs - intervalMs) * 1000)
+    this.#lastMs = nowMs
+    this.#delay.record(Math.min(delayUsMax, Math.max(1, lateUs)))
   }
 
   /** Writes the values into the metrics; called right before they are collected. */
   sample(): void {
     const { eventLoopDelay, memory } = this.#metrics
+    // A scrape may be served before the timer that is late.
+    this.#round()
     for (const [quantile, percent] of [
       ['0.5', 50],
       ['0.99', 99],
       ['1', 100],
     ] as const)
-      eventLoopDelay.set(lateSeconds(this.#delay.percentile(percent)), quantile)
+      eventLoopDelay.set(this.#delay.percentile(percent) / 1e6, quantile)
     this.#delay.reset()
     const { rss, heapUsed, external } = process.memoryUsage()
     if (this.#isMain) memory.set(rss, 'resident')
@@ -36,13 +48,10 @@ export class RuntimeWatch {
   }
 
   [Symbol.dispose](): void {
-    this.#delay.disable()
+    clearInterval(this.#timer)
   }
 }
 
-const resolutionMs = 20
-
-/** The histogram holds whole intervals: what exceeds the interval is delay. */
-function lateSeconds(intervalNs: number): number {
-  return Math.max(0, intervalNs / 1e9 - resolutionMs / 1000)
-}
+const intervalMs = 20
+/** An hour: a process that was stopped, or a machine that slept. */
+const delayUsMax = 3_600_000_000

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import fc from 'fast-check'
 import { Histogram, LabelledCounter } from './counters.ts'
 import { createLog, hideSecrets, type Log } from './log.ts'
@@ -157,4 +158,22 @@ test('the runtime watch tells memory and delay, and only the main thread the mem
   using other = new RuntimeWatch(relay, false)
   other.sample()
   assert.equal(relay.memory.collect().values.length, 2)
+})
+
+test('a loop that stands still right after a scrape is told by the next one', async () => {
+  const metrics = new Metrics()
+  using watch = new RuntimeWatch(metrics, false)
+  const longestSeconds = (): number => {
+    watch.sample()
+    const { values } = metrics.eventLoopDelay.collect()
+    return values.find(({ labels: { quantile } }) => quantile === '1')!.value
+  }
+  await sleep(50)
+  watch.sample()
+  const endMs = performance.now() + 300
+  while (performance.now() < endMs);
+  await sleep(50)
+  assert.ok(longestSeconds() >= 0.25)
+  await sleep(50)
+  assert.ok(longestSeconds() < 0.25, 'told once')
 })

@@ -99,7 +99,7 @@ export class MainParts implements AsyncDisposable {
       queueCount,
     )
     this.#commits = new CommitNotes(() => this.store.commitFacts(), this.#metrics, scrapePatienceMs)
-    this.#runtime = new RuntimeWatch(this.#metrics, true)
+    this.#runtime = new RuntimeWatch(this.#metrics, true, turn => log.event('loop.late', { ...turn }))
     this.#metrics.info.set(1, version)
     this.#metrics.started.set(this.startedAtMs / 1000)
   }

@@ -112,7 +112,7 @@ export class Relay {
       output: this.#output,
       fields: { thread: `relay-${index}` },
     })
-    this.#runtime = new RuntimeWatch(this.#metrics, false)
+    this.#runtime = new RuntimeWatch(this.#metrics, false, turn => this.#log.event('loop.late', { ...turn }))
     this.#secureContext = makeContext(data.tls, data.ticketKeys)
     this.#store = openThreadStore({
       dataDir: config.dataDir,

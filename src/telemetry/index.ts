@@ -21,4 +21,4 @@ export {
 export { type LogEventKind, type LogEventName, type LogLevel, logEvents } from './log-events.ts'
 export { LogThrottle } from './log-throttle.ts'
 export { Metrics, mergeMetrics, metricsContentType } from './metrics.ts'
-export { RuntimeWatch } from './runtime-watch.ts'
+export { type LateTurn, RuntimeWatch } from './runtime-watch.ts'

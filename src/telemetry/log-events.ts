@@ -24,6 +24,10 @@ export const logEvents = {
     text: 'Closing took too long, `afterMs`: the process ends with `code` as it is. Nothing accepted is lost.',
   },
   'server.failed': { level: 'error', text: 'The process ends because something it cannot do without broke.' },
+  'loop.late': {
+    level: 'warn',
+    text: 'The event loop of this thread did not turn for 200 ms and more (`lateMs`): its sessions and attempts waited. `cpuMs` is what the thread computed in that time: where it is far less, the machine had no core for it, or stood still.',
+  },
   'config.reloaded': { level: 'info', text: 'SIGHUP: the new configuration is in force.' },
   'config.refused': {
     level: 'error',

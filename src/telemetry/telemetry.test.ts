@@ -6,7 +6,7 @@ import { Histogram, LabelledCounter } from './counters.ts'
 import { createLog, hideSecrets, type Log } from './log.ts'
 import { logEvents } from './log-events.ts'
 import { Metrics, mergeMetrics } from './metrics.ts'
-import { RuntimeWatch } from './runtime-watch.ts'
+import { type LateTurn, RuntimeWatch } from './runtime-watch.ts'
 
 function capture(level: 'debug' | 'info' = 'debug'): { log: Log; lines: string[] } {
   const lines: string[] = []
@@ -148,21 +148,22 @@ test('the buckets of a histogram are cumulative, and the last one holds everythi
 
 test('the runtime watch tells memory and delay, and only the main thread the memory of the process', () => {
   const main = new Metrics()
-  using watch = new RuntimeWatch(main, true)
+  using watch = new RuntimeWatch(main, true, () => {})
   watch.sample()
   const kinds = main.memory.collect().values.map(({ labels: { kind } }) => kind)
   assert.deepEqual(kinds, ['resident', 'heap', 'external'])
   for (const { value } of main.eventLoopDelay.collect().values)
     assert.ok(value >= 0 && Number.isFinite(value))
   const relay = new Metrics()
-  using other = new RuntimeWatch(relay, false)
+  using other = new RuntimeWatch(relay, false, () => {})
   other.sample()
   assert.equal(relay.memory.collect().values.length, 2)
 })
 
-test('a loop that stands still right after a scrape is told by the next one', async () => {
+test('a loop that stands still right after a scrape is told by the next one, and by a call', async () => {
   const metrics = new Metrics()
-  using watch = new RuntimeWatch(metrics, false)
+  const late: LateTurn[] = []
+  using watch = new RuntimeWatch(metrics, false, turn => late.push(turn))
   const longestSeconds = (): number => {
     watch.sample()
     const { values } = metrics.eventLoopDelay.collect()
@@ -170,10 +171,14 @@ test('a loop that stands still right after a scrape is told by the next one', as
   }
   await sleep(50)
   watch.sample()
-  const endMs = performance.now() + 300
-  while (performance.now() < endMs);
+  const before = process.threadCpuUsage()
+  while (process.threadCpuUsage(before).user < 300_000);
   await sleep(50)
   assert.ok(longestSeconds() >= 0.25)
   await sleep(50)
   assert.ok(longestSeconds() < 0.25, 'told once')
+  assert.ok(
+    late.some(({ lateMs, cpuMs }) => lateMs >= 250 && cpuMs >= 250),
+    'and by itself, with what the thread computed',
+  )
 })

@@ -132,6 +132,11 @@ export class PackWriter {
   clear(): void {
     this.#at = 0
   }
+
+  /** Forgets what was written after the first so many bytes. */
+  cutBack(sizeBytes: number): void {
+    this.#at = sizeBytes
+  }
 }
 
 /** Reads fields in the order in which they were written. */

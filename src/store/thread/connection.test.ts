@@ -1,12 +1,13 @@
 // What becomes of requests when the line to the store ends, and in which order answers are told.
 
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import { MessageChannel } from 'node:worker_threads'
+import { type TestContext, test } from 'node:test'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
 import { PackWriter } from '../../base/index.ts'
-import { StoreConnection } from './connection.ts'
+import { StoreConnection, type WriteRequest } from './connection.ts'
 import { type Reply, writeReply, writeReplyEnd } from './reply-codec.ts'
-import { writeLease } from './request-codec.ts'
+import { readRequests, requestKinds, writeLease } from './request-codec.ts'
 
 const lease = { recipientsMax: 1, nowMs: 1 }
 /** More than may be under way at once. */
@@ -57,6 +58,66 @@ test('closing the line answers also what waits for its turn', async () => {
   assert.deepEqual(ends, ['under way broken', 'waiting broken'])
   await assert.rejects(call, { code: 'PR_STORE_CLOSED' })
   port2.close()
+})
+
+/** A line whose other end nobody serves. */
+function line(t: TestContext): { readonly connection: StoreConnection; readonly store: MessagePort } {
+  const { port1, port2 } = new MessageChannel()
+  const connection = new StoreConnection(port1)
+  t.after(() => {
+    connection.close()
+    port2.close()
+  })
+  return { connection, store: port2 }
+}
+
+/** The numbers of the requests that have come, packet by packet. */
+function comeTo(store: MessagePort): number[][] {
+  const packets: number[][] = []
+  for (;;) {
+    const next = receiveMessageOnPort(store) as { message: ArrayBuffer } | undefined
+    if (next === undefined) return packets
+    packets.push(readRequests(next.message).map(({ id }) => id))
+  }
+}
+
+/** Asks for a lease. */
+function askLease(connection: StoreConnection): void {
+  connection.request(
+    (to, _, id) => writeLease(to, id, lease),
+    () => {},
+  )
+}
+
+/** Asks for something for which there is no memory once so many bytes of it are written. */
+function failToAsk(connection: StoreConnection, writtenBytes: number): void {
+  const write: WriteRequest = to => {
+    for (let i = 0; i < writtenBytes; i++) to.u8(requestKinds.lease)
+    throw new RangeError('no memory')
+  }
+  assert.throws(() => connection.request(write, () => {}, largeBytes), /no memory/)
+}
+
+test('requests that cannot be packed hold up no others', async t => {
+  const { connection, store } = line(t)
+  // In more packets than may be under way.
+  for (let packet = 0; packet < 4; packet++) {
+    failToAsk(connection, 0)
+    await nextTurn()
+  }
+  askLease(connection)
+  await nextTurn()
+  assert.deepEqual(comeTo(store).flat(), [5])
+  assert.ok(!connection.isSaturated)
+})
+
+test('half a request that could not be packed spoils none of its packet', async t => {
+  const { connection, store } = line(t)
+  askLease(connection)
+  failToAsk(connection, 3)
+  askLease(connection)
+  await nextTurn()
+  assert.deepEqual(comeTo(store), [[1, 3]])
 })
 
 test('of the answers of a packet the leased messages are told last', async () => {

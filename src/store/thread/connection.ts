@@ -66,14 +66,14 @@ export class StoreConnection {
     return this.#waiting.length > 0 || this.#inFlightBytes >= inFlightBytesMax
   }
 
-  /** Sends a request that has an answer. */
+  /** Sends a request that has an answer. Throws when the line is closed, or what `write` threw: then nothing was asked. */
   request(write: WriteRequest, onReply: (reply: Reply) => void, sizeBytes: number = 0): void {
     if (this.#isClosed) throw new StoreError('PR_STORE_CLOSED', 'the store is closed')
     const id = this.#nextId()
+    this.#write(write, id)
     this.#lastAsked = id
     this.#pending.set(id, { sizeBytes, onReply })
     this.#inFlightBytes += sizeBytes
-    write(this.#open(), this.#scratch, id)
   }
 
   /** Like {@link request}, but waits its turn while too much is under way, and a closed line is an answer, too. */
@@ -89,7 +89,7 @@ export class StoreConnection {
 
   /** Sends something that has no answer. */
   tell(write: (to: PackWriter) => void): void {
-    if (!this.#isClosed) write(this.#open())
+    if (!this.#isClosed) this.#write(write, 0)
   }
 
   /**
@@ -142,6 +142,18 @@ export class StoreConnection {
   #nextId(): number {
     this.#lastId = (this.#lastId + 1) >>> 0
     return this.#lastId
+  }
+
+  /** All of it or nothing: what was not written whole has no answer, and half of it would spoil the packet. */
+  #write(write: WriteRequest, id: number): void {
+    const packet = this.#open()
+    const before = packet.sizeBytes
+    try {
+      write(packet, this.#scratch, id)
+    } catch (error) {
+      packet.cutBack(before)
+      throw error
+    }
   }
 
   #open(): PackWriter {

@@ -4,6 +4,8 @@
 // they collect has the form that prom-client merges (metrics.ts). Invariant: label values are bounded, whatever
 // arrives.
 
+import { Distribution } from '../base/index.ts'
+
 /** What a metric says of itself; the reference page is made of it. */
 export interface MetricText {
   /** Full name, `postrider_…`, with its unit. */
@@ -132,35 +134,25 @@ export class Gauge implements Collected {
 }
 
 /** Counts values by size. */
-export class Histogram implements Collected {
+export class Histogram extends Distribution implements Collected {
   readonly text: MetricText
-  readonly #bounds: readonly number[]
-  readonly #counts: Float64Array
-  #sum = 0
 
   /** @param bounds upper bounds, ascending. */
   constructor(text: MetricText, bounds: readonly number[]) {
+    super(bounds)
     this.text = text
-    this.#bounds = bounds
-    this.#counts = new Float64Array(bounds.length + 1)
-  }
-
-  observe(value: number): void {
-    let i = 0
-    while (i < this.#bounds.length && value > this.#bounds[i]!) i++
-    this.#counts[i]!++
-    this.#sum += value
   }
 
   collect(): CollectedMetric {
     const { name } = this.text
+    const { counts, sum } = this.counted()
     const values: CollectedValue[] = []
     let count = 0
-    for (const [i, bound] of [...this.#bounds, '+Inf' as const].entries()) {
-      count += this.#counts[i]!
+    for (const [i, bound] of [...this.bounds, '+Inf' as const].entries()) {
+      count += counts[i]!
       values.push({ metricName: `${name}_bucket`, labels: { le: bound }, value: count })
     }
-    values.push({ metricName: `${name}_sum`, labels: {}, value: this.#sum })
+    values.push({ metricName: `${name}_sum`, labels: {}, value: sum })
     values.push({ metricName: `${name}_count`, labels: {}, value: count })
     return metric(this.text, 'histogram', values)
   }

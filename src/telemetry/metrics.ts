@@ -3,6 +3,7 @@
 // Place on the path: beside it. Each thread owns one Metrics and adds to it; at a scrape the main thread collects them
 // all and merges them. Labels have few values: never an address, a domain or an account.
 
+import { groupBounds, latencyBounds } from '../base/index.ts'
 import {
   type Collected,
   type CollectedMetric,
@@ -11,12 +12,6 @@ import {
   Histogram,
   LabelledCounter,
 } from './counters.ts'
-
-/** Seconds, from a millisecond to ten minutes. */
-const latencyBounds: readonly number[] = [
-  0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 600,
-]
-const groupBounds: readonly number[] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
 
 /** The metrics of one thread. */
 export class Metrics {
@@ -136,7 +131,7 @@ export class Metrics {
   readonly commitSeconds: Histogram = new Histogram(
     {
       name: 'postrider_store_commit_seconds',
-      help: 'How long a commit takes, its sync to disk included. Of the last 16,384 commits before a scrape: of more than 273 a second, with a scrape a minute, the older are not counted.',
+      help: 'How long a commit takes, its sync to disk included.',
       healthy: 'p99 under 0.05 on an SSD.',
       alert: 'p99 above 0.5 for 10 minutes.',
     },
@@ -145,7 +140,7 @@ export class Metrics {
   readonly commitSize: Histogram = new Histogram(
     {
       name: 'postrider_store_commit_operations',
-      help: 'How many operations shared one commit; of the same commits as `postrider_store_commit_seconds`.',
+      help: 'How many operations shared one commit.',
       healthy: 'Grows with the load.',
       alert: 'None.',
     },

@@ -41,7 +41,7 @@ export class ControlCalls {
         group.runControl(() => writer.clockJumped(jump, fromKey)),
       checkpoint: () => writer.checkpoint(),
       probe: (nowMs: number) => group.runControl(() => writer.probe(nowMs)),
-      commitFacts: () => group.samples.take(),
+      commitFacts: () => group.tally.facts(),
       threadCpu: () => process.threadCpuUsage(),
     }
     this.#table = new Map(Object.entries(table))

@@ -139,6 +139,25 @@ test('refused commits are told with their reason, and the first one that writes 
   assert.equal(told.at(-1), null)
 })
 
+test('every commit is counted, however many there are before somebody asks', t => {
+  const group = new GroupCommitter(open(t), { onFatal: () => assert.fail('the database is well') })
+  const lease: Request = {
+    kind: 'lease',
+    id: 1,
+    recipientsMax: 1,
+    nowMs: 1,
+    shares: { each: 1, less: new Map() },
+  }
+  const commits = 20_000
+  for (let i = 0; i < commits; i++) group.run([lease, lease, lease])
+  const { seconds, operations } = group.tally.facts()
+  const total = (counts: Float64Array): number => counts.reduce((sum, count) => sum + count, 0)
+  assert.equal(total(seconds.counts), commits)
+  assert.equal(total(operations.counts), commits)
+  assert.equal(operations.sum, commits * 3)
+  assert.equal(operations.counts[2], commits, 'all between 2 and 4')
+})
+
 test('a change of the control plane that writes nothing says nothing about the disk', t => {
   const told: (string | null)[] = []
   const writer = open(t)

@@ -12,7 +12,7 @@
 import { isPassingCode, type PackedStoreError, packError } from '../errors.ts'
 import { type RawMessage, unpackExtents } from '../format/index.ts'
 import type { StoreWriter } from '../sqlite/writer.ts'
-import { CommitSamples } from './commit-samples.ts'
+import { CommitTally } from './commit-tally.ts'
 import type { Reply } from './reply-codec.ts'
 import type { Request } from './request-codec.ts'
 
@@ -38,7 +38,7 @@ const slowCommitMs = 1000
 export class GroupCommitter {
   readonly #writer: StoreWriter
   readonly #observer: CommitObserver
-  readonly samples: CommitSamples = new CommitSamples()
+  readonly tally: CommitTally = new CommitTally()
   #broken: PackedStoreError | null = null
   #refusing: string | null = null
 
@@ -90,7 +90,7 @@ export class GroupCommitter {
   }
 
   #note(error: unknown): void {
-    this.samples.addFailure()
+    this.tally.addFailure()
     const packed = packError(error)
     if (isPassingCode(packed.code)) this.#setRefusing(packed.message)
     if (!packed.isFatal || this.#broken !== null) return
@@ -121,7 +121,7 @@ export class GroupCommitter {
     const startedMs = performance.now()
     const replies = this.#writer.transaction(apply)
     const tookMs = performance.now() - startedMs
-    this.samples.add(tookMs, requests.length)
+    this.tally.add(tookMs, requests.length)
     if (tookMs >= slowCommitMs) this.#observer.onSlow?.(tookMs)
     if (this.#refusing !== null && replies.some(hasWritten)) this.#setRefusing(null)
     for (const extents of effects.added) this.#writer.segments.add(unpackExtents(extents))

@@ -18,7 +18,7 @@ import { SqliteHostMemory } from '../sqlite/host-memory.ts'
 import { QueueReader } from '../sqlite/queue-reader.ts'
 import { databasePath } from '../sqlite/writer.ts'
 import { StoreClient } from './client.ts'
-import type { CommitFacts } from './commit-samples.ts'
+import type { CommitFacts } from './commit-tally.ts'
 import { StoreConnection } from './connection.ts'
 import { AccountClient, ControlClient } from './control-client.ts'
 import { writeSealed, writeTlsSeen } from './request-codec.ts'
@@ -35,7 +35,7 @@ export interface ThreadStore extends AsyncDisposable {
   readonly accountStore: AccountStore
   /** Lists and actions; for the main thread. */
   readonly control: ControlClient
-  /** Commits since the last call, for metrics. */
+  /** Commits since the start, for metrics. */
   commitFacts(): Promise<CommitFacts>
   /** Copies the write-ahead log into the database; rejects with what the disk says. */
   checkpoint(): Promise<void>

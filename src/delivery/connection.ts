@@ -27,7 +27,7 @@ export interface ConnectionOwner {
 
 export interface ConnectionFacts {
   readonly session: PeerSession
-  /** Pool key: source, address, TLS-policy result, credentials. */
+  /** Pool key: source, address, TLS-policy result, MX or smarthost with its login. */
   readonly key: string
   /** `address:port`, also the key of host health. */
   readonly remoteAddress: string

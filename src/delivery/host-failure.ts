@@ -1,8 +1,9 @@
 // Why a host could not be used: connect, greeting, EHLO, TLS or AUTH failed. It belongs to the host, not to a recipient.
 //
 // Place on the path: connecting ▶ HOST FAILURE ▶ next MX host, or an outcome for all that wait when no host is left.
-// Permanent is only a 5xx of the host itself in greeting or EHLO (RFC 7504), unless the rules know that it means later,
-// and that the host is this server itself: everything else may mend.
+// Permanent is only a 5xx of an MX host in greeting or EHLO (RFC 7504), unless the rules know that it means later, and that
+// the host is this server itself: everything else may mend. A smarthost that will not have us says nothing of who the mail
+// is for: the operator mends that, and the mail waits (decision 0021).
 
 import type { OutcomeScope, OutcomeStage } from '../events/index.ts'
 import type { ConnectFailure, ConnectStage } from '../protocol/smtp/client/index.ts'
@@ -31,6 +32,8 @@ export interface HostFailure {
   readonly isOurs?: true
   /** The host is this server itself. */
   readonly isOurselves?: true
+  /** A smarthost will not have us, and said so before it heard of any mail: who comes by MX is told so itself. */
+  readonly isRefusedByRelay?: true
   /** There is no way from here to such an address: nothing was sent, and no time went by. */
   readonly hasNoWay?: true
   /** It stands for a host that was not tried again so soon after. */
@@ -43,6 +46,8 @@ export interface TriedHost {
   readonly remoteAddress: string
   /** Operator of the site, '' when unknown. */
   readonly site: string
+  /** The operator named it: it takes mail for anybody, from whom it knows. */
+  readonly isSmarthost: boolean
 }
 
 interface LocalWord {
@@ -106,8 +111,9 @@ export function hostFailure(failure: ConnectFailure, tried: TriedHost): HostFail
     const text = oneLine(reply.lines.join(' '))
     const { code, enhanced } = reply
     const { category, scope, isTemporary } = classifyReply({ code, enhanced, text, site: tried.site, stage })
-    const isPermanent = code >= 500 && !isTemporary && (stage === 'greeting' || stage === 'ehlo')
-    return { ...common, code, enhanced, text, isPermanent, category, scope, source: 'reply' }
+    const isRefusal = code >= 500 && !isTemporary && (stage === 'greeting' || stage === 'ehlo')
+    const said = { ...common, code, enhanced, text, category, scope, source: 'reply' } as const
+    return isRefusal && tried.isSmarthost ? refusedByRelay(said) : { ...said, isPermanent: isRefusal }
   }
   const isTimeout = failure.kind === 'timeout' && failure.stage !== 'connect'
   const isOurs = ownCodes.has(failure.code)
@@ -126,6 +132,13 @@ export function hostFailure(failure: ConnectFailure, tried: TriedHost): HostFail
   } as const
   const hasNoWay = failure.stage === 'connect' && noWayCodes.has(failure.code)
   return { ...failed, ...(isOurs ? { isOurs } : {}), ...(hasNoWay ? { hasNoWay } : {}) }
+}
+
+/** Where the words alone would speak of the recipient's domain, or of an account, it is our configuration. */
+function refusedByRelay(said: Omit<HostFailure, 'isPermanent'>): HostFailure {
+  const category = said.category === 'domain-takes-no-mail' ? 'relay-denied' : said.category
+  const scope = said.scope === 'address' ? said.scope : 'configuration'
+  return { ...said, category, scope, isPermanent: false, isRefusedByRelay: true }
 }
 
 /**

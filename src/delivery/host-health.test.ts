@@ -4,7 +4,10 @@ import { mostTelling, tlsRefusal } from './host-failure.ts'
 import { HostHealth } from './host-health.ts'
 import { TlsSessions } from './tls-sessions.ts'
 
-const failure = tlsRefusal({ host: 'mx.test', remoteAddress: '192.0.2.1:25', site: '' }, 'no TLS')
+const failure = tlsRefusal(
+  { host: 'mx.test', remoteAddress: '192.0.2.1:25', site: '', isSmarthost: false },
+  'no TLS',
+)
 
 test('the time a host is left alone doubles with each failure up to its bound', () => {
   const health = new HostHealth(1_000, 5_000)

@@ -6,7 +6,7 @@
 // 2. An idle connection with the same pool key is taken over, but not one in clear text to a host that spoke TLS lately;
 //    an address with too many connections is passed over.
 // 3. An address that failed lately is not dialled: its last failure stands for it (host-health.ts). A failure of TLS or
-//    of the login stands only for the same demands: others may well succeed there.
+//    of the login, and that a smarthost will not have us, stand only for the same demands: others may well succeed there.
 // 4. Dial with the TLS mode of the policy; judge what TLS turned out to be (tls-policy.ts). Who turns out to be this
 //    server itself ends the walk: hosts behind us in the plan would bring the mail back.
 // 5. Only after all hosts: those whose TLS failed may be dialled in clear text, when the table says `clear-last`. A host
@@ -144,7 +144,8 @@ export class ConnectionOpener {
       const mayGoClear = result.isTls && this.#mayGoClear(candidate, target)
       if (mayGoClear) withoutTls.push(candidate)
       // Whose TLS fails has answered, and before one of them is spoken to in clear text all of them are to be asked.
-      const isAnswer = result.isPermanent || (mayGoClear && result.category !== 'timeout')
+      const isNever = result.isPermanent || result.isRefusedByRelay === true
+      const isAnswer = isNever || (mayGoClear && result.category !== 'timeout')
       const isQuick = isAnswer || result.hasNoWay === true
       if (failure === null && !isQuick) dialled++
       failures.push(failure === null ? result : { ...failure, isRemembered: true })
@@ -196,7 +197,9 @@ export class ConnectionOpener {
     const demand =
       policy === 'verified' ? `verified ${host}` : policy === 'opportunistic-clear' ? 'opportunistic' : policy
     const tls = smarthost?.isImplicitTls === true ? `smtps ${demand}` : demand
-    return `${this.#options.source.name}|${remoteAddress}|${tls}|${smarthost?.loginId ?? ''}`
+    // By MX and as a smarthost one server is two: it owes us other things, and its refusals mean others (outcome.ts).
+    const as = smarthost === null ? 'mx' : `smarthost ${smarthost.loginId ?? ''}`
+    return `${this.#options.source.name}|${remoteAddress}|${tls}|${as}`
   }
 
   /** The failure that stands for this address under these demands, if any. */
@@ -213,7 +216,8 @@ export class ConnectionOpener {
 
   /** What failed: the address for everybody, or what is asked of it under this key. */
   #failed(candidate: Candidate, key: string, failure: HostFailure): void {
-    const isOfDemands = failure.stage === 'starttls' || failure.stage === 'auth'
+    const isOfDemands =
+      failure.stage === 'starttls' || failure.stage === 'auth' || failure.isRefusedByRelay === true
     const what = isOfDemands ? key : candidate.remoteAddress
     this.#ports.health.failed(what, failure, this.#ports.clock.monotonicMs())
   }
@@ -286,7 +290,6 @@ export class ConnectionOpener {
       this.#options.messagesPerConnection,
       session.facts.capabilities.mailMax ?? Number.POSITIVE_INFINITY,
     )
-    const isSmarthost = target.smarthost !== null
     const isOnTrial = health.hasFailed(remoteAddress)
     const facts = {
       session,
@@ -294,7 +297,7 @@ export class ConnectionOpener {
       remoteAddress,
       host,
       site: target.site,
-      isSmarthost,
+      isSmarthost: candidate.isSmarthost,
       messagesMax,
       isOnTrial,
     }
@@ -338,11 +341,12 @@ export class ConnectionOpener {
   }
 }
 
-function* candidatesOf({ hosts, port, site }: OpenTarget): Generator<Candidate> {
+function* candidatesOf({ hosts, port, site, smarthost }: OpenTarget): Generator<Candidate> {
+  const isSmarthost = smarthost !== null
   for (const host of hosts) {
     for (const { address, family } of host.addresses) {
       const remoteAddress = family === 4 ? `${address}:${port}` : `[${address}]:${port}`
-      yield { host: host.name, address, family, remoteAddress, site }
+      yield { host: host.name, address, family, remoteAddress, site, isSmarthost }
     }
   }
 }

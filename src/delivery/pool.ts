@@ -1,7 +1,7 @@
 // The connection pool of one thread: every open connection by its key, so that paths which share a key share connections.
 //
-// Key: egress source × MX address × TLS-policy result × credentials (decision 0021). A connection is idle when it has
-// no load; nothing is moved when it becomes busy or idle, so that the hot path pays nothing here.
+// Key: egress source × address × TLS-policy result × MX or smarthost with its login (decision 0021). A connection is idle
+// when it has no load; nothing is moved when it becomes busy or idle, so that the hot path pays nothing here.
 //
 // A host takes only so many connections, and the next hops of many domains may lead to it. Who finds it full waits in line
 // here; a connection that becomes idle or ends is the next one's.

@@ -22,6 +22,10 @@ export interface ReceiverOptions {
   readonly isStrict?: true
   /** What is left to it of what came together with the end of a content; chasquid 1.11 loses the beginning or all. */
   readonly keepsOfFollowing?: (following: string) => string
+  /** Answers to EHLO, instead of the keywords, and to HELO. */
+  readonly onHello?: () => Answer
+  /** Answers to AUTH; default: as to any other command that it does not know. */
+  readonly onAuth?: (line: string) => Answer
   /** Answers to MAIL by its number on the connection (from 1). */
   readonly onMail?: (count: number, line: string) => Answer
   /** Answers to RCPT by path and number in the transaction (from 1). */
@@ -201,6 +205,7 @@ class Dialogue {
       this.#buffer !== '' && verb !== 'QUIT' ? refusedPipeline(offer) : null,
     )
     if (refused !== null) this.#answer(refused)
+    else if (/^(EHLO|HELO)$/.test(verb) && options.onHello !== undefined) this.#answer(options.onHello())
     else if (verb === 'EHLO') this.#ehlo()
     else if (verb === 'STAR') this.#startTls()
     else if (verb === 'MAIL') {
@@ -233,6 +238,8 @@ class Dialogue {
       // A lone dot ends the content too.
       if (this.#isInData) this.#buffer = `\r\n${this.#buffer}`
       this.#answer(answer)
+    } else if (verb === 'AUTH' && options.onAuth !== undefined) {
+      this.#answer(options.onAuth(line))
     } else if (verb === 'QUIT') {
       this.#socket.end('221 2.0.0 bye\r\n')
     } else if (options.isStrict === true && !['HELO', 'RSET', 'NOOP'].includes(verb)) {

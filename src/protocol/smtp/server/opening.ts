@@ -4,8 +4,8 @@
 //   3. TLS handshake, when TLS is implicit; 4. one look for early talkers, the greeting.
 // The handler is asked first, so that a client which is refused costs no handshake, and one that never comes to an end with
 // it is counted. After STARTTLS the handshake comes in the middle of a session, and what was known before it is forgotten.
-// Invariant: nothing that was read before a handshake is looked at after it, but for the first bytes of TLS behind a PROXY
-// header.
+// Invariant: nothing that was read before a handshake is looked at after it; where TLS is implicit, what was read behind the
+// PROXY header belongs to the handshake.
 
 import type { SmtpReply } from '../reply.ts'
 import { smtpReply } from '../reply.ts'
@@ -71,8 +71,9 @@ export class Opening {
     const core = this.#core
     core.identified()
     core.enter('admission')
-    // Under implicit TLS nobody reads before the handshake but for the PROXY header, behind which TLS may have begun.
-    if (!this.#isImplicitTls) core.wire.listen()
+    // Under implicit TLS, too: a socket that shares its reads gives what has come only to who listens, and the handshake
+    // begins with what came until the handler's answer.
+    core.wire.listen()
     core.ask<null>({
       about: 'open',
       ask: () => core.handler.open(core.facts),

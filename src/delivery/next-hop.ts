@@ -9,7 +9,8 @@
 // hosts or pool are full    waits in line while it has no connection of its own; in the pool an idle one makes room
 // hosts let us wait long    keeps a quarter of the room at most; the rest goes back to the scheduled queue for a while
 // its hosts were forgotten  has what waits placed again, in steps
-// hosts just failed         ends all that wait with that failure, in steps; after the back-off one opening probes again
+// hosts just failed         ends all that wait with that failure, in steps, even when the back-off is over meanwhile, or
+//                           there is none; after both one opening probes again
 // empty                     nothing; connections go by idle time
 //
 // Invariants: a batch is in the queue, in a connection, or handed back, never in two places; no opening while none is due.
@@ -47,6 +48,8 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter, StepMem
   #openingSinceMs = 0
   #failures: readonly HostFailure[] | null = null
   #failedUntilMs = 0
+  /** So many batches waited when the hosts failed, and are to end with that; a step is planned as long as there are any. */
+  #endsDue = 0
   readonly #pause = new GrowthPause()
   /** What `servingKeys` answers, for the hosts of this plan. */
   #servingKeys: readonly string[] = noKeys
@@ -144,7 +147,7 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter, StepMem
   inherit(connection: Connection): void {
     if (connection.owner instanceof NextHop) connection.owner.giveAway(connection)
     this.adopt(connection)
-    this.#failures = null
+    this.#forgetFailures()
     this.pump()
   }
 
@@ -197,7 +200,7 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter, StepMem
 
   /** The hosts may be tried again at once. */
   forgetFailures(): void {
-    this.#failures = null
+    this.#forgetFailures()
     this.hostHasRoom()
   }
 
@@ -260,7 +263,9 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter, StepMem
     if (this.#pause.isOn && this.#failures === null) return
     const { live: open, proven } = this.#count()
     if (this.#failures !== null) {
-      if (open > 0 || this.#ports.clock.monotonicMs() >= this.#failedUntilMs) this.#failures = null
+      // What waited when they failed ends first: without a back-off each push would put its end off by an opening.
+      const isOver = this.#endsDue === 0 && this.#ports.clock.monotonicMs() >= this.#failedUntilMs
+      if (open > 0 || isOver) this.#forgetFailures()
       else {
         this.#planStep()
         return
@@ -330,7 +335,7 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter, StepMem
       this.target.path.release()
       return
     }
-    this.#failures = null
+    this.#forgetFailures()
     if (isTakenOver && !this.#takeOver(connection)) this.target.path.release()
     if (!isTakenOver) {
       pool.add(connection)
@@ -364,9 +369,15 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter, StepMem
       return
     }
     this.#failures = failures
+    this.#endsDue = this.queue.size
     const nowMs = this.#ports.clock.monotonicMs()
     this.#failedUntilMs = Number.isFinite(untilMs) ? untilMs : nowMs + this.#ports.options.hostBackoffMs
     this.#planStep()
+  }
+
+  #forgetFailures(): void {
+    this.#failures = null
+    this.#endsDue = 0
   }
 
   #planStep(): void {
@@ -385,10 +396,17 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter, StepMem
     this.lastUsedMs = this.#ports.clock.monotonicMs()
     for (let i = 0; i < failedPerStep; i++) {
       const batch = this.queue.shift()
-      if (batch === undefined) return
+      if (batch === undefined) {
+        this.#endsDue = 0
+        return
+      }
+      if (this.#endsDue > 0) this.#endsDue--
       if (failures === null || !isKnown) this.#ports.placeAgain(batch)
       else this.#ports.failed(batch, failures)
     }
-    if (this.queue.size > 0) this.#planStep()
+    if (this.queue.size === 0) return
+    // What came meanwhile asks for itself, as soon as the back-off lets it.
+    if (isKnown && this.#endsDue === 0) this.pump()
+    else this.#planStep()
   }
 }

@@ -42,6 +42,22 @@ test('of a thousand next hops whose one address failed, each turn ends what 3 ms
   await harness.close()
 })
 
+test('what waited when the hosts failed ends, also where they may be tried again at once and more comes in each turn', async () => {
+  // The one that says never is not left alone for a time, and the other one makes that a deferral.
+  await using never = await startReceiver({ address: '127.0.0.2', greeting: '554 no' })
+  await using later = await startReceiver({ address: '127.0.0.3', port: never.port, greeting: '421 busy' })
+  const harness = new Harness(never.port)
+  harness.plans.set('b.test', planOf('b.test', ['mx1.b.test', '127.0.0.2'], ['mx2.b.test', '127.0.0.3']))
+  while (harness.settled.length < 1 && never.connections < 5) {
+    harness.send(['to@b.test'])
+    await new Promise(resolve => setImmediate(resolve))
+  }
+  assert.ok(harness.settled.length > 0, `${never.connections} openings, and nothing has ended`)
+  assert.equal(later.connections, 1)
+  await harness.close()
+  assert.equal(harness.room.recipients, 0)
+})
+
 test('a next hop that goes on failing is not made anew at each retry', async () => {
   const harness = new Harness(await closedPort())
   harness.plans.set('b.test', planOf('b.test', ['mx.b.test', '127.0.0.1']))

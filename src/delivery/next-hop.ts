@@ -198,10 +198,11 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter, StepMem
     this.pump()
   }
 
-  /** The hosts may be tried again at once. */
+  /** The hosts may be tried again: as soon as it is its turn, since all next hops are told of it at once. */
   forgetFailures(): void {
     this.#forgetFailures()
-    this.hostHasRoom()
+    this.#pause.end()
+    if (this.queue.size > 0) this.#planStep()
   }
 
   /** Stands in line for the hosts with these keys, unless one became free while others were dialled, told to nobody. */
@@ -384,7 +385,10 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter, StepMem
     this.#ports.steps.add(this)
   }
 
-  /** Ends a bounded number of batches with the failure that keeps this next hop closed, or has them placed again. */
+  /**
+   * Ends a bounded number of batches with the failure that keeps this next hop closed, or has them placed again; with
+   * neither to do, hands out and opens.
+   */
   step(): void {
     const failures = this.#failures
     const isKnown = this.target.hosts.areKnown

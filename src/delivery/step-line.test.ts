@@ -1,6 +1,7 @@
-// A relay thread stays free while the queue of a site that is down fails, however many next hops it has.
+// A relay thread stays free while the queue of a site that is down fails, or is tried again, however many next hops it has.
 
 import assert from 'node:assert/strict'
+import { connect } from 'node:net'
 import { test } from 'node:test'
 import { StepLine } from './step-line.ts'
 import { Harness, planOf } from './testing/harness.ts'
@@ -39,6 +40,45 @@ test('of a thousand next hops whose one address failed, each turn ends what 3 ms
     assert.ok(most <= 200, `${most} in one turn, next hops that are ${known ? 'known to fail' : 'new'}`)
   }
   assert.deepEqual(new Set(harness.settled.map(({ facts }) => facts.outcome.kind)), new Set(['deferred']))
+  await harness.close()
+})
+
+test('of a thousand next hops that an operator has tried again, each turn dials what 3 ms allow', async () => {
+  let dialled = 0
+  const harness: Harness = new Harness(
+    await closedPort(),
+    { connectionsTotal: 2_000, hostBackoffMs: 60_000 },
+    {
+      clock: { nowMs: () => harness.nowMs, monotonicMs: () => (harness.monotonicMs += 0.02) },
+      connect: (host, port, _, onread) => {
+        dialled++
+        return connect({ host, port, onread })
+      },
+    },
+  )
+  const sendAll = (): void => {
+    for (let index = 0; index < 1_000; index++) harness.send([`to@c${index}.test`])
+  }
+  for (let index = 0; index < 1_000; index++) {
+    const address = `127.1.${index >> 8}.${index & 0xff}`
+    harness.plans.set(`c${index}.test`, planOf(`c${index}.test`, [`mx.c${index}.test`, address]))
+  }
+  sendAll()
+  await harness.settledCount(1_000)
+  const before = dialled
+  sendAll()
+  await new Promise(resolve => setImmediate(resolve))
+  // All of them have learnt by now that their address failed, and most have not ended what waits.
+  const waited = 2_000 - harness.settled.length
+  assert.ok(waited >= 700 && dialled === before, `${waited} wait`)
+  harness.engine.forgetFailures()
+  let most = dialled - before
+  while (harness.settled.length < 2_000) {
+    const upTo = dialled
+    await new Promise(resolve => setImmediate(resolve))
+    most = Math.max(most, dialled - upTo)
+  }
+  assert.ok(dialled > before && most <= 200, `${most} in one turn, of ${dialled - before}`)
   await harness.close()
 })
 

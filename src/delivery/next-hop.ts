@@ -9,8 +9,7 @@
 // hosts or pool are full    waits in line while it has no connection of its own; in the pool an idle one makes room
 // hosts let us wait long    keeps a quarter of the room at most; the rest goes back to the scheduled queue for a while
 // its hosts were forgotten  has what waits placed again, in steps
-// hosts just failed         ends all that wait with that failure, in steps, even when the back-off is over meanwhile, or
-//                           there is none; after both one opening probes again
+// hosts just failed         ends all that wait with that failure, in steps; after these and the back-off an opening probes
 // empty                     nothing; connections go by idle time
 //
 // Invariants: a batch is in the queue, in a connection, or handed back, never in two places; no opening while none is due.

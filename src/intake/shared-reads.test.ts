@@ -7,8 +7,8 @@ import { test } from 'node:test'
 import tls from 'node:tls'
 import { makeCertificate } from '../protocol/smtp/client/testing/certificates.ts'
 import {
-  serveSmtpSession,
   type SmtpSessionHandler,
+  serveSmtpSession,
   smtpReply,
   smtpServerOptions,
 } from '../protocol/smtp/index.ts'

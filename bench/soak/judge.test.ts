@@ -32,7 +32,7 @@ const level = [150, 200, 205, 203]
 
 function report(change: Partial<SoakReport>, residentMib = level, loopDelayMs = 20): SoakReport {
   const sample = { seconds: 0, heapMib: 1, externalMib: 1, acceptedPerSecond: 1, queued: 0, ready: 0 }
-  const files = { connections: 0, files: 0, databaseMib: 0, walMib: 0, machineLoad: 1 }
+  const files = { connections: 0, files: 0, databaseMib: 0, walMib: 0, machineLoad: 1, lateTurns: [] }
   return {
     options: {
       minutes: 1,
@@ -74,6 +74,19 @@ test('memory that grows, a late event loop or a scrape without an answer is miss
   assert.deepEqual(missed(report({}, noisy(0))), [])
   assert.deepEqual(missed(report({}, noisy(12))), ['memory'], 'a leak of 12 MiB below a noise of 20')
   assert.deepEqual(missed(report({ failedScrapes: 1 })), ['load'])
+})
+
+test('of a late event loop it is said which thread, and what of that it computed', () => {
+  const { samples, ...rest } = report({}, level, 553)
+  const late = [{ thread: 'relay-0', lateMs: 553, cpuMs: 12 }]
+  const verdicts = judgeSoak({
+    ...rest,
+    samples: samples.map((one, at) => (at === 2 ? { ...one, lateTurns: late } : one)),
+  })
+  assert.match(
+    verdicts.find(one => !one.isMet)!.text,
+    /over it in 4 of 4 samples \(relay-0 by 553 ms, of which it computed 12\)/,
+  )
 })
 
 test('each end that the receiver did not give, mail without an end, and doubled mail without a reason are missed', () => {

@@ -97,8 +97,14 @@ function judgeMemory(samples: readonly SoakSample[]): SoakVerdict {
 function judgeLoops(samples: readonly SoakSample[]): SoakVerdict {
   const worst = samples.reduce((most, one) => Math.max(most, one.loopDelayMs), 0)
   const over = samples.filter(one => one.loopDelayMs > loopDelayMsMax).length
+  const turns = samples.flatMap(one => one.lateTurns)
+  const told = turns.map(
+    ({ thread, lateMs, cpuMs }) => `${thread} by ${lateMs} ms, of which it computed ${cpuMs}`,
+  )
   return {
-    text: `event loops late by ${loopDelayMsMax} ms at most: ${worst.toFixed(0)} ms; over it in ${over} of ${samples.length} samples`,
+    text:
+      `event loops late by ${loopDelayMsMax} ms at most: ${worst.toFixed(0)} ms; over it in ${over} of ${samples.length} samples` +
+      (told.length === 0 ? '' : ` (${told.join('; ')})`),
     isMet: samples.length > 0 && over === 0,
   }
 }

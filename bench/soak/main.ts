@@ -99,6 +99,8 @@ async function soak(options: SoakOptions, parent: string, samplesPath: string): 
   // Calibration used the first numbers; the soak's own must be new to the receiver.
   const firstMessage = options.ratePerSecond === null ? calibrationMessages : 0
   await untilEmpty(program)
+  // The first one loads what later ones use.
+  await scrape(program)
   const before = await scrape(program)
   say(
     `${Math.round(ratePerSecond)} messages/s for ${options.minutes} minutes, seed ${options.seed}, samples in ${samplesPath}`,

@@ -14,7 +14,7 @@ test('a delivery before its message began, by a clock that was set back, took no
   for (const tookMs of [2500, -3_600_000]) {
     const atMs = 1_800_000_000_000 + tookMs
     const settlement: Partial<Settlement> = { eventType: 'delivered', messageId, atMs, attempts: 1 }
-    watch.settle(settlement as Settlement, [], null)
+    watch.settle([settlement as Settlement], [], null)
   }
   const { values } = metrics.deliverySeconds.collect()
   const sum = values.find(one => one.metricName === 'postrider_accepted_to_delivered_seconds_sum')

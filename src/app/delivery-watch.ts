@@ -22,18 +22,24 @@ export class DeliveryWatch implements OutcomeSink {
     this.#logsAttempts = log.writes('attempt.finished')
   }
 
-  settle(settlement: Settlement, messages: readonly NewMessage[], done: (() => void) | null): void {
-    const { eventType, messageId, atMs } = settlement
+  settle(
+    settlements: readonly Settlement[],
+    messages: readonly NewMessage[],
+    done: (() => void) | null,
+  ): void {
+    for (const one of settlements) this.#count(one)
+    if (messages.length > 0) this.#reports.inc(messages.length)
+    this.#settler.settle(settlements, messages, done)
+  }
+
+  #count({ eventType, messageId, atMs, attempts }: Settlement): void {
     if (eventType === 'delivered') {
       this.#delivered.inc()
       // The first 48 bits of an id are the time at which it was made. A clock may be set back: a sum must never fall.
       const tookMs = Math.max(0, atMs - messageId.readUIntBE(0, 6))
       this.#metrics.deliverySeconds.observe(tookMs / 1000)
     } else this.#metrics.outcomes.inc(eventType)
-    if (messages.length > 0) this.#reports.inc(messages.length)
-    if (this.#logsAttempts)
-      this.#log.event('attempt.finished', { outcome: eventType, attempt: settlement.attempts })
-    this.#settler.settle(settlement, messages, done)
+    if (this.#logsAttempts) this.#log.event('attempt.finished', { outcome: eventType, attempt: attempts })
   }
 
   giveBack(giveBacks: readonly GiveBack[]): void {

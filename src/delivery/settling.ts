@@ -16,8 +16,15 @@ import { makeReport, type ReportEntry, type ReportPorts, reportAction } from './
 
 /** Where results go: they are gathered there into commits. Never awaited here. */
 export interface OutcomeSink {
-  /** `messages` are committed together with the settlement; `done` runs once it is on disk. */
-  settle(settlement: Settlement, messages: readonly NewMessage[], done: (() => void) | null): void
+  /**
+   * Settlements of one message, and the messages that they make: all in one commit, or the report of all would be lost
+   * with some of them or made twice. `done` runs once they are on disk.
+   */
+  settle(
+    settlements: readonly Settlement[],
+    messages: readonly NewMessage[],
+    done: (() => void) | null,
+  ): void
   giveBack(giveBacks: readonly GiveBack[]): void
 }
 
@@ -70,19 +77,19 @@ export class Settling {
     peerHasDsn: boolean,
     committed: (() => void) | null,
   ): void {
-    const done =
-      committed === null || outcomes.length === 1 ? committed : countdown(outcomes.length, committed)
-    let reported: Decided[] | null = null
+    const unreported: Decided[] = []
+    const reported: Decided[] = []
     for (const one of outcomes) {
       const decided = this.#decide(batch, one, peerHasDsn)
-      if (decided.action === null) this.#write(batch, decided, none, done)
-      else if (reported === null) reported = [decided]
+      if (decided.action === null) unreported.push(decided)
       else reported.push(decided)
     }
-    if (reported === null) return
-    const decided = reported
-    this.#pending += decided.length
-    this.#reportsInLine.add(() => this.#settleWithReport(batch, decided, done))
+    const areBoth = unreported.length > 0 && reported.length > 0
+    const done = committed !== null && areBoth ? countdown(2, committed) : committed
+    if (unreported.length > 0) this.#write(batch, unreported, none, done)
+    if (reported.length === 0) return
+    this.#pending += reported.length
+    this.#reportsInLine.add(() => this.#settleWithReport(batch, reported, done))
     if (this.#reporting < reportsMax) void this.#report()
   }
 
@@ -141,49 +148,48 @@ export class Settling {
       }
     }
     this.#pending -= decided.length
-    let withFirst: readonly NewMessage[] = messages
-    for (const one of decided) {
-      this.#write(batch, one, withFirst, done)
-      withFirst = none
-    }
+    this.#write(batch, decided, messages, done)
   }
 
   #write(
     batch: DeliveryBatch,
-    decided: Decided,
+    decided: readonly Decided[],
     messages: readonly NewMessage[],
     done: (() => void) | null,
   ): void {
-    const { message } = batch
-    const { recipient, outcome, nextAttemptAtMs, conversation, waitReason } = decided
-    const isAttempt = outcome.stage !== 'queue' || outcome.kind === 'deferred'
-    const attempts = recipient.attempts + (isAttempt ? 1 : 0)
-    const isDeferred = outcome.kind === 'deferred'
-    const packed = packBothOutcomes({
-      forwardPath: recipient.forwardPath,
-      attempt: isAttempt ? attempts : 0,
-      outcome,
-      nextAttemptAtMs,
-      conversation,
-    })
-    const settlement: Settlement = {
-      messageKey: message.key,
-      messageId: message.id,
-      recipientNumber: recipient.number,
-      recipientCount: message.recipientCount,
-      accountKey: message.accountKey,
-      streamKey: message.streamKey,
-      attempts,
-      eventType: outcome.kind,
-      facts: packed.facts,
-      atMs: outcome.atMs,
-      nextAttemptAtMs,
-      reason: waitReason,
-      lastOutcome: isDeferred ? packed.outcome : noBytes,
-      isDelayNotified: recipient.isDelayNotified || decided.action === 'delayed',
-    }
-    this.#ports.sink.settle(settlement, messages, done)
-    this.#ports.released(batch, 1)
+    const settlements = decided.map(one => settlementOf(batch, one))
+    this.#ports.sink.settle(settlements, messages, done)
+    this.#ports.released(batch, settlements.length)
+  }
+}
+
+function settlementOf({ message }: DeliveryBatch, decided: Decided): Settlement {
+  const { recipient, outcome, nextAttemptAtMs, conversation, waitReason } = decided
+  const isAttempt = outcome.stage !== 'queue' || outcome.kind === 'deferred'
+  const attempts = recipient.attempts + (isAttempt ? 1 : 0)
+  const isDeferred = outcome.kind === 'deferred'
+  const packed = packBothOutcomes({
+    forwardPath: recipient.forwardPath,
+    attempt: isAttempt ? attempts : 0,
+    outcome,
+    nextAttemptAtMs,
+    conversation,
+  })
+  return {
+    messageKey: message.key,
+    messageId: message.id,
+    recipientNumber: recipient.number,
+    recipientCount: message.recipientCount,
+    accountKey: message.accountKey,
+    streamKey: message.streamKey,
+    attempts,
+    eventType: outcome.kind,
+    facts: packed.facts,
+    atMs: outcome.atMs,
+    nextAttemptAtMs,
+    reason: waitReason,
+    lastOutcome: isDeferred ? packed.outcome : noBytes,
+    isDelayNotified: recipient.isDelayNotified || decided.action === 'delayed',
   }
 }
 

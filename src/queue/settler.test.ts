@@ -10,6 +10,9 @@ import { Settler } from './settler.ts'
 /** Any value: the settler looks at none. */
 const mark = (key: number): GiveBack => ({ messageKey: key }) as GiveBack
 
+const result = (key: number, recipientNumber = 0): Settlement =>
+  ({ messageKey: key, recipientNumber }) as Settlement
+
 /** A store whose answers the test decides; it keeps every batch that it was given. */
 class DecidedStore {
   readonly batches: SettleBatch[] = []
@@ -85,6 +88,74 @@ test('refusals at the door that wait for a full disk are bounded', async () => {
   await settler.flush()
   const { events } = store.batches.at(-1)!
   assert.equal(events.length, 1000)
+  assert.equal(events.at(-1)!.atMs, 2899)
+})
+
+test('a commit takes about a thousand; the rest goes into further ones, in order, and flush waits for all', async () => {
+  const store = new DecidedStore()
+  const settler = new Settler(store, mustNot)
+  let done = 0
+  for (let key = 1; key <= 2500; key++) settler.settle([result(key)], [], () => done++)
+  settler.giveBack(Array.from({ length: 1700 }, (_, at) => mark(at)))
+  await settler.flush()
+  assert.deepEqual(
+    store.batches.map(batch => [batch.settlements.length, batch.giveBacks.length]),
+    [
+      [1000, 0],
+      [1000, 0],
+      [500, 500],
+      [0, 1000],
+      [0, 200],
+    ],
+  )
+  const keys = store.batches.flatMap(batch => batch.settlements.map(one => one.messageKey))
+  assert.deepEqual(
+    keys,
+    Array.from({ length: 2500 }, (_, at) => at + 1),
+  )
+  assert.equal(done, 2500)
+})
+
+test('what settles together is one commit, with its report, however much it is', async () => {
+  const store = new DecidedStore()
+  const settler = new Settler(store, mustNot)
+  const report = { sizeBytes: 10 } as NewMessage
+  for (let key = 1; key <= 999; key++) settler.settle([result(key)], [], null)
+  settler.settle(
+    Array.from({ length: 1500 }, (_, at) => result(1000, at)),
+    [report],
+    null,
+  )
+  settler.settle([result(1001)], [], null)
+  await settler.flush()
+  assert.deepEqual(
+    store.batches.map(batch => [batch.settlements.length, batch.messages.length]),
+    [
+      [2499, 1],
+      [1, 0],
+    ],
+  )
+})
+
+test('commits that a full disk refused come in their order when there is room, and closing waits for them', async () => {
+  const store = new DecidedStore()
+  store.answer = fullDisk
+  const settler = new Settler(store, mustNot)
+  for (let key = 1; key <= 2500; key++) settler.settle([result(key)], [], null)
+  for (let round = 0; round < 3; round++) {
+    for (let at = 0; at < 900; at++) settler.event({ atMs: round * 1000 + at } as never)
+    await settler.flush()
+  }
+  const refused = store.batches.length
+  store.answer = () => Promise.resolve()
+  await settler.close()
+  const taken = store.batches.slice(refused)
+  assert.deepEqual(
+    taken.flatMap(batch => batch.settlements.map(one => one.messageKey)),
+    Array.from({ length: 2500 }, (_, at) => at + 1),
+  )
+  const events = taken.flatMap(batch => batch.events)
+  assert.ok(events.length <= 1000 + 900, `${events.length} events`)
   assert.equal(events.at(-1)!.atMs, 2899)
 })
 
@@ -203,7 +274,7 @@ test('reports that wait for a full disk are counted, until they are on it', asyn
   const settler = new Settler(store, mustNot)
   const report = { sizeBytes: 1024 * 1024 } as NewMessage
   for (let i = 0; i < 40; i++) {
-    settler.settle({} as Settlement, [report], null)
+    settler.settle([{} as Settlement], [report], null)
     await settler.flush()
   }
   assert.ok(settler.isCrowded)

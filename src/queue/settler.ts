@@ -1,5 +1,6 @@
 // Gathers the results of attempts into commits: whatever settles within a few milliseconds, or while the last commit
-// runs, goes into the next.
+// runs, goes into the next. What is more than a commit should hold stands in line for further ones: while all of a long
+// queue fails, who hands a message in shares the commits, and would wait for all of it.
 //
 // Place on the path: between delivery (which calls settle and goes on) and the store. Each result's `done` runs after
 // its commit is on disk. A commit that a full disk refused is tried again until there is room; meanwhile results wait in
@@ -16,6 +17,8 @@ import type { GiveBack, QueueStore, Settlement } from './port.ts'
  * was delivered and is not settled when the process dies is sent again (decision 0026).
  */
 const gatherMs = 4
+/** Recipients in a commit, about: those that settle together stay together, with their report. */
+const commitRecipientsMax = 1000
 /** How long a full disk is left alone before the next try. */
 const retryMs = 1000
 /** Refusals at the door that are kept for the log while the disk is full; older ones go. */
@@ -37,6 +40,9 @@ interface Gathered {
 export class Settler {
   readonly #store: Pick<QueueStore, 'settle'>
   readonly #onFatal: (error: unknown) => void
+  /** Full commits that wait for the one that runs, oldest first. */
+  readonly #line: Gathered[] = []
+  /** What comes goes in here. */
   #next: Gathered = gathered()
   #runningBytes = 0
   /** Tells whether the commit succeeded. */
@@ -58,17 +64,18 @@ export class Settler {
 
   /** So many bytes of reports wait for their commit that further ones should be small. */
   get isCrowded(): boolean {
-    return this.#runningBytes + this.#next.messageBytes > reportBytesMax
+    const inLine = this.#line.reduce((sum, one) => sum + one.messageBytes, 0)
+    return this.#runningBytes + inLine + this.#next.messageBytes > reportBytesMax
   }
 
-  /** Results waiting for a commit. */
-  get waiting(): number {
-    return this.#next.settlements.length
-  }
-
-  /** Takes a result, with the DSNs that it makes: both in one commit. `done` runs after it. */
-  settle(settlement: Settlement, messages: readonly NewMessage[], done: (() => void) | null): void {
-    this.#next.settlements.push(settlement)
+  /** Takes results, with the reports that they make: all in one commit. `done` runs after it. */
+  settle(
+    settlements: readonly Settlement[],
+    messages: readonly NewMessage[],
+    done: (() => void) | null,
+  ): void {
+    this.#makeRoom()
+    for (const one of settlements) this.#next.settlements.push(one)
     for (const message of messages) {
       this.#next.messages.push(message)
       this.#next.messageBytes += message.sizeBytes
@@ -78,7 +85,10 @@ export class Settler {
   }
 
   giveBack(giveBacks: readonly GiveBack[]): void {
-    for (const one of giveBacks) this.#next.giveBacks.push(one)
+    for (const one of giveBacks) {
+      this.#makeRoom()
+      this.#next.giveBacks.push(one)
+    }
     this.#plan()
   }
 
@@ -100,18 +110,18 @@ export class Settler {
    * the recovery at the next start.
    */
   async close(): Promise<void> {
-    while (this.#running !== null || !isEmpty(this.#next)) if (!(await this.#flushed())) break
+    while (this.#running !== null || this.#hasMore) if (!(await this.#flushed())) break
     this.#isClosed = true
     this.#cancelPlan?.()
     this.#cancelPlan = null
     this.#cancelRetry?.()
   }
 
-  /** Two rounds at most: what a commit has taken already, and the next one, which takes everything that waits. */
+  /** A round for what a commit has taken already, one for each that is in line, and one for what is gathered. */
   async #flushed(): Promise<boolean> {
-    for (let round = 0; round < 2; round++) {
+    for (let rounds = this.#line.length + 2; rounds > 0; rounds--) {
       if (this.#running === null) {
-        if (isEmpty(this.#next)) return true
+        if (!this.#hasMore) return true
         this.#commit()
       }
       if (!(await this.#running)) return false
@@ -125,9 +135,23 @@ export class Settler {
     this.#cancelPlan = this.#timers.after(gatherMs, () => this.#commit())
   }
 
-  #commit(): void {
-    const batch = this.#next
+  get #hasMore(): boolean {
+    return this.#line.length > 0 || !isEmpty(this.#next)
+  }
+
+  /** What comes next goes into another commit when this one has enough. */
+  #makeRoom(): void {
+    if (recipientsOf(this.#next) < commitRecipientsMax) return
+    this.#line.push(this.#next)
     this.#next = gathered()
+  }
+
+  #commit(): void {
+    let batch = this.#line.shift()
+    if (batch === undefined) {
+      batch = this.#next
+      this.#next = gathered()
+    }
     this.#cancelPlan?.()
     this.#cancelPlan = null
     this.#cancelRetry?.()
@@ -138,7 +162,8 @@ export class Settler {
         this.#running = null
         this.#runningBytes = 0
         for (const done of batch.done) done()
-        if (!isEmpty(this.#next)) this.#plan()
+        if (this.#line.length > 0) this.#commit()
+        else if (!isEmpty(this.#next)) this.#plan()
         return true
       },
       error => {
@@ -151,16 +176,13 @@ export class Settler {
     )
   }
 
-  /** What was refused comes first in the next try. */
+  /** What was refused comes first in the next try, with what has come since as far as a commit holds both. */
   #keep(batch: Gathered): void {
-    const since = this.#next
-    this.#next = {
-      settlements: [...batch.settlements, ...since.settlements],
-      giveBacks: [...batch.giveBacks, ...since.giveBacks],
-      messages: [...batch.messages, ...since.messages],
-      messageBytes: batch.messageBytes + since.messageBytes,
-      events: [...batch.events, ...since.events].slice(-eventsMax),
-      done: [...batch.done, ...since.done],
+    const isSmall = recipientsOf(batch) + recipientsOf(this.#next) <= commitRecipientsMax
+    if (this.#line.length === 0 && isSmall) this.#next = together(batch, this.#next)
+    else {
+      this.#line.unshift(batch)
+      this.#next.events = this.#next.events.slice(-eventsMax)
     }
     // Does not keep the process alive: when it is ending, the recovery at its next start settles what is left.
     this.#cancelRetry = this.#timers.after(retryMs, () => {
@@ -191,6 +213,22 @@ export function tellFatal(tell: (error: unknown) => void, error: unknown): void 
 
 function gathered(): Gathered {
   return { settlements: [], giveBacks: [], messages: [], messageBytes: 0, events: [], done: [] }
+}
+
+/** `earlier` before `later`; of refusals at the door the newest. */
+function together(earlier: Gathered, later: Gathered): Gathered {
+  return {
+    settlements: [...earlier.settlements, ...later.settlements],
+    giveBacks: [...earlier.giveBacks, ...later.giveBacks],
+    messages: [...earlier.messages, ...later.messages],
+    messageBytes: earlier.messageBytes + later.messageBytes,
+    events: [...earlier.events, ...later.events].slice(-eventsMax),
+    done: [...earlier.done, ...later.done],
+  }
+}
+
+function recipientsOf({ settlements, giveBacks }: Gathered): number {
+  return settlements.length + giveBacks.length
 }
 
 function isEmpty(batch: Gathered): boolean {

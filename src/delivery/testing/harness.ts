@@ -108,8 +108,13 @@ export class Harness {
         planSmarthost: async (host, port) => cached(`${host}:${port}`) ?? unknownDomain(host),
       },
       sink: {
-        settle: (settlement, messages, done) => {
-          this.settled.push({ settlement, facts: unpackOutcomeFacts(settlement.facts), messages })
+        settle: (settlements, messages, done) => {
+          for (const [at, settlement] of settlements.entries())
+            this.settled.push({
+              settlement,
+              facts: unpackOutcomeFacts(settlement.facts),
+              messages: at === 0 ? messages : [],
+            })
           setImmediate(() => done?.())
           this.#look()
         },

@@ -20,11 +20,7 @@ export interface OutcomeSink {
    * Settlements of one message, and the messages that they make: all in one commit, or the report of all would be lost
    * with some of them or made twice. `done` runs once they are on disk.
    */
-  settle(
-    settlements: readonly Settlement[],
-    messages: readonly NewMessage[],
-    done: (() => void) | null,
-  ): void
+  settle(settlements: readonly Settlement[], messages: readonly NewMessage[], done: (() => void) | null): void
   giveBack(giveBacks: readonly GiveBack[]): void
 }
 

@@ -68,6 +68,11 @@ export class Settler {
     return this.#runningBytes + inLine + this.#next.messageBytes > reportBytesMax
   }
 
+  /** Results waiting for a commit. */
+  get waiting(): number {
+    return this.#line.reduce((sum, one) => sum + one.settlements.length, this.#next.settlements.length)
+  }
+
   /** Takes results, with the reports that they make: all in one commit. `done` runs after it. */
   settle(
     settlements: readonly Settlement[],

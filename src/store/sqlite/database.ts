@@ -17,7 +17,7 @@ const walBytesMax = 16 * 1024 * 1024
  * Of the writer; readers take a tenth. SQLite walks a table as long as this at each commit; the
  * rest is in the system's cache.
  */
-const cacheBytesMax = 16 * 1024 * 1024
+const cacheBytesMax = 8 * 1024 * 1024
 const busyTimeoutMs = 10_000
 
 const primary = {

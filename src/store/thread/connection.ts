@@ -16,6 +16,8 @@ import { requestKinds } from './request-codec.ts'
 /** Bytes of accepts under way to the store thread; beyond them accepts wait in their own thread. */
 const inFlightBytesMax = 32 * 1024 * 1024
 const packetBytesMin = 16 * 1024
+/** A packet begins no larger: after a burst the next ones would all take what the burst took. */
+const packetBytesMax = 128 * 1024
 /**
  * Packets that may be without an answer; what comes meanwhile is gathered. Two keep the store thread busy while one is on
  * its way back; more would only make smaller groups, and each packet costs a wake-up on both sides.
@@ -115,7 +117,8 @@ export class StoreConnection {
     if (this.#lastAsked !== 0) this.#underWay.push(this.#lastAsked)
     this.#lastAsked = 0
     // Follows the load: a quiet thread sends small buffers, a busy one does not grow each anew.
-    this.#packetBytes = Math.max(packetBytesMin, Math.ceil((this.#packetBytes + packet.sizeBytes * 1.5) / 2))
+    const expectedBytes = Math.ceil((this.#packetBytes + packet.sizeBytes * 1.5) / 2)
+    this.#packetBytes = Math.min(packetBytesMax, Math.max(packetBytesMin, expectedBytes))
     const bytes = packet.view().buffer as ArrayBuffer
     this.#port.postMessage(bytes, [bytes])
   }

@@ -23,7 +23,7 @@ const meanings: Readonly<Record<RefusalCode, string>> = {
     'The domain waits for its proof and may not send. The operator vouches for it with `domain add … --trust`.',
   'recipient-domain-missing': 'RCPT TO has no domain; use a full address.',
   'header-too-large': 'The header block is over `limits.header_size`.',
-  'header-too-many-fields': 'The header has more than 1,000 fields.',
+  'header-too-many-fields': 'The header has more fields than `limits.header_fields`.',
   'header-malformed':
     'There is no header, or a line of it is no field; write an empty line between header and body.',
   'from-invalid': 'The message needs exactly one From field with one address.',

@@ -19,7 +19,7 @@ function hostRow(spec: LabHostSpec): string[] {
 export function labReference(): string {
   return `# The lab
 
-The lab is a small internet on loopback: a DNS server for \`.test\`, receiving mail servers that behave well or badly as the address asks, and an inbox. The first run without a configuration has it on; \`[lab] enabled = true\` turns it on elsewhere; \`postrider lab run\` starts one by itself. Every name under \`.test\` has two MX hosts in the lab, so any recipient there is delivered by the real delivery path. Nothing leaves the machine.
+The lab is a small internet on loopback: a DNS server for \`.test\`, receiving mail servers that behave well or badly as the address asks, and an inbox. The first run without a configuration has it on; \`[lab] enabled = true\` turns it on elsewhere; \`postrider lab run\` starts one by itself. Every name under \`.test\` has two MX hosts in the lab, so any recipient there is delivered by the real delivery path. Nothing leaves the machine, unless \`[dns] servers\` are named: then other domains are looked up there.
 
 \`postrider lab inbox list\` shows what arrived, \`postrider lab inbox show ID\` one message, \`postrider lab behave TARGET BEHAVIOUR\` changes a host, a domain or (\`*\`) all of them while the lab runs.
 

@@ -54,7 +54,7 @@ export const logEvents = {
   },
   'session.fault': {
     level: 'error',
-    text: 'A fault of ours in a session: the client got 451; `during` says where.',
+    text: 'A fault of ours in a session: the client got 451; `during` says where. Twenty lines in ten seconds, in each thread; `leftOut` counts the rest.',
   },
   'session.refused': {
     level: 'info',
@@ -87,7 +87,7 @@ export const logEvents = {
   'store.slow': { level: 'warn', text: 'A commit took longer than a second; told once a minute at most.' },
   'store.failed': {
     level: 'error',
-    text: 'The store cannot write, and messages are answered 452 until it can; or it has not answered for ten seconds (a disk that stands still), and neither are they. `why` says which. Told at once, then once a minute.',
+    text: 'The store cannot write, and messages are answered 452 until it can; or it has not answered for ten seconds (a disk that stands still), and neither are they. `why` says which. Told at once, then once a minute. With `during` and `err`: housekeeping could not be done, and is tried again in an hour.',
   },
   'store.wal-grows': {
     level: 'error',

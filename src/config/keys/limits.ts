@@ -176,7 +176,7 @@ export const limitKeys: Keys<LimitsConfig> = {
   }),
   readyQueueRecipients: countKey({
     name: 'ready_queue_recipients',
-    text: 'Recipients that wait in memory for a connection, all threads together; the rest stay on disk. One account may have four fifths of it, and less while others have much of it too.',
+    text: 'Recipients in memory, those that wait for a connection and those in an attempt, all threads together; the rest stay on disk. One account may have four fifths of it, and less while others have much of it too.',
     fallback: 10_000,
     unit: 'recipients',
     reason: 'Memory does not grow with the queue.',

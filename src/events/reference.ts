@@ -58,7 +58,10 @@ const facts: Readonly<Record<(typeof factsOfType)[EventType], readonly Field[]>>
     ['attempt', 'which attempt it was, from 1; 0 when none was made'],
     ['outcome', `an object: ${outcomeFields}, and isUncertain (sent, but no reply was read)`],
     ['nextAttemptAt', 'when the next attempt is due, or null'],
-    ['conversation', 'lines of the SMTP session, `>` ours and `<` theirs, shortened'],
+    [
+      'conversation',
+      'the host with its TLS, then lines of the SMTP session, `>` ours and `<` theirs, shortened; or a line for each host that could not be used',
+    ],
   ],
   rejected: [
     ['reversePath', "the sender's address of the envelope"],

@@ -147,7 +147,7 @@ export const limitKeys: Keys<LimitsConfig> = {
     text: 'Sessions open at the same time, all listeners together.',
     fallback: 2000,
     unit: 'sessions',
-    reason: 'Bounds sockets and memory (about 100 KiB a session with TLS).',
+    reason: 'Bounds sockets and memory (about 70 KB an idle session with TLS).',
     since,
   }),
   strangerMs: durationKey({

@@ -45,7 +45,7 @@ export function domainCommand(program: Command, cli: Cli): void {
 
   domain
     .command('verify')
-    .description('check the proof of a domain in DNS')
+    .description('check the proof of a domain in DNS: not in this version')
     .argument('<domain>', 'its id or name')
     .option('--account <account>', 'needed when several accounts have it')
     .action(async (name: string, { account }: { account?: string }) => {

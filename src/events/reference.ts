@@ -47,7 +47,7 @@ const facts: Readonly<Record<(typeof factsOfType)[EventType], readonly Field[]>>
     ['sizeBytes', 'size of the message'],
     ['clientAddress', "the client's IP address"],
     ['helloName', 'what it called itself in EHLO'],
-    ['door', '`smtp`, `http`, or `local` for a notification of ours'],
+    ['door', '`smtp`, or `local` for a report of ours; `http` is reserved'],
     ['username', "user name of the credential, '' for a relay network"],
     ['headerMessageId', 'the Message-ID field'],
     ['signedBy', 'an object of each DKIM signature made at acceptance: domain, selector'],

@@ -3,7 +3,7 @@
 // Place on the path: the batch waits here until a connection takes it. Several next hops of one site share an egress path.
 //
 // State                     what pump() does
-// connections with room     hands out batches, first to connections without load
+// connections with room     hands out batches, first to connections without load; what comes from the store takes turns
 // backlog outgrows them     opens more, at most as many at once as have been answered something; one while there is none
 // an opening came to naught grows no further before the next tick (others on the path may)
 // hosts or pool are full    waits in line while it has no connection of its own; in the pool an idle one makes room
@@ -40,6 +40,9 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter, StepMem
   #recipientsTaken = Number.POSITIVE_INFINITY
   /** Out of use: the engine makes a new one. */
   isClosed = false
+  waitsForTurn = false
+  /** Connections that were kept for a turn have not been offered to others since. */
+  #hasKept = false
   #inFlight = 0
   readonly #ports: HopPorts
   #openings = 0
@@ -95,13 +98,20 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter, StepMem
     while (this.queue.size > 0) {
       const connection = this.#free()
       if (connection === null) break
-      const batch = this.queue.shift()!
+      const batch = this.queue.peek()!
       if (this.#ports.expire(batch)) {
+        this.queue.shift()
         // A whole queue may be too late: in steps, to leave the event loop free.
         if (++expired < failedPerStep) continue
         this.#planStep()
         return
       }
+      if (batch.message.prefix === null && !this.#ports.steps.hasTime) {
+        this.waitsForTurn = true
+        this.#ports.steps.addHandOut(this)
+        return
+      }
+      this.queue.shift()
       // Here and not when its content is at hand: others are handed out meanwhile.
       connection.messages++
       connection.load++
@@ -120,9 +130,16 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter, StepMem
       if (!connection.isOpen) this.lostConnection(connection)
     } else if (connection.session.end !== null) this.#forget(connection)
     this.pump()
-    if (connection.load > 0) return
+    this.#offer(connection)
+  }
+
+  /** Where there is nothing for this connection, who waits for its host, its site or its place may have it. */
+  #offer(connection: Connection): void {
     const { pool } = this.#ports
+    if (connection.owner !== this || !connection.isIdle) return
     const isExpected = connection.isOpen && pool.hostHasRoom(connection.key)
+    // Who was told may have taken it.
+    if (connection.owner !== this || !connection.isIdle) return
     const { path } = this.target
     if (path.isWantedBeside(this)) {
       if (!connection.isOpen || !path.passOn(connection)) this.lostConnection(connection)
@@ -160,7 +177,7 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter, StepMem
     // Two that wait for their first answer are enough: the host may be silent to all.
     const isTold = proven > 0 || live < 2
     const mayGrow = !this.#pause.isOn && this.#openings === 0 && this.#failures === null
-    if (this.queue.size > 0 && mayGrow && isTold) this.#open()
+    if (this.queue.size > 0 && mayGrow && isTold && !this.waitsForTurn) this.#open()
     this.lastUsedMs = nowMs
   }
 
@@ -347,7 +364,7 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter, StepMem
 
   /** Makes an idle connection of another next hop ours; false when it found work or its end meanwhile. */
   #takeOver(connection: Connection): boolean {
-    if (connection.load > 0 || !connection.isOpen || !this.#ports.pool.remove(connection)) return false
+    if (!connection.isIdle || !connection.isOpen || !this.#ports.pool.remove(connection)) return false
     if (connection.owner instanceof NextHop) connection.owner.giveAway(connection)
     const formerPath = connection.path
     connection.path = this.target.path
@@ -389,27 +406,31 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter, StepMem
    * neither to do, hands out and opens.
    */
   step(): void {
+    this.#hasKept ||= this.waitsForTurn
+    this.waitsForTurn = false
+    if (this.#failures === null && this.target.hosts.areKnown) this.pump()
+    else this.#endSome()
+    if (!this.#hasKept || this.queue.size > 0) return
+    this.#hasKept = false
+    // What connections were kept for has gone another way. Who is offered one may take others along.
+    for (const one of [...this.connections]) this.#offer(one)
+  }
+
+  #endSome(): void {
     const failures = this.#failures
     const isKnown = this.target.hosts.areKnown
-    if (failures === null && isKnown) {
-      this.pump()
-      return
-    }
     // One that fails is in use, too: at each retry it would be made anew.
     this.lastUsedMs = this.#ports.clock.monotonicMs()
     for (let i = 0; i < failedPerStep; i++) {
       const batch = this.queue.shift()
-      if (batch === undefined) {
-        this.#endsDue = 0
-        return
-      }
+      if (batch === undefined) break
       if (this.#endsDue > 0) this.#endsDue--
       if (failures === null || !isKnown) this.#ports.placeAgain(batch)
       else this.#ports.failed(batch, failures)
     }
-    if (this.queue.size === 0) return
+    if (this.queue.size === 0) this.#endsDue = 0
     // What came meanwhile asks for itself, as soon as the back-off lets it.
-    if (isKnown && this.#endsDue === 0) this.pump()
+    else if (isKnown && this.#endsDue === 0) this.pump()
     else this.#planStep()
   }
 }

@@ -11,15 +11,21 @@ import type { HopPorts } from './hop-ports.ts'
 import { NextHop } from './next-hop.ts'
 import { type DeliveryPlan, type PlanResult, takesOneDomain } from './resolve/index.ts'
 import { type Smarthost, smarthostKey, smarthostVariant } from './route.ts'
+import type { StepMember } from './step-line.ts'
 import type { TlsPolicy } from './tls-policy.ts'
 
+/** Looked at in one go at a tick, about a millisecond; more take further turns of the event loop. */
+const hopsPerStep = 500
 /** A drain of many domains uses each once: ten thousand of them are not kept for the next one. */
 const unusedMs = 5_000
 const unusedLearntMs = 60_000
 
 /** See the head of the file. */
-export class NextHops {
+export class NextHops implements StepMember {
   readonly #hops = new Map<string, NextHop>()
+  /** Those that the tick has still to look at; null between two rounds. */
+  #round: Iterator<NextHop> | null = null
+  #tickedMs = 0
   readonly #paths = new Map<string, EgressPath>()
   readonly #planner: PlanSource
   readonly #ports: HopPorts
@@ -63,8 +69,26 @@ export class NextHops {
     for (const hop of this.#hops.values()) hop.target.hosts.forget()
   }
 
+  /** Once a second: each next hop, unless the last round is still under way. */
   tick(nowMs: number): void {
-    for (const hop of this.#hops.values()) hop.tick(nowMs)
+    if (this.#round !== null) return
+    this.#round = this.#hops.values()
+    this.#tickedMs = nowMs
+    this.step()
+  }
+
+  /** Goes on with the round of the tick. */
+  step(): void {
+    if (this.#round === null) return
+    for (let looked = 0; looked < hopsPerStep; looked++) {
+      const { done, value } = this.#round.next()
+      if (done === true) {
+        this.#round = null
+        return
+      }
+      value.tick(this.#tickedMs)
+    }
+    this.#ports.steps.add(this)
   }
 
   /** Shows all waiting batches. */

@@ -98,6 +98,30 @@ test('what waited when the hosts failed ends, also where they may be tried again
   assert.equal(harness.room.recipients, 0)
 })
 
+test('what was taken out of a next hop that fails is not owed by what comes later', async () => {
+  const port = await closedPort()
+  const harness = new Harness(port, { hostBackoffMs: 1_000 })
+  harness.plans.set('b.test', planOf('b.test', ['mx.b.test', '127.0.0.1']))
+  const send = (count: number): void => {
+    for (let i = 0; i < count; i++) harness.send(['to@b.test'])
+  }
+  send(350)
+  while (harness.settled.length === 0) await new Promise(resolve => setImmediate(resolve))
+  assert.equal(harness.settled.length, 100, 'the first step')
+  const recalled = await harness.engine.recall()
+  assert.equal(recalled.length, 250)
+  // As many as a step ends.
+  send(100)
+  await harness.settledCount(200)
+  await using receiver = await startReceiver({ port })
+  harness.advance(1_500)
+  send(1)
+  await harness.settledCount(201)
+  assert.equal(harness.settled.at(-1)!.facts.outcome.kind, 'delivered')
+  assert.equal(receiver.connections, 1)
+  await harness.close()
+})
+
 test('a next hop that goes on failing is not made anew at each retry', async () => {
   const harness = new Harness(await closedPort())
   harness.plans.set('b.test', planOf('b.test', ['mx.b.test', '127.0.0.1']))

@@ -91,21 +91,20 @@ test('refusals at the door that wait for a full disk are bounded', async () => {
   assert.equal(events.at(-1)!.atMs, 2899)
 })
 
-test('a commit takes about a thousand; the rest goes into further ones, in order, and flush waits for all', async () => {
+test('a commit takes about a thousand results; the rest goes into further ones, in order, and flush waits for all', async () => {
   const store = new DecidedStore()
   const settler = new Settler(store, mustNot)
   let done = 0
   for (let key = 1; key <= 2500; key++) settler.settle([result(key)], [], () => done++)
   settler.giveBack(Array.from({ length: 1700 }, (_, at) => mark(at)))
+  assert.equal(settler.waiting, 2500)
   await settler.flush()
   assert.deepEqual(
     store.batches.map(batch => [batch.settlements.length, batch.giveBacks.length]),
     [
       [1000, 0],
       [1000, 0],
-      [500, 500],
-      [0, 1000],
-      [0, 200],
+      [500, 1700],
     ],
   )
   const keys = store.batches.flatMap(batch => batch.settlements.map(one => one.messageKey))
@@ -114,6 +113,28 @@ test('a commit takes about a thousand; the rest goes into further ones, in order
     Array.from({ length: 2500 }, (_, at) => at + 1),
   )
   assert.equal(done, 2500)
+  assert.equal(settler.waiting, 0)
+})
+
+test('results that come faster than a thousand a commit go do not pile up: the last commit in line takes them all', async () => {
+  const store = new DecidedStore()
+  const settler = new Settler(store, mustNot)
+  let last = 0
+  let most = 0
+  const come = (): void => {
+    for (let i = 0; i < 2000; i++) settler.settle([result(++last)], [], null)
+  }
+  store.answer = async () => {
+    if (store.batches.length < 100) come()
+    most = Math.max(most, settler.waiting)
+  }
+  come()
+  await settler.close()
+  assert.ok(most <= 30_000, `${most} wait`)
+  assert.deepEqual(
+    store.batches.flatMap(batch => batch.settlements.map(one => one.messageKey)),
+    Array.from({ length: last }, (_, at) => at + 1),
+  )
 })
 
 test('what settles together is one commit, with its report, however much it is', async () => {
@@ -141,7 +162,11 @@ test('commits that a full disk refused come in their order when there is room, a
   const store = new DecidedStore()
   store.answer = fullDisk
   const settler = new Settler(store, mustNot)
-  for (let key = 1; key <= 2500; key++) settler.settle([result(key)], [], null)
+  let done = 0
+  const report = { sizeBytes: 20 * 1024 * 1024 } as NewMessage
+  for (let key = 1; key <= 2500; key++)
+    settler.settle([result(key)], key % 1200 === 0 ? [report] : [], () => done++)
+  assert.ok(settler.isCrowded, 'by the reports of two commits')
   for (let round = 0; round < 3; round++) {
     for (let at = 0; at < 900; at++) settler.event({ atMs: round * 1000 + at } as never)
     await settler.flush()
@@ -154,6 +179,8 @@ test('commits that a full disk refused come in their order when there is room, a
     taken.flatMap(batch => batch.settlements.map(one => one.messageKey)),
     Array.from({ length: 2500 }, (_, at) => at + 1),
   )
+  assert.equal(done, 2500)
+  assert.ok(!settler.isCrowded)
   const events = taken.flatMap(batch => batch.events)
   assert.ok(events.length <= 1000 + 900, `${events.length} events`)
   assert.equal(events.at(-1)!.atMs, 2899)

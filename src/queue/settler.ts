@@ -17,8 +17,10 @@ import type { GiveBack, QueueStore, Settlement } from './port.ts'
  * was delivered and is not settled when the process dies is sent again (decision 0026).
  */
 const gatherMs = 4
-/** Recipients in a commit, about: those that settle together stay together, with their report. */
-const commitRecipientsMax = 1000
+/** Settlements in a commit, about: those that settle together stay together, with their report. */
+const commitSettlementsMax = 1000
+/** Full commits in line. The last one takes all the rest: results must not come faster than they go. */
+const lineMax = 10
 /** How long a full disk is left alone before the next try. */
 const retryMs = 1000
 /** Refusals at the door that are kept for the log while the disk is full; older ones go. */
@@ -90,10 +92,7 @@ export class Settler {
   }
 
   giveBack(giveBacks: readonly GiveBack[]): void {
-    for (const one of giveBacks) {
-      this.#makeRoom()
-      this.#next.giveBacks.push(one)
-    }
+    for (const one of giveBacks) this.#next.giveBacks.push(one)
     this.#plan()
   }
 
@@ -144,9 +143,9 @@ export class Settler {
     return this.#line.length > 0 || !isEmpty(this.#next)
   }
 
-  /** What comes next goes into another commit when this one has enough. */
+  /** What comes next goes into another commit when this one has enough, unless too many wait. */
   #makeRoom(): void {
-    if (recipientsOf(this.#next) < commitRecipientsMax) return
+    if (this.#next.settlements.length < commitSettlementsMax || this.#line.length >= lineMax) return
     this.#line.push(this.#next)
     this.#next = gathered()
   }
@@ -183,7 +182,7 @@ export class Settler {
 
   /** What was refused comes first in the next try, with what has come since as far as a commit holds both. */
   #keep(batch: Gathered): void {
-    const isSmall = recipientsOf(batch) + recipientsOf(this.#next) <= commitRecipientsMax
+    const isSmall = batch.settlements.length + this.#next.settlements.length <= commitSettlementsMax
     if (this.#line.length === 0 && isSmall) this.#next = together(batch, this.#next)
     else {
       this.#line.unshift(batch)
@@ -230,10 +229,6 @@ function together(earlier: Gathered, later: Gathered): Gathered {
     events: [...earlier.events, ...later.events].slice(-eventsMax),
     done: [...earlier.done, ...later.done],
   }
-}
-
-function recipientsOf({ settlements, giveBacks }: Gathered): number {
-  return settlements.length + giveBacks.length
 }
 
 function isEmpty(batch: Gathered): boolean {

@@ -174,11 +174,11 @@ test('a loop that stands still right after a scrape is told by the next one, and
   const before = process.threadCpuUsage()
   while (process.threadCpuUsage(before).user < 300_000);
   await sleep(50)
-  assert.ok(longestSeconds() >= 0.25)
+  const told = longestSeconds()
+  assert.ok(told >= 0.25)
   await sleep(50)
-  assert.ok(longestSeconds() < 0.25, 'told once')
-  assert.ok(
-    late.some(({ lateMs, cpuMs }) => lateMs >= 250 && cpuMs >= 250),
-    'and by itself, with what the thread computed',
-  )
+  assert.ok(longestSeconds() < told, 'told once')
+  // A machine that stands still makes turns late, too, and lets nothing be computed.
+  const ours = late.filter(({ lateMs, cpuMs }) => lateMs >= 250 && cpuMs >= 250)
+  assert.equal(ours.length, 1, 'and by itself, with what the thread computed')
 })

@@ -120,6 +120,35 @@ test('half a request that could not be packed spoils none of its packet', async 
   assert.deepEqual(comeTo(store), [[1, 3]])
 })
 
+test('one that cannot be packed in its turn is answered, and those behind it come to the store', async t => {
+  const { connection, store } = line(t)
+  const told: string[] = []
+  const ask = (name: string, write: WriteRequest, sizeBytes: number): void =>
+    connection.requestInTurn(write, reply => void told.push(`${name} ${reply.kind}`), sizeBytes)
+  const good: WriteRequest = (to, _, id) => writeLease(to, id, lease)
+  const bad: WriteRequest = () => {
+    throw new RangeError('no memory')
+  }
+  ask('at once', bad, 1)
+  assert.deepEqual(told, ['at once broken'])
+  ask('large', good, largeBytes)
+  ask('bad', bad, 1)
+  ask('behind', good, 1)
+  assert.ok(connection.isSaturated)
+  await nextTurn()
+  const first = comeTo(store).flat()
+  assert.equal(first.length, 1)
+  const packet = new PackWriter()
+  writeReply(packet, { kind: 'stored', id: first[0]!, key: 1 })
+  writeReplyEnd(packet)
+  const bytes = packet.view().buffer as ArrayBuffer
+  store.postMessage(bytes, [bytes])
+  while (told.length < 3) await nextTurn()
+  assert.deepEqual(told, ['at once broken', 'large stored', 'bad broken'])
+  await nextTurn()
+  assert.equal(comeTo(store).flat().length, 1, 'the one behind')
+})
+
 test('of the answers of a packet the leased messages are told last', async () => {
   const { port1, port2 } = new MessageChannel()
   const connection = new StoreConnection(port1)

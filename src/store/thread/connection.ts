@@ -78,13 +78,22 @@ export class StoreConnection {
     this.#inFlightBytes += sizeBytes
   }
 
-  /** Like {@link request}, but waits its turn while too much is under way, and a closed line is an answer, too. */
+  /**
+   * Like {@link request}, but waits its turn while too much is under way, and never throws: a closed line is an answer, too,
+   * and so is what `write` threw.
+   */
   requestInTurn(write: WriteRequest, onReply: (reply: Reply) => void, sizeBytes: number): void {
     if (this.#isClosed) {
       onReply({ kind: 'broken', id: 0, why: 'the store is closed', isPassing: false })
       return
     }
-    const start = (): void => this.request(write, onReply, sizeBytes)
+    const start = (): void => {
+      try {
+        this.request(write, onReply, sizeBytes)
+      } catch (error) {
+        onReply({ kind: 'broken', id: 0, why: String(error), isPassing: false })
+      }
+    }
     if (this.isSaturated) this.#waiting.push({ start, onReply })
     else start()
   }

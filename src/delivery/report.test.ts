@@ -39,6 +39,31 @@ test('a stream that wants DSN mail gets one report a batch, in the commit of its
   await harness.close()
 })
 
+test('a thousand refusals of 2,000 octets at once: no report over a mebibyte, and every recipient in one', async () => {
+  const words = 'the mailbox is not here '.repeat(83)
+  await using mx = await startReceiver({ onRcpt: () => `550 5.1.1 ${words}` })
+  let ids = 0
+  const reportIdentity = {
+    host: 'relay.test',
+    from: 'mailer-daemon@relay.test',
+    nextId: () => ({ bytes: Buffer.alloc(16, ++ids), text: `report-${ids}` }),
+  }
+  const harness = new Harness(mx.port, { recipientsPerTransaction: 1000 }, { reportIdentity })
+  harness.plans.set('b.test', plan)
+  const recipients = Array.from({ length: 1000 }, (_, i) => ({
+    forwardPath: `no${i}@b.test`,
+    originalRecipient: `rfc822;${'o'.repeat(400)}@b.test`,
+  }))
+  harness.send(recipients, { sendsDsn: true })
+  await harness.settledCount(1000)
+  const reports = reportsOf(harness)
+  for (const report of reports) assert.ok(report.length <= 1024 * 1024, `${report.length} octets`)
+  const named = reports.flatMap(report => [...report.matchAll(/^Final-Recipient: rfc822; (\S+)\r$/gm)])
+  assert.deepEqual(named.map(([, address]) => address).sort(), recipients.map(one => one.forwardPath).sort())
+  assert.equal(new Set(reports.map(report => /^Message-ID: (.*)\r$/m.exec(report)?.[1])).size, reports.length)
+  await harness.close()
+})
+
 test('no report: events only, the null reverse-path, NOTIFY=NEVER, NOTIFY without FAILURE', async () => {
   await using mx = await startReceiver(refusing)
   const harness = new Harness(mx.port)

@@ -7,10 +7,11 @@
 //   an authenticated client chooses among SUCCESS, FAILURE and DELAY inside that choice, it does not override it:
 //   who wants events only is not surprised by mail because some client library asks for it;
 // - without NOTIFY: failures, and delays where delay notices are on;
-// - success is reported only as `relayed`, to who asked, when the next hop cannot promise a report itself.
+// - success is reported only as `relayed`, to who asked, when the next hop cannot promise a report itself;
+// - a report has a mebibyte at most, and names every recipient: of very many there are several reports.
 
 import type { Outcome } from '../events/index.ts'
-import { buildDsn, type DsnAction, type DsnRecipient } from '../protocol/mail/index.ts'
+import { buildDsn, type DsnAction, type DsnRecipient, dsnPortions } from '../protocol/mail/index.ts'
 import { type LeasedMessage, type LeasedRecipient, type NewMessage, notifyBits } from '../queue/index.ts'
 import { type ContentReader, contentHead, withPrefix } from './content.ts'
 
@@ -91,17 +92,18 @@ export interface ReportPorts {
 }
 
 /**
- * Builds the report on some recipients of one message. When the original cannot be read now, the report goes out without
- * it: the outcome does not wait, and a sender who is told little is better off than one who is told nothing.
+ * Builds the reports on some recipients of one message: one, unless they are more than one can name. When the original
+ * cannot be read now, they go out without it: the outcome does not wait, and a sender who is told little is better off
+ * than one who is told nothing.
  * @param onFault told why the original cannot be read, and why there is no report
  */
-export async function makeReport(
+export async function makeReports(
   message: LeasedMessage,
   content: readonly Buffer[] | null,
   entries: readonly ReportEntry[],
   ports: ReportPorts,
   onFault: (error: unknown) => void,
-): Promise<NewMessage | null> {
+): Promise<NewMessage[]> {
   let original: Buffer | null = null
   let prefix = noBytes
   try {
@@ -113,27 +115,35 @@ export async function makeReport(
   }
   const { header, body } = splitContent(original ?? Buffer.alloc(0))
   const isWhole = original !== null && message.content.sizeBytes <= originalBytesMax
-  const id = ports.identity.nextId()
   const createdAtMs = entries[0]!.outcome.atMs
-  const built = buildDsn({
-    reportingHost: ports.identity.host,
-    from: ports.identity.from,
-    reversePath: message.reversePath,
-    unique: id.text,
-    createdAtMs,
-    arrivedAtMs: message.acceptedAtMs,
-    envelopeId: message.envelopeId,
-    recipients: entries.map(entry => dsnRecipient(message, entry)),
-    ret: message.ret,
-    originalHeader: Buffer.concat([prefix, header]),
-    ...(isWhole ? { originalBody: body } : {}),
-  })
-  if (built.kind === 'none') {
-    onFault(new Error(`no report can be made: ${built.why}`))
-    return null
+  const reports: NewMessage[] = []
+  for (const recipients of dsnPortions(entries.map(entry => dsnRecipient(message, entry)))) {
+    // One report takes milliseconds to build: others have a turn before the next.
+    if (reports.length > 0) await new Promise(resolve => setImmediate(resolve))
+    const id = ports.identity.nextId()
+    const built = buildDsn({
+      reportingHost: ports.identity.host,
+      from: ports.identity.from,
+      reversePath: message.reversePath,
+      unique: id.text,
+      createdAtMs,
+      arrivedAtMs: message.acceptedAtMs,
+      envelopeId: message.envelopeId,
+      recipients,
+      ret: message.ret,
+      originalHeader: Buffer.concat([prefix, header]),
+      ...(isWhole ? { originalBody: body } : {}),
+    })
+    if (built.kind === 'none') {
+      onFault(new Error(`no report can be made: ${built.why}`))
+      return []
+    }
+    const { content: dsn, isEightBit, isSmtpUtf8 } = built
+    reports.push(
+      await ports.make({ cause: message, id: id.bytes, content: dsn, isEightBit, isSmtpUtf8, createdAtMs }),
+    )
   }
-  const { content: dsn, isEightBit, isSmtpUtf8 } = built
-  return ports.make({ cause: message, id: id.bytes, content: dsn, isEightBit, isSmtpUtf8, createdAtMs })
+  return reports
 }
 
 function dsnRecipient(message: LeasedMessage, { recipient, outcome, action }: ReportEntry): DsnRecipient {

@@ -12,7 +12,7 @@ import { nextAttempt } from '../queue/ready/index.ts'
 import type { DeliveryBatch } from './delivery-batch.ts'
 import type { DeliveryOptions } from './options.ts'
 import { asKind, type RecipientOutcome } from './outcome.ts'
-import { makeReport, type ReportEntry, type ReportPorts, reportAction } from './report.ts'
+import { makeReports, type ReportEntry, type ReportPorts, reportAction } from './report.ts'
 
 /** Where results go: they are gathered there into commits. Never awaited here. */
 export interface OutcomeSink {
@@ -137,8 +137,7 @@ export class Settling {
     for (const action of new Set(decided.map(one => one.action))) {
       const entries = decided.filter((one): one is Decided & ReportEntry => one.action === action)
       try {
-        const report = await makeReport(batch.message, batch.content, entries, reports, onFault)
-        if (report !== null) messages.push(report)
+        messages.push(...(await makeReports(batch.message, batch.content, entries, reports, onFault)))
       } catch (error) {
         onFault(error)
       }

@@ -18,7 +18,9 @@ let quiet: Login
 /** Who comes from here may use any sender, without a login. */
 const inside = '127.9.0.1'
 
+const wordy = 'the mailbox is not here '.repeat(83)
 const rcpt = (path: string): string => {
+  if (path.startsWith('wordy')) return `550 5.1.1 ${wordy}`
   if (path.startsWith('unknown')) return '550 5.1.1 no such user here'
   if (path.startsWith('full')) return '452 4.2.2 mailbox full'
   return '250 2.1.5 ok'
@@ -28,9 +30,14 @@ before(async () => {
   receiver = await Receiver.start({ rcpt })
   plain = await Receiver.start({ rcpt, keywords: ['PIPELINING', '8BITMIME'] })
   const plainRoute = plain.route.replace('"*"', '"plain.example"')
-  house = await House.open(`${plainRoute}${receiver.route}[retry]\nschedule = ["1s"]\nexpire = "3s"\n`, {
-    relay: `networks = ["${inside}"]\naccount = "acme"\nsenders = "any"`,
-  })
+  // So that a thousand recipients are refused in one transaction, and make one report as far as they fit.
+  const delivery = '[delivery]\nrecipients_per_transaction = 1000\n'
+  house = await House.open(
+    `${plainRoute}${receiver.route}${delivery}[retry]\nschedule = ["1s"]\nexpire = "3s"\n`,
+    {
+      relay: `networks = ["${inside}"]\naccount = "acme"\nsenders = "any"`,
+    },
+  )
   await house.server.json('stream', 'update', 'default', '--account', 'acme', '--failure-report', 'event+dsn')
   await house.server.json('account', 'create', 'quiet')
   await house.server.json('domain', 'add', '--account', 'quiet', '--trust', '--no-dkim', 'quiet.example')
@@ -153,6 +160,18 @@ test('a large message comes back as its header, RET=FULL or not', async () => {
   const body = `${'x'.repeat(70)}\r\n`.repeat(10_000)
   const [report] = await reportsOn({ mail: ' RET=FULL', content: message([], body) })
   assert.ok(report!.content.length < 300_000)
+})
+
+test('a thousand recipients refused with 2,000 octets each are all reported, and no report is large', async () => {
+  const to = Array.from({ length: 1000 }, (_, i) => `wordy${i}@there.example`)
+  const parameter = ` ORCPT=rfc822;${'o'.repeat(380)}@there.example`
+  const content = message([], `${'x'.repeat(70)}\r\n`.repeat(3000))
+  const reports = await reportsOn({ to, mail: ' RET=FULL', rcpt: parameter, content })
+  for (const { content } of reports) assert.ok(content.length <= 1024 * 1024, `${content.length} octets`)
+  const status = (await Promise.all(reports.map(read))).map(one => one.status).join('\n')
+  const named = [...status.matchAll(/^Final-Recipient: rfc822; ?(\S+)\r?$/gm)].map(([, address]) => address)
+  assert.deepEqual(named.sort(), to.sort())
+  assert.equal(status.match(/^Diagnostic-Code: smtp; ?550 5\.1\.1 the mailbox is not here/gm)?.length, 1000)
 })
 
 test('ENVID and ORCPT come back as they were given', async () => {

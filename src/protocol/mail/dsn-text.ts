@@ -4,6 +4,7 @@
 // every line; text from elsewhere goes through safeText.
 
 import type { DsnAction, DsnRecipient, DsnRequest } from './dsn.ts'
+import { dsnTextBytesMax } from './dsn-size.ts'
 import { safeText, wrap } from './dsn-value.ts'
 import { formatDate } from './trace.ts'
 
@@ -78,11 +79,12 @@ export function dsnSubject(recipients: readonly DsnRecipient[]): string {
 /** The text part. */
 export function dsnText(request: DsnRequest): string {
   const lines: string[] = [`This is a report from the mail server ${safeText(request.reportingHost, true)}.`]
+  const textBytesMax = dsnTextBytesMax(request.recipients)
   for (const word of words) {
     const concerned = request.recipients.filter(recipient => concerns(word, recipient))
     if (concerned.length === 0) continue
     lines.push('', word.lead)
-    for (const recipient of concerned) lines.push('', ...recipientLines(recipient))
+    for (const recipient of concerned) lines.push('', ...recipientLines(recipient, textBytesMax))
   }
   lines.push('', 'Details for mail programs follow, then the message or its header.')
   return `${lines.map(line => wrapLine(line)).join('\r\n')}\r\n`
@@ -96,13 +98,13 @@ function isInDoubt({ action, isUncertain }: DsnRecipient): boolean {
   return action === 'failed' && isUncertain === true
 }
 
-function recipientLines(recipient: DsnRecipient): string[] {
+function recipientLines(recipient: DsnRecipient, textBytesMax: number): string[] {
   const lines = [`  ${safeText(recipient.forwardPath, true)}`]
-  if (recipient.reason !== '') lines.push(`    ${safeText(recipient.reason, true)}`)
+  if (recipient.reason !== '') lines.push(`    ${safeText(recipient.reason, true, textBytesMax)}`)
   if (recipient.remoteReply !== '') {
     const host =
       recipient.remoteHost === '' ? 'The server' : `The server ${safeText(recipient.remoteHost, true)}`
-    lines.push(`    ${host} answered: ${safeText(recipient.remoteReply, true)}`)
+    lines.push(`    ${host} answered: ${safeText(recipient.remoteReply, true, textBytesMax)}`)
   }
   if (recipient.action === 'delayed' && recipient.willRetryUntilMs !== undefined) {
     lines.push(`    It will be tried again until ${formatDate(recipient.willRetryUntilMs)}.`)

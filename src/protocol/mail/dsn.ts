@@ -3,7 +3,7 @@
 //
 // Place on the path: delivery, after an outcome, where the stream asks for mail and NOTIFY allows it.
 // Invariants: the same request gives the same bytes (time and ids are given); remote text, ENVID and ORCPT
-// cannot add a field or a part; no report for the null reverse-path; the size is capped; 7-bit unless the
+// cannot add a field or a part; no report for the null reverse-path; the size is capped (dsn-size.ts); 7-bit unless the
 // sender's own address or the returned content is not. How it goes:
 //   1. refuse what must not be answered;
 //   2. build the three parts: words for people, fields for programs, and what is returned of the message;
@@ -11,6 +11,7 @@
 
 import { isAscii } from 'node:buffer'
 import { isIP } from 'node:net'
+import { dsnTextBytesMax } from './dsn-size.ts'
 import { dsnSubject, dsnText } from './dsn-text.ts'
 import { safeText, typedAddress, wrapField } from './dsn-value.ts'
 import { fieldBytes, scanHeaderBlock } from './header-block.ts'
@@ -58,6 +59,7 @@ export interface DsnRequest {
   readonly arrivedAtMs: number
   /** ENVID decoded; '' when it was not given. */
   readonly envelopeId: string
+  /** One portion of them (`dsnPortions`) at a time. */
   readonly recipients: readonly DsnRecipient[]
   /** RET (RFC 3461 §4.3), which speaks of failures only; '' counts as HDRS. */
   readonly ret: '' | 'FULL' | 'HDRS'
@@ -137,14 +139,16 @@ function statusPart(request: DsnRequest, isUtf8: boolean): Part {
   if (request.envelopeId !== '')
     message.unshift(`Original-Envelope-Id: ${safeText(request.envelopeId, isUtf8)}`)
   message.push(`Arrival-Date: ${formatDate(request.arrivedAtMs)}`)
-  const groups = [message, ...request.recipients.map(recipient => recipientFields(recipient, isUtf8))]
+  const textBytesMax = dsnTextBytesMax(request.recipients)
+  const groups = [message]
+  for (const recipient of request.recipients) groups.push(recipientFields(recipient, isUtf8, textBytesMax))
   const text = groups.map(fields => `${fields.map(wrapField).join('\r\n')}\r\n`).join('\r\n')
   const body = Buffer.from(text)
   const type = isUtf8 ? 'message/global-delivery-status' : 'message/delivery-status'
   return { type, encoding: isAscii(body) ? '7bit' : '8bit', body }
 }
 
-function recipientFields(recipient: DsnRecipient, isUtf8: boolean): string[] {
+function recipientFields(recipient: DsnRecipient, isUtf8: boolean, textBytesMax: number): string[] {
   const fields: string[] = []
   const original = originalRecipient(recipient.originalRecipient, isUtf8)
   if (original !== '') fields.push(`Original-Recipient: ${original}`)
@@ -153,7 +157,7 @@ function recipientFields(recipient: DsnRecipient, isUtf8: boolean): string[] {
   if (recipient.remoteHost !== '')
     fields.push(`Remote-MTA: dns; ${safeText(mtaName(recipient.remoteHost), isUtf8)}`)
   if (recipient.remoteReply !== '')
-    fields.push(`Diagnostic-Code: smtp; ${safeText(recipient.remoteReply, isUtf8)}`)
+    fields.push(`Diagnostic-Code: smtp; ${safeText(recipient.remoteReply, isUtf8, textBytesMax)}`)
   if (recipient.lastAttemptAtMs !== undefined) {
     fields.push(`Last-Attempt-Date: ${formatDate(recipient.lastAttemptAtMs)}`)
   }
@@ -203,8 +207,11 @@ function returnedPart(request: DsnRequest): Part {
     const blank = originalHeader.subarray(-4).equals(headerEnd) ? [] : [Buffer.from('\r\n')]
     const content = Buffer.concat([originalHeader, ...blank, originalBody])
     // RFC 6532 §3.7: a message with 8-bit header fields is message/global, which may be encoded.
-    if (!isAscii(originalHeader)) return encodedPart('message/global', content)
-    return { type: 'message/rfc822', encoding: isAscii(originalBody) ? '7bit' : '8bit', body: content }
+    const encoding = isAscii(originalBody) ? '7bit' : '8bit'
+    if (isAscii(originalHeader)) return { type: 'message/rfc822', encoding, body: content }
+    const encoded = encodedPart('message/global', content)
+    // It may have grown to three times its size.
+    if (encoded.body.length <= contentBytesMax) return encoded
   }
   const header = cutHeader(originalHeader, request.headerBytesMax ?? 64 * 1024)
   if (!isAscii(header)) return encodedPart('message/global-headers', header)

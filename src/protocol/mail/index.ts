@@ -2,6 +2,7 @@
 
 export * from './address.ts'
 export { buildDsn, type DsnAction, type DsnRecipient, type DsnRequest, type DsnResult } from './dsn.ts'
+export { dsnPortions } from './dsn-size.ts'
 export {
   type FromField,
   type Mailbox,

@@ -74,6 +74,26 @@ test('a clear-text connection is not taken over for a name that spoke TLS lately
   await harness.close()
 })
 
+test('TLS at one port of a smarthost says nothing of another server at another port', async () => {
+  await using secure = await startReceiver({ address, tls: certificate })
+  await using clear = await startReceiver({ address })
+  const routes: Route[] = [
+    { recipientDomain: 'secure.example', smarthost: { host: 'two.example', port: secure.port } },
+    { recipientDomain: 'clear.example', smarthost: { host: 'two.example', port: clear.port } },
+  ]
+  const harness = new Harness(0, {}, { routes: new RouteTable(routes) })
+  for (const { port } of [secure, clear])
+    harness.plans.set(`two.example:${port}`, planOf(`two.example:${port}`, ['two.example', address]))
+  assert.match(await kindOf(harness, 'a@secure.example'), /^delivered/)
+  assert.match(await kindOf(harness, 'b@clear.example'), /^delivered/)
+  assert.deepEqual([secure.messages[0]?.isTls, clear.messages[0]?.isTls], [true, false])
+  // The port is remembered with it: there, clear text is no more.
+  secure.change({})
+  await secure.closeAll()
+  assert.equal(await kindOf(harness, 'c@secure.example'), 'deferred starttls')
+  await harness.close()
+})
+
 test('an address literal is no server name for TLS, and is what a certificate must prove', async () => {
   const mx = await startReceiver({ address, tls: makeCertificate(address) })
   await using _mx = mx

@@ -34,7 +34,7 @@ import { Patience } from './patience.ts'
 import type { ConnectionPool } from './pool.ts'
 import type { HostMemory } from './port.ts'
 import type { PlanHost } from './resolve/index.ts'
-import type { Smarthost } from './route.ts'
+import { type Smarthost, smarthostPort } from './route.ts'
 import { type TlsPolicy, tlsVerdict } from './tls-policy.ts'
 import type { TlsSessions } from './tls-sessions.ts'
 import type { UngroupedHosts } from './ungrouped-hosts.ts'
@@ -223,16 +223,17 @@ export class ConnectionOpener {
   }
 
   /** An idle connection in clear text may come from another name of the same address. */
-  #mayUse(idle: Connection, { host }: Candidate, { policy }: OpenTarget): boolean {
-    return idle.tls !== '' || tlsVerdict(policy, 'not-offered', this.#workedLately(host)) === 'clear'
+  #mayUse(idle: Connection, candidate: Candidate, target: OpenTarget): boolean {
+    const worked = this.#workedLately(candidate, target)
+    return idle.tls !== '' || tlsVerdict(target.policy, 'not-offered', worked) === 'clear'
   }
 
-  #mayGoClear({ host }: Candidate, { policy }: OpenTarget): boolean {
-    return tlsVerdict(policy, 'fails', this.#workedLately(host)) === 'clear-last'
+  #mayGoClear(candidate: Candidate, target: OpenTarget): boolean {
+    return tlsVerdict(target.policy, 'fails', this.#workedLately(candidate, target)) === 'clear-last'
   }
 
-  #workedLately(host: string): boolean {
-    const lastMs = this.#ports.memory.lastTlsAtMs(host)
+  #workedLately(candidate: Candidate, { smarthost }: OpenTarget): boolean {
+    const lastMs = this.#ports.memory.lastTlsAtMs(tlsMemoryName(candidate, smarthost))
     return lastMs > 0 && this.#ports.clock.nowMs() - lastMs < this.#options.tlsMemoryMs
   }
 
@@ -274,11 +275,12 @@ export class ConnectionOpener {
     const { session } = result
     // TLS from the first byte at one port says nothing of STARTTLS at another.
     const isImplicitTls = target.smarthost?.isImplicitTls === true
-    if (session.facts.tls !== null && !isImplicitTls) memory.noteTls(host, clock.nowMs())
+    if (session.facts.tls !== null && !isImplicitTls)
+      memory.noteTls(tlsMemoryName(candidate, target.smarthost), clock.nowMs())
     else if (
       session.facts.tls === null &&
       !dial.isClear &&
-      tlsVerdict(target.policy, 'not-offered', this.#workedLately(host)) !== 'clear'
+      tlsVerdict(target.policy, 'not-offered', this.#workedLately(candidate, target)) !== 'clear'
     ) {
       void session.quit()
       const why = `${host} offers no STARTTLS now, but spoke TLS lately; clear text is refused`
@@ -339,6 +341,11 @@ export class ConnectionOpener {
       ...(connect === undefined ? {} : { connect }),
     }
   }
+}
+
+/** Under what name it is remembered that TLS worked: another port of a smarthost may be another server. */
+function tlsMemoryName({ host }: Candidate, smarthost: Smarthost | null): string {
+  return smarthost === null || smarthost.port === smarthostPort ? host : `${host}:${smarthost.port}`
 }
 
 function* candidatesOf({ hosts, port, site, smarthost }: OpenTarget): Generator<Candidate> {

@@ -4,7 +4,10 @@ import type { PrefixedMessage } from '../queue/index.ts'
 
 /** Durable memory of which MX hosts spoke TLS (no clear text where TLS worked lately: tls-policy.ts). */
 export interface HostMemory {
-  /** Milliseconds since 1970 of the last successful TLS session with this host name; 0 when never. Answers from memory. */
+  /**
+   * Milliseconds since 1970 of the last successful TLS session with this host name (of a smarthost at another port than 25
+   * with the port behind a colon); 0 when never. Answers from memory.
+   */
   lastTlsAtMs(host: string): number
   /** Notes a success. Written down at most once a day a host, off the hot path. */
   noteTls(host: string, atMs: number): void

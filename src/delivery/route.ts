@@ -30,7 +30,7 @@ export interface Route {
 }
 
 /** Default port of a smarthost, and of one with TLS from the first byte. */
-const smarthostPort = 25
+export const smarthostPort: number = 25
 const implicitTlsPort = 465
 
 /**

@@ -1,7 +1,8 @@
 // Smuggling towards servers that can be fooled: Debian's Postfix 3.7 with its defaults takes LF.CRLF for the end of a
 // message, and so does its chasquid 1.11. Every payload goes through us by DATA and by BDAT, with bare LF refused and with
-// bare LF mended, and on to two of these Postfixes, one that we deliver to by BDAT, one (without CHUNKING) by DATA, and to
-// chasquid, by DATA. What we accept must be one message at each of them, and what we refuse must be none.
+// bare LF mended, and on to three of these Postfixes, one that we deliver to by BDAT, one (without CHUNKING) by DATA, one
+// (without 8BITMIME too) whose contents we encode anew, and to chasquid, by DATA. What we accept must be one message at
+// each of them, and what we refuse must be none.
 
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
@@ -13,6 +14,7 @@ import {
   startChasquidReceiver,
   startPostfixReceiver,
 } from '../support/peers/index.ts'
+import { decodedBody } from './support/decoded.ts'
 import { needs } from './support/needs.ts'
 
 /** What stands between two messages, and whether it is only LF where CR LF belongs: that can be mended. */
@@ -71,7 +73,7 @@ const ways = ['DATA', 'BDAT'] as const
 type Way = (typeof ways)[number]
 
 /** The recipients of a message: one at each server. */
-const domains = ['bdat.example', 'data.example', 'chasquid.example'] as const
+const domains = ['bdat.example', 'data.example', 'seven.example', 'chasquid.example'] as const
 const allOf = (name: string): string[] => domains.map(domain => `${name}@${domain}`)
 
 /** One message with this content; the reply to its end. BDAT chunks end at `cuts`. */
@@ -109,8 +111,10 @@ async function messagesTaken(receiver: Receiver): Promise<number> {
 interface Run {
   readonly house: House
   readonly mending: Login
-  /** Names of the messages that we accepted, with the body that must arrive where it is known. */
-  readonly accepted: Map<string, string | null>
+  /** Mends bare LF, and has contents with long lines encoded anew at the door. */
+  readonly encoding: Login
+  /** Names of the messages that we accepted, with the body that must arrive, decoded, where it is known. */
+  readonly accepted: Map<string, Buffer | null>
   count: number
 }
 
@@ -149,7 +153,7 @@ async function takenAsTheyAre(context: TestContext, run: Run): Promise<void> {
         queuedId(await push(client, way, allOf(to), payload(octets)))
         // DATA takes one dot off a line that begins with one, and so what arrives is shorter by it.
         const arrives = way === 'DATA' ? octets.replace(/^\r\n\./, '\r\n') : octets
-        run.accepted.set(to, `Hello.${arrives}${smuggled}`)
+        run.accepted.set(to, Buffer.from(`Hello.${arrives}${smuggled}\r\n`))
       })
 
   await context.test(
@@ -161,7 +165,7 @@ async function takenAsTheyAre(context: TestContext, run: Run): Promise<void> {
       for (let cut = at; cut <= at + 5; cut++) {
         const to = `cut${++run.count}`
         queuedId(await push(client, 'BDAT', allOf(to), content, [cut]))
-        run.accepted.set(to, `Hello.\r\n.\r\n${smuggled}`)
+        run.accepted.set(to, Buffer.from(`Hello.\r\n.\r\n${smuggled}\r\n`))
       }
     },
   )
@@ -173,13 +177,88 @@ async function takenAsTheyAre(context: TestContext, run: Run): Promise<void> {
       const body = `${'.\r\n'.repeat(200_000)}${smuggled}`
       const to = `dots${++run.count}`
       queuedId(await push(client, 'BDAT', allOf(to), Buffer.from(message([], body))))
-      run.accepted.set(to, body)
+      run.accepted.set(to, Buffer.from(`${body}\r\n`))
       const stuffed = `dots${++run.count}`
       const text = message([], body).replaceAll('\r\n.', '\r\n..')
       queuedId(await push(client, 'DATA', allOf(stuffed), Buffer.from(text)))
-      run.accepted.set(stuffed, body)
+      run.accepted.set(stuffed, Buffer.from(`${body}\r\n`))
     },
   )
+}
+
+/** Text that must be encoded for a server without 8BITMIME, and text that must be at the door: octets, and a line, too many. */
+const eightBit = 'Grüße.'
+const longLine = `Grüße, ${'and so on, '.repeat(100)}.`
+
+/** Lines of every length up to two encoded ones, a dot at the end of each: wherever a line is broken, one is near. */
+const dotted = (before: string): string =>
+  Array.from({ length: 160 }, (_, length) => `${before}${'x'.repeat(length)}.\r\n..\r\n.`).join('\r\n')
+
+const quotedPrintable = [
+  'MIME-Version: 1.0',
+  'Content-Type: text/plain; charset=utf-8',
+  'Content-Transfer-Encoding: quoted-printable',
+]
+const quoted = (octets: string): string =>
+  octets.replaceAll('\r', '=0D').replaceAll('\n', '=0A').replaceAll('\0', '=00')
+
+/** Contents that are encoded anew: what stands behind the text that makes it necessary. */
+const encodedAnew: readonly (readonly [name: string, header: readonly string[], rest: string])[] = [
+  ...lookAlikes.map(([name, octets]) => [name, [], `${octets}${smuggled}`] as const),
+  ['a dot at the end of lines of every length', [], `\r\n${dotted('')}\r\n${smuggled}`],
+  // Their encoding is undone before they are encoded anew: what were letters are line ends in between.
+  ...falseEnds.map(
+    ([name, end]) => [`${name}, in quoted-printable`, quotedPrintable, `${quoted(end)}${smuggled}`] as const,
+  ),
+]
+
+async function takenAndEncoded(context: TestContext, run: Run): Promise<void> {
+  for (const [login, first, why] of [
+    [run.house.login, eightBit, 'with 8-bit octets'],
+    [run.encoding, longLine, 'with a long line'],
+  ] as const)
+    for (const [name, header, rest] of encodedAnew)
+      await context.test(`${name} in a content ${why}, by DATA and by BDAT, is one message`, async () => {
+        await using client = await run.house.client(login)
+        const content = message(header, `${first}${rest}`)
+        for (const way of ways) {
+          const to = `encoded${++run.count}`
+          const written = way === 'DATA' ? content.replaceAll('\r\n.', '\r\n..') : content
+          queuedId(await push(client, way, allOf(to), Buffer.from(written)))
+          run.accepted.set(to, decodedBody(Buffer.from(`${content}\r\n`)))
+        }
+      })
+
+  await context.test('lines over 998 octets, of dots and with a dot at each place of a break', async () => {
+    await using client = await run.house.client(run.encoding)
+    for (const body of [
+      '.'.repeat(3000),
+      dotted('y'.repeat(998)),
+      `${'. '.repeat(2000)}\r\n.\r\n${smuggled}`,
+    ]) {
+      const to = `encoded${++run.count}`
+      queuedId(await push(client, 'BDAT', allOf(to), Buffer.from(message([], body))))
+      run.accepted.set(to, Buffer.from(`${body}\r\n`))
+    }
+  })
+
+  for (const [name, end, canBeMended] of falseEnds)
+    for (const way of ways.filter(one => one === 'BDAT' || !endsData(end)))
+      await context.test(
+        `${name} by ${way} behind a long line, mended and encoded, is one message or none`,
+        async () => {
+          await using client = await run.house.client(run.encoding)
+          const to = `mended${++run.count}`
+          const content = Buffer.from(`${message([], `${longLine}\r\nHello.`)}${end}${smuggled}`)
+          const reply = await push(client, way, allOf(to), content)
+          if (!canBeMended) {
+            assert.match(reply.text, /^55\d 5\.6\.0 /)
+            return
+          }
+          queuedId(reply)
+          run.accepted.set(to, null)
+        },
+      )
 }
 
 const needed = await needs('postfix', 'chasquid')
@@ -195,6 +274,11 @@ test(
       port: await freePort(),
       extraMainCf: 'smtpd_discard_ehlo_keywords = chunking\n',
     })
+    await using seven = await startPostfixReceiver({
+      listenAddress,
+      port: await freePort(),
+      extraMainCf: 'smtpd_discard_ehlo_keywords = chunking, 8bitmime\n',
+    })
     await using chasquid = await startChasquidReceiver({
       listenAddress,
       port: await freePort(),
@@ -202,15 +286,24 @@ test(
     })
     const route = (domain: string, { port }: Receiver): string =>
       `[[route]]\nrecipient_domain = "${domain}"\nsmarthost = "127.0.0.1:${port}"\n`
+    const routes = [
+      route('bdat.example', chunking),
+      route('data.example', plain),
+      route('seven.example', seven),
+      route('chasquid.example', chasquid),
+    ]
     await using house = await House.open(
-      `${route('bdat.example', chunking)}${route('data.example', plain)}${route('chasquid.example', chasquid)}[limits]\nconnections_per_address = 500\nconnection_rate_per_address = 5000\n`,
+      `${routes.join('')}[limits]\nconnections_per_address = 500\nconnection_rate_per_address = 5000\n`,
     )
     const create = ['credential', 'create', '--account', 'acme', '--bare-lf', 'mend']
     const mending = await house.server.json<Login & Record<string, never>>(...create)
-    const run: Run = { house, mending, accepted: new Map(), count: 0 }
+    const encode = [...create, '--long-lines', 'encode']
+    const encoding = await house.server.json<Login & Record<string, never>>(...encode)
+    const run: Run = { house, mending, encoding, accepted: new Map(), count: 0 }
 
     await refusedOrMended(context, run)
     await takenAsTheyAre(context, run)
+    await takenAndEncoded(context, run)
 
     const events = await waitForEvents(
       house.server,
@@ -222,6 +315,7 @@ test(
     for (const [how, receiver, domain] of [
       ['BDAT', chunking, 'bdat.example'],
       ['DATA', plain, 'data.example'],
+      ['DATA without 8BITMIME', seven, 'seven.example'],
       ['DATA', chasquid, 'chasquid.example'],
     ] as const)
       await context.test(
@@ -240,37 +334,40 @@ test(
           for (const mail of mails) {
             const text = mail.bytes.toString('latin1')
             assert.doesNotMatch(text, /\r(?!\n)|(?<!\r)\n|\0/)
+            if (receiver === seven) assert.doesNotMatch(text, /[\x80-\xff]/)
             const [name = ''] = mail.rcptTo[0]!.split('@')
+            const body = decodedBody(mail.bytes)
             // After a true CRLF the lone dot is stuffing and goes, as in any other line (RFC 5321 §4.5.2).
             if (name.startsWith('mended'))
-              assert.match(text, /\r\nHello\.\r\n[\r\n.]*MAIL FROM:<ann@acme\.example>\r\n/)
-            const body = run.accepted.get(name)
-            if (body != null)
-              assert.ok(
-                text.includes(`\r\n\r\n${Buffer.from(body).toString('latin1')}\r\n`),
-                `${name}: ${JSON.stringify(text.slice(-500))}`,
-              )
+              assert.match(body.toString(), /(?:^|\r\n)Hello\.\r\n[\r\n.]*MAIL FROM:<ann@acme\.example>\r\n/)
+            const arrives = run.accepted.get(name)
+            if (arrives != null)
+              assert.ok(body.equals(arrives), `${name}: ${JSON.stringify(text.slice(-500))}`)
           }
         },
       )
 
     for (const [receiver, domain, taken] of [
       [plain, 'data.example', run.accepted.size],
+      [seven, 'seven.example', run.accepted.size],
       [chasquid, 'chasquid.example', run.accepted.size],
     ] as const)
-      await context.test(`the same ${receiver.name} is fooled when it is spoken to directly`, async () => {
-        await using client = await SmtpClient.connect(receiver.port)
-        await client.hello()
-        for (const command of ['MAIL FROM:<ann@acme.example>', `RCPT TO:<victim@${domain}>`, 'DATA'])
-          assert.ok((await client.command(command)).code < 400)
-        // What stands behind the false end comes later, since chasquid loses what has come with it.
-        client.write(`${message()}\n.\r\n`)
-        await client.expect(250)
-        const second = `smuggled@${domain}`
-        const commands = smuggled.replace('smuggled@there.example', second)
-        client.write(`${commands}\r\n.\r\n`)
-        const mails = await receiver.waitFor(taken + 2)
-        assert.ok(mails.some(mail => mail.rcptTo.includes(second)))
-      })
+      await context.test(
+        `the same ${receiver.name} for ${domain} is fooled when it is spoken to directly`,
+        async () => {
+          await using client = await SmtpClient.connect(receiver.port)
+          await client.hello()
+          for (const command of ['MAIL FROM:<ann@acme.example>', `RCPT TO:<victim@${domain}>`, 'DATA'])
+            assert.ok((await client.command(command)).code < 400)
+          // What stands behind the false end comes later, since chasquid loses what has come with it.
+          client.write(`${message()}\n.\r\n`)
+          await client.expect(250)
+          const second = `smuggled@${domain}`
+          const commands = smuggled.replace('smuggled@there.example', second)
+          client.write(`${commands}\r\n.\r\n`)
+          const mails = await receiver.waitFor(taken + 2)
+          assert.ok(mails.some(mail => mail.rcptTo.includes(second)))
+        },
+      )
   },
 )

@@ -3,6 +3,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { formatAddress } from '../../mail/index.ts'
+import { accepted, refused } from '../../mail/testing/address-corpus.ts'
 import { decodeUtf8AddressXtext, decodeXtext, encodeXtext, parseParameters, parsePath } from './index.ts'
 
 const paths: readonly [text: string, local: string, domain: string, rest: string][] = [
@@ -66,6 +68,27 @@ for (const text of [
     else assert.ok(!parsed.ok)
   })
 }
+
+test('what is an address is a path in brackets, for senders and recipients, with the same normal form', () => {
+  for (const [given, normal] of accepted)
+    for (const kind of ['reverse', 'forward'] as const) {
+      const parsed = parsePath(`<${given}>`, kind)
+      assert.ok(parsed.ok, given)
+      assert.deepEqual([formatAddress(parsed.value.path), parsed.value.rest], [normal, ''])
+    }
+})
+
+test('what is no address is no path either, but for the null path and a path with parameters behind it', () => {
+  const paths: string[] = []
+  for (const given of refused)
+    for (const kind of ['reverse', 'forward'] as const) {
+      const parsed = parsePath(`<${given}>`, kind)
+      if (parsed.ok) paths.push(`${kind} <${given}>`)
+      if (parsed.ok && given !== '') assert.ok(!parseParameters(parsed.value.rest).ok, given)
+    }
+  const withParameters = '<a@b.test> SIZE=1 <c@d.test>'
+  assert.deepEqual(paths.sort(), [`forward ${withParameters}`, 'reverse <>', `reverse ${withParameters}`])
+})
 
 test('a source route has ten hosts at most, and is within the bound of a path', () => {
   const routed = (hop: string, count: number): string =>

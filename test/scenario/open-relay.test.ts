@@ -22,6 +22,7 @@ const forms: readonly (readonly [name: string, mail: string, rcpt: string])[] = 
   ['2 a foreign sender', `<u@${foreign}>`, `<u@${foreign}>`],
   ['3 a sender at our host', `<u@${us}>`, `<u@${foreign}>`],
   ['3 a sender of a hosted domain', '<ann@acme.example>', `<u@${foreign}>`],
+  ['3 a hosted AUTH', '<ann@acme.example> AUTH=ann+40acme.example', `<u@${foreign}>`],
   ['4 a sender at our address', `<u@[${ourAddress}]>`, `<u@${foreign}>`],
   ['5 a percent hack at our host', '<>', `<u%${foreign}@${us}>`],
   ['6 a percent hack at our address', '<>', `<u%${foreign}@[${ourAddress}]>`],
@@ -69,10 +70,14 @@ after(async () => {
 
 type Door = 'relay' | 'submission' | 'submissions'
 
-async function stranger(door: Door, isSecure: boolean): Promise<SmtpClient> {
+function nextStranger(): { readonly localAddress: string } {
   strangers++
-  const localAddress = `127.1.${Math.floor(strangers / 200)}.${(strangers % 200) + 1}`
-  const client = await SmtpClient.connect(house.ports[door], { isTls: door === 'submissions', localAddress })
+  return { localAddress: `127.1.${Math.floor(strangers / 200)}.${(strangers % 200) + 1}` }
+}
+
+async function stranger(door: Door, isSecure: boolean): Promise<SmtpClient> {
+  const from = nextStranger()
+  const client = await SmtpClient.connect(house.ports[door], { isTls: door === 'submissions', ...from })
   await client.hello('stranger.example')
   if (isSecure && door !== 'submissions') await client.startTls()
   return client
@@ -135,6 +140,42 @@ test('a stranger cannot relay by 27 XCLIENT or a PROXY header that claims an add
     await refusedAll(client, '<>', `<u@${foreign}>`)
   }
 })
+
+const v1 = (client: string): string => `PROXY TCP4 ${client} 127.0.0.1 1000 25\r\n`
+const v2 = (client: string): Buffer => {
+  const addresses = [client, '127.0.0.1'].flatMap(address => address.split('.').map(Number))
+  const magic = Buffer.from('0d0a0d0a000d0a515549540a', 'hex')
+  return Buffer.concat([magic, Buffer.from([0x21, 0x11, 0, 12, ...addresses, 0x03, 0xe8, 0, 25])])
+}
+
+for (const [version, header] of [
+  ['v1', v1],
+  ['v2', v2],
+] as const)
+  test(`a stranger cannot relay by 27 a PROXY header ${version} as the first octets of a connection`, async () => {
+    const { length } = house.server.output
+    for (const claimed of [inside, '127.0.0.1'])
+      for (const [door, isTls] of [
+        ['relay', false],
+        ['submission', false],
+        // Before the handshake, and as the first words inside of TLS.
+        ['submissions', false],
+        ['submissions', true],
+      ] as const) {
+        const options = { ...nextStranger(), isTls, before: header(claimed) }
+        await using client = await SmtpClient.open(house.ports[door], options)
+        for (const line of ['EHLO x', `MAIL FROM:<u@${foreign}>`, `RCPT TO:<u@${foreign}>`, 'DATA', 'QUIT'])
+          client.write(`${line}\r\n`)
+        for (let reply = await client.replyOrEnd(); reply !== null; reply = await client.replyOrEnd()) {
+          // The greeting, what EHLO offers and the farewell.
+          const isHarmless = [220, 221].includes(reply.code) || reply.lines.length > 1
+          assert.ok(isHarmless || reply.code >= 400, reply.text)
+        }
+      }
+    const told = house.server.output.slice(length)
+    for (const claimed of [inside, '127.0.0.1'])
+      assert.ok(!told.includes(`"clientAddress":"${claimed}"`), told)
+  })
 
 test('a stranger cannot relay by 28 coming from 127.0.0.1', async () => {
   for (const door of ['relay', 'submission', 'submissions'] as const) {

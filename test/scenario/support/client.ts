@@ -26,16 +26,6 @@ export interface ClientOptions {
   readonly before?: string | Buffer
 }
 
-/** How a connection is opened. */
-export interface OpenOptions {
-  readonly isTls?: boolean
-  /** Default 127.0.0.1. */
-  readonly host?: string
-  readonly localAddress?: string
-  /** Written first (a PROXY header). */
-  readonly before?: string | Buffer
-}
-
 /** A connection to a listener. */
 export class SmtpClient implements AsyncDisposable {
   #socket: net.Socket

@@ -76,6 +76,9 @@ let stranger: Smarthost
 /** As `honest` and `stranger`, with TLS from the first byte. */
 let implicit: Smarthost
 let implicitStranger: Smarthost
+/** Their certificates are of the right authority, for somebody else. */
+let misnamed: Smarthost
+let implicitMisnamed: Smarthost
 let house: House
 
 before(async () => {
@@ -88,10 +91,13 @@ before(async () => {
     names: ['stranger.example', '127.0.0.1'],
     ca: otherCa,
   })
+  const misnamedLeaf = await makeCertificate({ directory: folder, names: ['other.example', '127.0.0.2'], ca })
   honest = await Smarthost.start(leaf)
   stranger = await Smarthost.start(otherLeaf)
   implicit = await Smarthost.start(leaf, true)
   implicitStranger = await Smarthost.start(otherLeaf, true)
+  misnamed = await Smarthost.start(misnamedLeaf)
+  implicitMisnamed = await Smarthost.start(misnamedLeaf, true)
   writeFileSync(join(folder, 'password'), `${password}\n`)
   writeFileSync(join(folder, 'changing-password'), `${wrongPassword}\n`)
   const route = (domain: string, to: Smarthost, file: string, scheme: string = ''): string =>
@@ -105,6 +111,8 @@ before(async () => {
     route('forgotten.example', honest, 'changing-password'),
     route('implicit.example', implicit, 'password', 'smtps://'),
     route('implicit-stranger.example', implicitStranger, 'password', 'smtps://'),
+    route('misnamed.example', misnamed, 'password'),
+    route('implicit-misnamed.example', implicitMisnamed, 'password', 'smtps://'),
     route('no-tls-there.example', honest, 'password', 'smtps://'),
     `[[route]]\nrecipient_domain = "unproven.example"\nsmarthost = "smtps://${implicitStranger.address}"\n`,
   ]
@@ -116,6 +124,8 @@ after(async () => {
   await stranger[Symbol.asyncDispose]()
   await implicit[Symbol.asyncDispose]()
   await implicitStranger[Symbol.asyncDispose]()
+  await misnamed[Symbol.asyncDispose]()
+  await implicitMisnamed[Symbol.asyncDispose]()
   rmSync(folder, { recursive: true })
 })
 
@@ -161,6 +171,18 @@ test('a verified smtps:// smarthost with a certificate of nobody gets neither lo
   const { outcome } = await outcomeOf('bob@implicit-stranger.example')
   assert.deepEqual([outcome?.kind, outcome?.stage, outcome?.category], ['deferred', 'starttls', 'tls'])
   assert.deepEqual([implicitStranger.logins, implicitStranger.taken], [[], []])
+})
+
+test('a verified smarthost whose certificate is for another name gets neither login nor mail', async () => {
+  for (const [to, smarthost] of [
+    ['bob@misnamed.example', misnamed],
+    ['bob@implicit-misnamed.example', implicitMisnamed],
+  ] as const) {
+    const { outcome } = await outcomeOf(to)
+    assert.deepEqual([outcome?.kind, outcome?.stage, outcome?.category], ['deferred', 'starttls', 'tls'])
+    assert.match(outcome?.text ?? '', /certificate is not valid for 127\.0\.0\.1/)
+    assert.deepEqual([smarthost.logins, smarthost.taken], [[], []])
+  }
 })
 
 test('a smarthost that gave a certificate of nobody may serve a route that asks for no proof', async () => {

@@ -17,7 +17,9 @@ import {
   hello,
   inside,
   mail,
+  rcpt,
   slackMs,
+  take,
   talked,
   unreadMs,
 } from './support/hostile-clients.ts'
@@ -58,14 +60,42 @@ const breakPoints: readonly ((index: number) => Promise<Socket>)[] = [
   },
 ]
 
+/** More than a content in the database has: it goes to a file while it comes. */
+const halfContent = `Subject: half\r\n\r\n${`${'x'.repeat(70)}\r\n`.repeat(300)}`
+
+/**
+ * Those where a session owns most, for one connection in ten: TLS, a login, a transaction and what came of its content.
+ * Gives the connection below the TLS.
+ */
+const loggedInBreakPoints: readonly ((index: number) => Promise<Socket>)[] = [
+  async index => {
+    const { socket, secure } = await clients.loggedIn(index, mail, rcpt, data)
+    secure.write(halfContent)
+    return socket
+  },
+  async index => {
+    const { socket, secure } = await clients.loggedIn(index, mail, rcpt)
+    secure.write(`BDAT 100000\r\n${halfContent}`)
+    return socket
+  },
+  async index => {
+    const { socket, secure } = await clients.loggedIn(index, mail, rcpt)
+    // `take` writes the last line end.
+    await take(secure, [[`BDAT ${halfContent.length}\r\n${halfContent.slice(0, -2)}`, 250]])
+    return socket
+  },
+]
+
 async function cycles(from: number, to: number): Promise<void> {
   let index = from
   const worker = async (): Promise<void> => {
     while (index < to) {
       const mine = index++
-      const socket = await breakPoints[mine % breakPoints.length]!(mine)
-      // A reset and an orderly end in turn; both without waiting for anything.
-      if (mine % 2 === 0) socket.resetAndDestroy()
+      const tens = Math.floor(mine / 10)
+      const points = mine % 10 === 9 ? loggedInBreakPoints : breakPoints
+      const socket = await points[(mine % 10 === 9 ? tens : mine) % points.length]!(mine)
+      // A reset and an orderly end in turn, of each kind; both without waiting for anything.
+      if ((mine + tens) % 2 === 0) socket.resetAndDestroy()
       else socket.destroy()
     }
   }

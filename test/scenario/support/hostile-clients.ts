@@ -5,9 +5,11 @@ import assert from 'node:assert/strict'
 import type { Socket } from 'node:net'
 import type { TestContext } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import tls, { type TLSSocket } from 'node:tls'
 import { freePort } from '../../support/postrider.ts'
+import { plainToken } from './client.ts'
 import type { House } from './house.ts'
-import { describe, rawConnection, Siege } from './siege.ts'
+import { describe, manyAddresses, rawConnection, Siege } from './siege.ts'
 
 /** Clients of these addresses need no login, so that they come as far as DATA without the cost of TLS. */
 const network = '127.30.0.0/16'
@@ -45,7 +47,7 @@ export type Turn = readonly [line: string | null, code: number]
 export const greeting: Turn = [null, 220]
 export const hello: Turn = ['EHLO x', 250]
 export const mail: Turn = ['MAIL FROM:<ann@acme.example>', 250]
-const rcpt: Turn = ['RCPT TO:<u@calm.example>', 250]
+export const rcpt: Turn = ['RCPT TO:<u@calm.example>', 250]
 export const data: Turn = ['DATA', 354]
 
 /** The server, attacked by what a test brings. */
@@ -60,11 +62,12 @@ export class HostileClients implements AsyncDisposable {
     this.proxiedPort = proxiedPort
   }
 
-  static async open(): Promise<HostileClients> {
+  /** @param moreLimits lines of `[limits]` */
+  static async open(moreLimits: string = ''): Promise<HostileClients> {
     const proxied = await freePort()
     const door = `[[listener]]\naddress = "127.0.0.1:${proxied}"\nkind = "submission"\nproxy_protocol = ["127.40.0.0/16"]`
     const siege = await Siege.open({
-      toml: `${limits}\n${door}\n`,
+      toml: `${limits}\n${moreLimits}\n${door}\n`,
       relay: `networks = ["${network}"]\naccount = "acme"`,
     })
     const clients = new HostileClients(siege, proxied)
@@ -105,6 +108,21 @@ export class HostileClients implements AsyncDisposable {
   /** A transaction with a recipient, and these further turns. */
   async inTransaction(index: number, ...turns: readonly Turn[]): Promise<Socket> {
     return await talked(this.ports.relay, inside(index), [hello, mail, rcpt, ...turns])
+  }
+
+  /** Behind TLS and a login, and these further turns: the connection, and what is spoken over it. */
+  async loggedIn(
+    index: number,
+    ...turns: readonly Turn[]
+  ): Promise<{ readonly socket: Socket; readonly secure: TLSSocket }> {
+    const { username, secret } = this.siege.house.login
+    const login: Turn = [`AUTH PLAIN ${plainToken(username, secret)}`, 235]
+    const socket = await rawConnection(this.ports.submissions, manyAddresses(index))
+    const secure = tls.connect({ socket, rejectUnauthorized: false })
+    secure.on('error', () => undefined)
+    await take(secure, [greeting, hello, login, ...turns])
+    secure.resume()
+    return { socket, secure }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import net from 'node:net'
 import { test } from 'node:test'
 import { smtpReply } from '../reply.ts'
-import { codes, TestServer, until } from './test-kit.ts'
+import { codes, makeSecureContext, TestServer, until } from './test-kit.ts'
 
 test('a drain ends idle sessions at once and the others after their transaction', async () => {
   await using server = await TestServer.start()
@@ -104,4 +104,34 @@ test('sessions that ended leave nothing on the ticker', async () => {
   }
   await until(() => server.recorder.closed === 20)
   assert.equal(server.ticker.size, 0)
+})
+
+test('TLS sessions with a login that are reset in DATA or BDAT leave no timer, no handle and nothing on the ticker', async () => {
+  const context = makeSecureContext()
+  const secure = { tls: { mode: 'starttls', secureContext: () => context }, offersAuth: true } as const
+  await using server = await TestServer.start(secure)
+  const { recorder, ticker } = server
+  const held = (): number =>
+    process.getActiveResourcesInfo().filter(name => /Timeout|TCPSocket|TLS/.test(name)).length
+  const round = async (number: number): Promise<void> => {
+    const client = await server.greeted()
+    const below = client.socket
+    await client.talk('STARTTLS')
+    await client.startTls()
+    const login = `AUTH PLAIN ${Buffer.from('\0bob\0secret').toString('base64')}`
+    const lines = ['EHLO client.test', login, 'MAIL FROM:<a@sender.test>', 'RCPT TO:<b@rcpt.test>']
+    for (const line of lines) assert.match(await client.talk(line), /^2/)
+    if (number % 2 === 0) assert.equal(codes(await client.talk('DATA')), '354')
+    client.send(number % 2 === 0 ? 'half' : 'BDAT 1000\r\nhalf')
+    await until(() => recorder.calls.filter(call => call === 'content').length === number)
+    below.resetAndDestroy()
+    await until(() => recorder.closed === number)
+  }
+  // What the first ones take for good is no leak.
+  for (let number = 1; number <= 10; number++) await round(number)
+  const before = held()
+  for (let number = 11; number <= 110; number++) await round(number)
+  for (let turn = 0; turn < 1000 && held() > before; turn++)
+    await new Promise(resolve => setImmediate(resolve))
+  assert.deepEqual([held(), ticker.size, recorder.aborts], [before, 0, 110])
 })

@@ -133,12 +133,14 @@ test('an MX that is ourselves under an address that we cannot know, as behind NA
 
 test('a smarthost that hands everything back to us ends in 5.4.6 and not in an endless circle', async () => {
   let handedBack = 0
+  // As a server that delivers locally and forwards does. It tells such a server of a loop, and tells us nothing.
+  const added = 'Delivered-To: u@there.example\r\n'
   await using mirror = await Receiver.start({
     endOfData: async ({ from, to, content }) => {
       handedBack++
       await using back = await SmtpClient.connect(circle.ports.relay)
       await back.hello('mirror.example')
-      const reply = await back.send(from, to, content.toString('latin1').replace(/\r\n$/, ''))
+      const reply = await back.send(from, to, added + content.toString('latin1').replace(/\r\n$/, ''))
       return reply.text
     },
   })
@@ -155,6 +157,23 @@ test('a smarthost that hands everything back to us ends in 5.4.6 and not in an e
   )
   assert.equal(handedBack, 51)
   assert.equal(mirror.messages.length, 50)
+  const last = mirror.messages.at(-1)!.content.toString('latin1')
+  assert.equal(last.match(/^Delivered-To: u@there\.example\r$/gm)?.length, 49)
+})
+
+test('Delivered-To with the very recipient, and other marks of loops, are fields like any other and pass unchanged', async () => {
+  await using client = await house.client()
+  const to = 'u@us-last.example'
+  const fields = [
+    `Delivered-To: ${to}`,
+    `Delivered-To: ${to}`,
+    'X-Loop: relay.example',
+    `X-Original-To: ${to}`,
+  ]
+  const id = queuedId(await client.send('ann@acme.example', to, `${fields.join('\r\n')}\r\n${message()}`))
+  await waitForAll(house.server, [id], 'delivered')
+  const arrived = other.messages.find(one => one.content.includes(id))!
+  assert.ok(arrived.content.includes(`\r\n${fields.join('\r\n')}\r\nFrom: `))
 })
 
 test('a smarthost that leads back to our own door, by an address of somebody else, ends in 5.4.6 at once', async () => {

@@ -88,7 +88,11 @@ function targetOf(path: readonly (string | number)[]): { key: Key<unknown>; isFi
 function readValue(key: Key<unknown>, isFile: boolean, text: string, cwd: string): unknown {
   if (isFile || key.form === 'path') return text === '' ? text : resolve(cwd, text)
   if (key.form === 'text') return text
-  if (/^(true|false|-?\d+)$/.test(text) && key.form !== 'list') return JSON.parse(text)
+  if (key.form !== 'list') {
+    if (text === 'true' || text === 'false') return text === 'true'
+    // Not by JSON, which throws at a zero in front.
+    if (/^-?\d+$/.test(text)) return Number(text)
+  }
   if (key.form === 'list' || key.form === 'flag or list') return readList(text)
   return text
 }

@@ -286,6 +286,33 @@ test('a wrong value from the environment names the variable, and an unknown vari
   )
 })
 
+test('any text in the environment is answered with a value and never with a throw', () => {
+  assert.equal(config('', { POSTRIDER_LIMITS__SESSIONS: '0100' }).limits.sessions, 100)
+  assert.match(
+    problems('', { POSTRIDER_LAB__ENABLED: '007' })[0]!,
+    /^environment variable POSTRIDER_LAB__ENABLED: /,
+  )
+  const names = fc.constantFrom(
+    'POSTRIDER_HOSTNAME',
+    'POSTRIDER_RELAY_THREADS',
+    'POSTRIDER_LIMITS__SESSIONS',
+    'POSTRIDER_LIMITS__DRAIN',
+    'POSTRIDER_LAB__ENABLED',
+    'POSTRIDER_DNS__SERVERS',
+    'POSTRIDER_LISTENER__0__PROXY_PROTOCOL',
+    'POSTRIDER_LISTENER__0__ADDRESS',
+    'POSTRIDER_STORE__URL_FILE',
+  )
+  const texts = fc.oneof(fc.string(), fc.stringMatching(/^-?\d{1,400}$/), fc.constantFrom('[', '[[]]', '-0'))
+  fc.assert(
+    fc.property(fc.dictionary(names, texts), env => {
+      const result = load('', env)
+      assert.ok(result.ok || result.problems.every(one => one.what !== ''))
+    }),
+    { numRuns: 200 },
+  )
+})
+
 test('a secret may come from a file, named in the configuration or the environment, but not twice', () => {
   const secret = join(folder, 'store-url')
   writeFileSync(secret, 'sqlite:\n', { mode: 0o600 })

@@ -59,7 +59,7 @@ function configurationPage(): string {
 ${notice}
 Postrider reads one TOML file: the one named by \`--config\`, else \`./postrider.toml\`, else \`/etc/postrider/postrider.toml\`. Without a file it sets itself up on loopback with its lab on. An unknown key is an error that names the nearest known one. Relative paths start at the folder of the file.
 
-Durations are written \`30s\`, \`5m\`, \`2h\`, \`2d\`; sizes \`64KiB\`, \`25MiB\`.
+Durations are written \`30s\`, \`5m\`, \`2h\`, \`2d\`; sizes \`64KiB\`, \`25MiB\`. The longest duration is \`36500d\`, where a key names no shorter one.
 
 ## Environment
 

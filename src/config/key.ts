@@ -13,7 +13,7 @@ import {
   type SmarthostAddress,
   type SocketAddress,
 } from './address.ts'
-import { type Parsed, parseDuration, parseSize } from './quantity.ts'
+import { formatDuration, type Parsed, parseDuration, parseSize } from './quantity.ts'
 
 /** How a key is written in TOML; decides how an environment variable of it is read. */
 export type KeyForm = 'text' | 'path' | 'integer' | 'boolean' | 'list' | 'flag or list'
@@ -76,17 +76,29 @@ function parsedText<T>(parse: (text: string) => Parsed<T>): z.ZodType<T> {
   })
 }
 
+/** A hundred years: a longer time is a mistake, and times far behind it are no dates any more. */
+const durationMsMax = 36_500 * 86_400_000
+
+/** For what is handed to a timer: it takes 2^31-1 milliseconds (24.8 days), and fires at once when it is given more. */
+export const timerMsMax: number = 24 * 86_400_000
+
 /** A duration such as `30s`, as milliseconds. */
-export function durationKey(text: KeyText, minMs: number = 0): Key<number> {
-  const schema = parsedText(parseDuration).refine(ms => ms >= minMs, { error: `must be at least ${minMs}ms` })
+export function durationKey(text: KeyText, minMs: number = 0, maxMs: number = durationMsMax): Key<number> {
+  const schema = boundedDuration(maxMs).refine(ms => ms >= minMs, { error: `must be at least ${minMs}ms` })
   return { unit: 'milliseconds', ...text, form: 'text', schema }
+}
+
+function boundedDuration(maxMs: number): z.ZodType<number> {
+  return parsedText(parseDuration).refine(ms => ms <= maxMs, {
+    error: `must be at most ${formatDuration(maxMs)}`,
+  })
 }
 
 /** A list of durations; at least one. */
 export function durationsKey(text: KeyText): Key<readonly number[]> {
   const schema = z
     .array(
-      parsedText(parseDuration).refine(ms => ms > 0, { error: 'must be longer than 0s' }),
+      boundedDuration(durationMsMax).refine(ms => ms > 0, { error: 'must be longer than 0s' }),
       { error: 'must be a list such as ["1m", "5m"]' },
     )
     .min(1, { error: 'must name at least one interval' })

@@ -202,6 +202,20 @@ test('a message may be allowed as many recipients as the store can number, and n
   )
 })
 
+test('a duration that is longer than a timer can wait, or than all dates, is refused with the longest that may be', () => {
+  assert.deepEqual(
+    problems('[limits]\ndrain = "30d"\n[retry]\nexpire = "14892000w"\nschedule = ["1m", "36501d"]\n').sort(),
+    [
+      'postrider.toml:2 limits.drain: must be at most 24d',
+      'postrider.toml:4 retry.expire: must be at most 36500d',
+      'postrider.toml:5 retry.schedule[1]: must be at most 36500d',
+    ],
+  )
+  const { limits } = config('[limits]\ndrain = "24d"\n')
+  // Node fires at once when it is given more than this. The end of the process has some seconds on top of the drain.
+  assert.ok(limits.drainMs + 60_000 < 2 ** 31)
+})
+
 test('a section written as the wrong kind of thing is refused with the right way to write it', () => {
   assert.match(problems('limits = 5')[0]!, /must be a section, written as \[limits\]/)
   assert.match(

@@ -3,7 +3,7 @@
 // Place on the path: off it. The table is typed by LimitsConfig in types.ts; a limit without a reason fails a test.
 
 import { recipientsMax } from '../../base/index.ts'
-import { countKey, durationKey, type Keys, sizeKey } from '../key.ts'
+import { countKey, durationKey, type Keys, sizeKey, timerMsMax } from '../key.ts'
 import type { LimitsConfig } from '../types.ts'
 
 const since = '0.1.0'
@@ -231,11 +231,15 @@ export const limitKeys: Keys<LimitsConfig> = {
     },
     512,
   ),
-  drainMs: durationKey({
-    name: 'drain',
-    text: 'How long a shutdown waits for sessions and deliveries in flight before it closes them.',
-    fallback: '30s',
-    reason: 'Shorter than the 90 s after which systemd kills.',
-    since,
-  }),
+  drainMs: durationKey(
+    {
+      name: 'drain',
+      text: 'How long a shutdown waits for sessions and deliveries in flight before it closes them, 24 days at most.',
+      fallback: '30s',
+      reason: 'Shorter than the 90 s after which systemd kills.',
+      since,
+    },
+    0,
+    timerMsMax,
+  ),
 }

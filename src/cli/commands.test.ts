@@ -181,6 +181,32 @@ test('a mass change needs --yes without a terminal, a yes on one, and one recipi
   assert.deepEqual([nothing.code, json(nothing.stdout).done], [0, 0])
 })
 
+test('two values for one filter are refused, and nothing is done to either', async () => {
+  await using bed = await openBed()
+  const one = await bed.accept({ to: ['a@one.test'] })
+  const two = await bed.accept({ to: ['b@two.test'] })
+  const waiting = async (): Promise<number> =>
+    json<Shown[]>((await bed.run('queue list --json')).stdout).length
+  for (const filter of [
+    `${one.text} --message ${two.text}`,
+    `${one.text}.0 --recipient ${two.text}.0`,
+    `--message ${one.text} --message ${two.text}`,
+    `--recipient=${one.text}.0 --recipient=${two.text}.0`,
+    '--domain one.test --domain two.test',
+    '--state scheduled --state held',
+  ]) {
+    const { code, stderr } = await bed.run(`queue expire ${filter} --yes --json`)
+    assert.deepEqual([code, await waiting()], [2, 2], filter)
+    assert.match(stderr, /"code":"usage"/)
+    assert.equal((await bed.run(`queue list ${filter}`)).code, 2, filter)
+  }
+  const other = await bed.run(`queue expire ${one.text} --recipient ${two.text}.0 --yes`)
+  assert.deepEqual([other.code, await waiting()], [1, 2])
+  assert.deepEqual(bed.told, [])
+  const same = await bed.run(`queue expire ${one.text} --message ${one.text} --json`)
+  assert.equal(json(same.stdout).done, 1)
+})
+
 test('events are JSON lines in every mode, from the oldest, and then the command ends', async () => {
   await using bed = await openBed()
   for (let i = 0; i < 3; i++) await bed.accept({ to: ['a@one.test'] })

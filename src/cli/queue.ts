@@ -90,21 +90,35 @@ export function queueCommand(program: Command, cli: Cli): void {
 }
 
 function withFilters(command: Command): Command {
-  return command
+  const filtered = command
     .argument('[id]', 'a message or a recipient')
     .option('--account <account>', 'only of this account')
     .option('--domain <domain>', 'only recipients in this domain')
     .option('--message <id>', 'only of this message')
     .option('--recipient <id>', 'only this recipient')
     .addOption(new Option('--state <state>', 'only in this state').choices([...states]))
+  for (const option of filtered.options) onceOnly(filtered, option)
+  return filtered
+}
+
+/** Of two values the last would count, and nobody would hear of the other one. */
+function onceOnly(command: Command, option: Option): void {
+  let isGiven = false
+  command.on(`option:${option.name()}`, () => {
+    if (isGiven) throw cliError('usage', `--${option.name()} is given twice`, 'run one command for each', 2)
+    isGiven = true
+  })
 }
 
 function filterOf(id: string | undefined, options: FilterOptions): Record<string, unknown> {
-  const { account, domain, state } = options
-  const isRecipient = id?.includes('.') === true
-  const message = options.message ?? (isRecipient ? undefined : id)
-  const recipient = options.recipient ?? (isRecipient ? id : undefined)
-  return said({ account, domain, message, recipient, state })
+  const { account, domain, message, recipient, state } = options
+  const filter = said({ account, domain, message, recipient, state })
+  if (id === undefined) return filter
+  const kind = id.includes('.') ? 'recipient' : 'message'
+  const other = options[kind]
+  if (other !== undefined && other !== id)
+    throw cliError('usage', `${id} and --${kind} ${other} are not the same`, 'give one of them', 2)
+  return { ...filter, [kind]: id }
 }
 
 async function act(

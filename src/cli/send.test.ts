@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import type { AddressInfo, Server } from 'node:net'
+import type { AddressInfo, Server, Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -20,6 +20,8 @@ interface Received {
 interface Bench {
   readonly cwd: string
   readonly received: Received[]
+  /** From now on connections are cut where the reply to the content should come. */
+  cutReplies(): void
 }
 
 /** A submission server that knows one credential, a configuration and a first-run.json that lead to it. */
@@ -36,6 +38,8 @@ async function open(t: TestContext, secret: string = 'pr_right'): Promise<Bench>
   })
   assert.ok(made.ok)
   const received: Received[] = []
+  const sockets = new Set<Socket>()
+  let isCut = false
   const server = new SMTPServer({
     cert: made.material.certificatePem,
     key: made.material.keyPem,
@@ -60,12 +64,14 @@ async function open(t: TestContext, secret: string = 'pr_right'): Promise<Bench>
           isSecure: session.secure,
           user: String(session.user),
         })
-        done(null, 'Queued as msg_test')
+        if (isCut) for (const socket of sockets) socket.destroy()
+        else done(null, 'Queued as msg_test')
       })
     },
   })
   server.on('error', () => undefined)
   const listening: Server = server.listen(0, '127.0.0.1')
+  listening.on('connection', socket => sockets.add(socket))
   await once(listening, 'listening')
   const { port } = listening.address() as AddressInfo
   writeFileSync(join(cwd, 'postrider.toml'), 'hostname = "mx.example.test"\n')
@@ -77,7 +83,10 @@ async function open(t: TestContext, secret: string = 'pr_right'): Promise<Bench>
     await new Promise<void>(resolve => server.close(() => resolve()))
     rmSync(cwd, { recursive: true, force: true })
   })
-  return { cwd, received }
+  const cutReplies = (): void => {
+    isCut = true
+  }
+  return { cwd, received, cutReplies }
 }
 
 test('a message goes to the submission listener with the credential of the first run; its id is printed', async t => {
@@ -116,6 +125,18 @@ test('a recipient that is refused makes the command fail although the others wer
   const none = await run(argv.slice(0, 5), { cwd })
   assert.equal(none.code, 1)
   assert.match(none.stderr, /did not take the message: 550 .*not here/)
+})
+
+test('where the connection is lost behind the content, it is not said that the server did not take the message', async t => {
+  const { cwd, received, cutReplies } = await open(t)
+  cutReplies()
+  for (const to of [['b@x.test'], ['refused@x.test', 'b@x.test']]) {
+    const argv = ['send', '--from', 'a@example.test', ...to.flatMap(path => ['--to', path]), '--json']
+    const { code, stdout, stderr } = await run(argv, { cwd })
+    assert.deepEqual([code, stdout], [1, ''])
+    assert.match(stderr, /"code":"unknown".*not known.*postrider message list/)
+  }
+  assert.equal(received.length, 2)
 })
 
 test('a wrong credential, a server that is not there and a credential that is missing have their own errors', async t => {

@@ -37,7 +37,7 @@ export interface SentJson {
   readonly refused: readonly { readonly forwardPath: string; readonly reply: string }[]
 }
 
-/** Submits; throws a CliError when nothing was taken. */
+/** Submits; throws a CliError when nothing was taken, and when nobody knows. */
 export async function submit(
   door: SubmissionDoor,
   from: string,
@@ -74,7 +74,8 @@ async function transact(
   })
   await session.quit()
   const taken = recipients.find(one => one.isAccepted)
-  if (taken?.reply == null) throw refusedError(recipients[0])
+  if (taken?.reply == null)
+    throw recipients.some(one => one.isUncertain) ? unknownError() : refusedError(recipients[0])
   const id = taken.reply.lines.at(-1)?.split(' ').at(-1) ?? ''
   return {
     id,
@@ -116,6 +117,15 @@ async function open(door: SubmissionDoor, ticker: Set<SmtpTicking>): Promise<Smt
 function refusedError(first: RecipientResult | undefined): CliError {
   const text = replyText(first?.reply ?? null)
   return cliError('refused', `the server did not take the message: ${text}`, 'the reply says what to change')
+}
+
+/** All of the content was sent, and the answer to it did not come: sending it again may be sending it twice. */
+function unknownError(): CliError {
+  return cliError(
+    'unknown',
+    'the message was sent, and no reply came: whether the server took it is not known',
+    'before you send it again, look whether it is there: postrider message list',
+  )
 }
 
 function replyText(reply: SmtpReply | null): string {

@@ -177,6 +177,22 @@ test('a running server is found through its control socket', async t => {
   )
 })
 
+test('a server that takes connections and stands still is told, and the rest of the report comes', async t => {
+  const cwd = await folder(t)
+  const dataDir = join(cwd, 'data')
+  mkdirSync(dataDir, { mode: 0o700 })
+  // As the kernel does for a process that is stopped: it takes the connection and the request.
+  const still = createServer()
+  await new Promise<void>(resolve => still.listen(join(dataDir, 'control.sock'), resolve))
+  t.after(() => still.close())
+  const report = await examine(cwd)
+  const { state, text, hint } = report.checks.find(check => check.name === 'server')!
+  assert.equal(state, 'fail')
+  assert.match(text, /takes connections and has not answered for 5 seconds/)
+  assert.notEqual(hint, '')
+  assert.equal(stateOf(report, 'dns 127.0.0.1'), 'ok')
+})
+
 test('an account that a listener names and nobody has made is a warning with the command; one without networks needs none', async t => {
   await using bed = await openBed()
   const listener = (account: string, networks: string) =>

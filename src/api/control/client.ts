@@ -1,6 +1,7 @@
 // The client of the control socket, as the command line program uses it.
 //
-// One call at a time. What goes wrong is a value: no server, no permission, a broken line, an error of the command.
+// One call at a time. What goes wrong is a value: no server, no permission, a broken line, an error of the command. A server
+// may take its time, and one that stands still is waited for, unless the caller says for how long.
 
 import { connect, type Socket } from 'node:net'
 import { type ControlAnswer, type ControlOutcome, failed, LineReader, line, parseAnswer } from './wire.ts'
@@ -10,14 +11,17 @@ export type ControlClientResult =
   /** `server-not-running` and `not-permitted` are what callers tell people about. */
   | (ControlOutcome & { readonly ok: false })
 
-/** Connects to the socket at a path; '' means that no server has said where it is. */
-export async function connectControl(path: string): Promise<ControlClientResult> {
+/**
+ * Connects to the socket at a path; '' means that no server has said where it is.
+ * @param silenceMsMax a call ends with `server-silent` when nothing has come for so long; without end by default
+ */
+export async function connectControl(path: string, silenceMsMax: number = 0): Promise<ControlClientResult> {
   if (path === '') return notRunning()
   return await new Promise(resolve => {
     const socket = connect(path)
     socket.once('connect', () => {
       socket.removeAllListeners('error')
-      resolve({ ok: true, client: new ControlClient(socket) })
+      resolve({ ok: true, client: new ControlClient(socket, silenceMsMax) })
     })
     socket.once('error', (error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT' || error.code === 'ECONNREFUSED' || error.code === 'ENOTDIR')
@@ -52,8 +56,9 @@ export class ControlClient implements Disposable {
   #nextId = 1
   #work: Promise<void> = Promise.resolve()
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, silenceMsMax: number) {
     this.#socket = socket
+    socket.setTimeout(silenceMsMax, () => this.#giveUp(silenceMsMax))
     socket.on('data', chunk => this.#take(chunk as Buffer))
     socket.on('error', () => undefined)
     socket.on('close', () => this.#end())
@@ -113,6 +118,18 @@ export class ControlClient implements Disposable {
     waiting.resolve(
       'error' in answer ? { ok: false, error: answer.error } : { ok: true, value: answer.result },
     )
+  }
+
+  /** The kernel takes connections and requests for a server that does not run. */
+  #giveUp(silenceMs: number): void {
+    this.#settle(
+      failed(
+        'server-silent',
+        `the server takes connections and has not answered for ${silenceMs / 1000} seconds`,
+        'it stands still, or has far too much to do: look at its process (top) and at the end of its log; a stopped one goes on with kill -CONT',
+      ),
+    )
+    this.#socket.destroy()
   }
 
   #break(message: string): void {

@@ -64,7 +64,10 @@ function checkHostname({ hostname, lab }: Config): Check[] {
 
 async function checkServer(config: Config): Promise<{ checks: Check[]; isServing: boolean }> {
   const name = 'server'
-  const connected = await connectControl(findSocket(config.dataDir))
+  const connected = await connectControl(findSocket(config.dataDir), silenceMsMax)
+/** Long for a word of a server that has other things to do, and short for a person who waits. */
+const silenceMsMax = 5000
+
   if (!connected.ok) {
     const { code, message, hint } = connected.error
     const isAbsent = code === 'server-not-running'

@@ -93,6 +93,18 @@ export class Destinations {
     return made
   }
 
+  /**
+   * The destination to wait at. To be asked for right before it waits: one message may have more domains than are remembered,
+   * and of those that are forgotten again nobody would see what waits.
+   */
+  kept(destination: Destination): Destination {
+    const known = this.#destinations.get(destination.key)
+    if (known !== undefined) return known
+    this.#destinations.set(destination.key, destination)
+    this.#hostCount += hostsOf(destination.result)
+    return destination
+  }
+
   /** The plan if it is known and alive, or must do because no answer comes; null: wait for `resolve`. */
   peek(destination: Destination): PlanResult | null {
     const nowMs = this.#clock.monotonicMs()

@@ -91,15 +91,18 @@ export class Placing {
   }
 
   #place(batch: DeliveryBatch, destination: Destination): void {
-    const { destinations } = this.#ports
-    const result = destinations.peek(destination)
-    if (result !== null) this.#placeWith(result, batch, destination)
-    else if (destination.waiting !== null) {
-      destination.waiting.push(batch)
-      destinations.join(destination, askerOf(batch))
-    } else {
+    const result = this.#ports.destinations.peek(destination)
+    if (result === null) this.#wait(batch, this.#ports.destinations.kept(destination))
+    else this.#placeWith(result, batch, destination)
+  }
+
+  #wait(batch: DeliveryBatch, destination: Destination): void {
+    if (destination.waiting === null) {
       destination.waiting = [batch]
       void this.#resolve(destination, askerOf(batch))
+    } else {
+      destination.waiting.push(batch)
+      this.#ports.destinations.join(destination, askerOf(batch))
     }
   }
 

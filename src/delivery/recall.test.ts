@@ -27,6 +27,18 @@ test('recall gives back what waits and leaves what is in an attempt', async () =
   await harness.close()
 })
 
+test('what waits for its plans is given back, also of a message with more domains than are remembered', async () => {
+  const never = () => new Promise<never>(() => {})
+  const unknown = () => undefined
+  const planner = { plan: never, planSmarthost: never, cached: unknown, cachedSmarthost: unknown }
+  const harness = new Harness(1, {}, { planner })
+  const count = 20_001
+  harness.send(Array.from({ length: count }, (_, index) => `to@d${index}.test`))
+  const back = await harness.engine.recall()
+  assert.equal(back.length, count)
+  assert.equal(harness.room.recipients, 0)
+})
+
 function pollSoon(harness: Harness): boolean {
   setImmediate(() => harness.poke())
   return false

@@ -37,6 +37,16 @@ function errorCode(answer: Answer | undefined): unknown {
   return answer?.error?.code
 }
 
+/** A listening socket whose process dies keeps its file: made here by closing the handle without unlinking. */
+async function leaveSocket(path: string): Promise<void> {
+  const dead = createServer()
+  dead.listen(`${path}.tmp`)
+  await once(dead, 'listening')
+  linkSync(`${path}.tmp`, path)
+  dead.close()
+  await once(dead, 'close')
+}
+
 test('the socket is for its owner alone and is gone after the end', async () => {
   await using bed = await ControlTestBed.open()
   assert.equal(statSync(bed.serverPath).mode & 0o777, 0o600)
@@ -127,13 +137,7 @@ test('a socket that a dead server left behind is replaced, a live one is refused
   assert.ok((await connectControl(bed.serverPath)).ok, 'the live server still answers')
   const path = bed.serverPath
   await bed.stopServing()
-  // A listening socket whose process dies keeps its file: made here by closing the handle without unlinking.
-  const dead = createServer()
-  dead.listen(`${path}.tmp`)
-  await once(dead, 'listening')
-  linkSync(`${path}.tmp`, path)
-  dead.close()
-  await once(dead, 'close')
+  await leaveSocket(path)
   assert.ok(statSync(path).isSocket())
   await bed.serve()
   assert.ok((await connectControl(bed.serverPath)).ok)
@@ -162,6 +166,51 @@ test('a data folder with a long path gets a socket in a short private folder tha
     assert.equal(findSocket(dataDir), '')
   } finally {
     rmSync(parent, { recursive: true, force: true })
+  }
+})
+
+test('the short folder of a server that was killed is removed by the next one, that of a live one and of others never', async () => {
+  await using bed = await ControlTestBed.open({ isServing: false })
+  const parent = mkdtempSync(join(tmpdir(), 'postrider-long-'))
+  const dataDir = join(parent, 'x'.repeat(120))
+  const copy = join(parent, 'y'.repeat(120))
+  const folders = {
+    left: mkdtempSync(join(tmpdir(), 'postrider-')),
+    other: mkdtempSync(join(tmpdir(), 'other-')),
+  }
+  const isThere = (path: string): boolean => statSync(path, { throwIfNoEntry: false }) !== undefined
+  try {
+    mkdirSync(dataDir)
+    mkdirSync(copy)
+    // What a kill leaves: a folder with a socket that nobody listens on, and the file that names it.
+    const killed = join(folders.left, 'control.sock')
+    await leaveSocket(killed)
+    writeFileSync(join(dataDir, 'control.path'), `${killed}\n`)
+    await bed.serve({ dataDir })
+    assert.equal(isThere(folders.left), false)
+    const live = bed.serverPath
+    // Another server on a copy of the data folder, where the file names the place of the first one.
+    const options = {
+      dataDir: copy,
+      shortFolders: { runtimeDir: undefined, systemDir: '', temporaryDir: tmpdir() },
+    }
+    writeFileSync(join(copy, 'control.path'), `${live}\n`)
+    const second = await startControlServer(options, bed.ports())
+    assert.ok(second.ok)
+    assert.notEqual(second.server.path, live)
+    await second.server.close()
+    assert.ok((await connectControl(live)).ok)
+    await bed.stopServing()
+    // A folder that is none of ours, whatever the file says.
+    const foreign = join(folders.other, 'control.sock')
+    await leaveSocket(foreign)
+    writeFileSync(join(copy, 'control.path'), `${foreign}\n`)
+    const third = await startControlServer(options, bed.ports())
+    assert.ok(third.ok)
+    await third.server.close()
+    assert.equal(isThere(foreign), true)
+  } finally {
+    for (const path of [parent, ...Object.values(folders)]) rmSync(path, { recursive: true, force: true })
   }
 })
 

@@ -1,16 +1,16 @@
 // The control server: a Unix socket in the data folder over which the command line program talks to the relay.
 //
 // Place on the path: off it. Who can open the socket (mode 0600) is the operator: there is no further authentication.
-// Invariants: never two servers on one socket; a socket that a dead server left behind is replaced; connections are
-// bounded; after `close` no socket file remains.
+// Invariants: never two servers on one socket; a socket that a dead server left behind is replaced, and its folder in a
+// short place removed; connections are bounded; after `close` no socket file remains.
 
-import { chmodSync, lstatSync, rmSync } from 'node:fs'
+import { chmodSync, lstatSync, rmdirSync, rmSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import type { ControlCommands } from './command.ts'
 import { controlCommands } from './commands.ts'
 import { ControlConnection } from './connection.ts'
 import type { ControlPorts } from './ports.ts'
-import { makeSocketPlace, type ShortFolders, type SocketPlace } from './socket-path.ts'
+import { findEarlierPlace, makeSocketPlace, type ShortFolders, type SocketPlace } from './socket-path.ts'
 import { type ControlError, failed, line } from './wire.ts'
 
 export interface ControlServerOptions {
@@ -31,6 +31,7 @@ export async function startControlServer(
   ports: ControlPorts,
 ): Promise<ControlServerResult> {
   try {
+    await clearEarlierPlace(options)
     const place = makeSocketPlace(options.dataDir, options.shortFolders)
     const taken = await clearPlace(place.path)
     if (taken !== null) return { ok: false, error: taken }
@@ -119,6 +120,19 @@ export class ControlServer implements AsyncDisposable {
     const connection = new ControlConnection(socket, this.#commands)
     this.#connections.add(connection)
     void connection.closed.finally(() => this.#connections.delete(connection)).catch(() => undefined)
+  }
+}
+
+/** Removes the short place of a dead server. That it cannot be removed is no reason not to start. */
+async function clearEarlierPlace({ dataDir, shortFolders }: ControlServerOptions): Promise<void> {
+  const earlier = findEarlierPlace(dataDir, shortFolders)
+  if (earlier === null) return
+  try {
+    if (await answers(earlier.path)) return
+    rmSync(earlier.path, { force: true })
+    rmdirSync(earlier.folder)
+  } catch {
+    // It stays.
   }
 }
 

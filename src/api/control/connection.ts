@@ -6,7 +6,15 @@
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { Arguments, type ControlCommands } from './command.ts'
-import { type ControlOutcome, type ControlRequest, failed, LineReader, line, parseRequest } from './wire.ts'
+import {
+  type ControlOutcome,
+  type ControlRequest,
+  cancelled,
+  failed,
+  LineReader,
+  line,
+  parseRequest,
+} from './wire.ts'
 
 const waitingMax = 16
 
@@ -110,7 +118,7 @@ export class ControlConnection {
         signal: this.#gone.signal,
       })
     } catch (error) {
-      if (this.#gone.signal.aborted) return failed('cancelled', 'the client has gone', '')
+      if (this.#gone.signal.aborted) return cancelled()
       const { code, message } = error as { code?: unknown; message?: unknown }
       return failed(
         typeof code === 'string' ? code : 'internal',

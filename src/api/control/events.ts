@@ -8,7 +8,7 @@ import type { AccountReader } from '../../accounts/index.ts'
 import { type EventNames, eventJson } from '../../events/index.ts'
 import type { ControlCommands } from './command.ts'
 import type { ControlPorts } from './ports.ts'
-import { done } from './wire.ts'
+import { cancelled, done } from './wire.ts'
 
 const pageEvents = 200
 const followEveryMs = 200
@@ -44,7 +44,8 @@ export function eventCommands(ports: Pick<ControlPorts, 'accounts' | 'events'>):
         if (!follows) break
         await sleep(followEveryMs, undefined, { signal }).catch(() => undefined)
       }
-      return done({ lastSeq: after })
+      const isBrokenOff = !follows && signal.aborted && left > 0 && after < end
+      return isBrokenOff ? cancelled() : done({ lastSeq: after })
     },
   }
 }

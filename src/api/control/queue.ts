@@ -5,6 +5,8 @@
 //  2. count what matches
 //  3. apply in steps of one commit each, with an item of progress after each, if the client reads
 //  4. wake the threads; say how many are in flight and were therefore left alone; tell the log, however it ended
+// Who closes his side of the connection has gone (a program that dies looks the same): the action ends with the step that
+// runs, and says how far it came, for whoever may still read it.
 
 import { parseSmarthost } from '../../config/index.ts'
 import type { QueueAction, QueueFilter } from '../../queue/index.ts'
@@ -111,7 +113,7 @@ async function act(
 ): Promise<ControlOutcome> {
   const { queue, threads, clock, log } = ports
   // Gone while it waited for its turn: a recall would stop all leasing for nobody.
-  if (signal.aborted) return done({ action: action.kind, done: 0, inFlight: 0, recalled: 0 })
+  if (signal.aborted) return brokenOff(action, 0)
   let acted = 0
   let inFlight = 0
   let cursor: string | null = ''
@@ -130,7 +132,9 @@ async function act(
       acted += step.done
       tell({ done: acted, total })
     }
-    return done({ action: action.kind, done: acted, inFlight, recalled })
+    return cursor === null
+      ? done({ action: action.kind, done: acted, inFlight, recalled })
+      : brokenOff(action, acted)
   } finally {
     threads.wake()
     log.event('operator.action', {
@@ -142,6 +146,14 @@ async function act(
       isWhole: cursor === null,
     })
   }
+}
+
+function brokenOff({ kind }: QueueAction, acted: number): ControlOutcome {
+  return failed(
+    'cancelled',
+    `the client has gone before "${kind}" was through: it was done to ${acted} recipients`,
+    'keep your side open until the result has come',
+  )
 }
 
 /**

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { connect } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { after, before, test } from 'node:test'
 import { type ControlClient, connectControl } from './index.ts'
 import { ControlTestBed, startMs } from './test-kit.ts'
@@ -69,6 +71,15 @@ test('a list that is longer than a line may be comes whole, and others are answe
   assert.ok(bytes > lineSizeBytesMax)
   await status
   assert.ok(before < domains / 2, `${before} of ${domains} rows came before the answer of another command`)
+})
+
+test('a list for a client that closes its half of the connection is whole, or no success', async () => {
+  const client = connect({ path: bed.serverPath, allowHalfOpen: true })
+  client.end('{"id":1,"command":"domain.list"}\n')
+  const lines = (await text(client)).trimEnd().split('\n')
+  const last = JSON.parse(lines.at(-1)!) as { result?: { count: number }; error?: { code: string } }
+  if (last.error === undefined) assert.equal(last.result?.count, domains)
+  else assert.equal(last.error.code, 'cancelled')
 })
 
 test('a list ends with its client, and the server goes on', async () => {

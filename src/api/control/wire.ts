@@ -43,6 +43,11 @@ export function failed(code: string, message: string, hint: string): ControlOutc
   return { ok: false, error: { code, message, hint } }
 }
 
+/** The client has closed its side, or the server ends: what is broken off is no success, whatever was done of it. */
+export function cancelled(): ControlOutcome & { readonly ok: false } {
+  return failed('cancelled', 'the client has gone', 'keep your side open until the result has come')
+}
+
 /** Any JSON value as one line. */
 export function line(value: unknown): string {
   return `${JSON.stringify(value)}\n`

@@ -11,9 +11,18 @@ var os = require('os')
 
 var root = path.join(__dirname, '..')
 
-var isNewEnough = function (version) {
+// The oldest Node that package.json allows; nothing where there is no package.json.
+var readLeast = function () {
+  try {
+    return JSON.parse(fs.readFileSync(path.join(root, 'package.json'), 'utf8')).engines.node.replace('>=', '')
+  } catch (error) {
+    return ''
+  }
+}
+var isNewEnough = function (version, least) {
   var parts = version.split('.').map(Number)
-  return parts[0] > 26 || (parts[0] === 26 && parts[1] >= 1)
+  var leastParts = least.split('.').map(Number)
+  return parts[0] > leastParts[0] || (parts[0] === leastParts[0] && parts[1] >= leastParts[1])
 }
 var stop = function (sentence) {
   process.stderr.write('postrider: ' + sentence + '\n')
@@ -25,18 +34,22 @@ var main = function () {
   var source = path.join(root, 'src', 'main.ts')
   var isInstalled = root.split(path.sep).indexOf('node_modules') >= 0
   var entry = !isInstalled && fs.existsSync(source) ? source : path.join(root, 'dist', 'main.js')
-  if (!fs.existsSync(entry)) return stop('this installation is not complete: install Postrider again.')
+  var least = readLeast()
+  if (!fs.existsSync(entry) || !least)
+    return stop('this installation is not complete: install Postrider again.')
 
   // The Node that npm installed for us, here or, as a dependency, beside us.
   var own = [path.join(root, 'node_modules', '.bin', 'node'), path.join(root, '..', '.bin', 'node')].filter(
     fs.existsSync,
   )[0]
-  var node = isNewEnough(process.versions.node) ? process.execPath : own
+  var node = isNewEnough(process.versions.node, least) ? process.execPath : own
   if (!node)
     return stop(
       'Node ' +
         process.versions.node +
-        ' is too old: install Node 26.1 or newer, or run "npm ci" in ' +
+        ' is too old: install Node ' +
+        least +
+        ' or newer, or run "npm ci" in ' +
         root +
         ' to get one for Postrider alone.',
     )

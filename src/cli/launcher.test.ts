@@ -25,11 +25,12 @@ function launch(path: string, argv: readonly string[], more: NodeJS.ProcessEnv =
   })
 }
 
-/** A copy of bin/ in a folder where nothing has been installed. */
+/** A copy of bin/ and package.json in a folder where nothing has been installed. */
 function bareCopy(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'postrider-bin-'))
   t.after(() => rmSync(folder, { recursive: true, force: true }))
   cpSync(join(root, 'bin'), join(folder, 'bin'), { recursive: true })
+  cpSync(join(root, 'package.json'), join(folder, 'package.json'))
   mkdirSync(join(folder, 'src'))
   return folder
 }
@@ -54,6 +55,9 @@ test('before npm ci, and in a broken installation, one sentence says what to do'
   const empty = await launch(launcher, [])
   assert.equal(empty.code, 1)
   assert.match(empty.stderr, /^postrider: the packages are not installed: run "npm ci" .*\n$/)
+  rmSync(join(folder, 'package.json'))
+  const bare = await launch(launcher, [])
+  assert.match(bare.stderr, /^postrider: this installation is not complete: .*\n$/)
 })
 
 test('from the first file on compiled sources are kept, where the operator says or in a folder of ours', async t => {
@@ -103,6 +107,17 @@ test('on an old Node one sentence says what to do', async t => {
     old.stderr,
     /^postrider: Node 20\.20\.2 is too old: install Node 26\.1 or newer, .*npm ci.*\n$/,
   )
+})
+
+test('which Node is too old says package.json alone', async t => {
+  const folder = bareCopy(t)
+  writeFileSync(join(folder, 'src', 'main.ts'), '')
+  writeFileSync(join(folder, 'package.json'), '{"type":"module","engines":{"node":">=99.2"}}')
+  const { code, stderr } = await launch(join(folder, 'bin', 'postrider.js'), [])
+  assert.equal(code, 1)
+  assert.match(stderr, /is too old: install Node 99\.2 or newer, /)
+  for (const path of ['src/cli/doctor/examine.ts', 'bin/postrider.js'])
+    assert.doesNotMatch(readFileSync(join(root, path), 'utf8'), /\b26\b/, path)
 })
 
 test('the launcher is written so that Node 12 can read it', () => {

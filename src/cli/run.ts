@@ -2,18 +2,18 @@
 //
 // Exit codes: 0 done, 1 an error, 2 the command line is wrong. With --json every error is one JSON object on stderr.
 
-import { readFileSync } from 'node:fs'
 import { type Command, CommanderError } from 'commander'
 import type { Application } from './application.ts'
 import { Cli } from './cli.ts'
 import { CliError, cliError } from './error.ts'
 import { hasColours, type Io, write } from './io.ts'
+import { readPackageFacts } from './package-facts.ts'
 import { askedCommand, commandModules, globalOptions, makeProgram } from './program.ts'
 import { painter, plain } from './text.ts'
 
 /** Runs one command line; never rejects. */
 export async function runCli(argv: readonly string[], io: Io, application: Application): Promise<number> {
-  const program = makeProgram(readVersion())
+  const program = makeProgram(readPackageFacts().version)
   const cli = new Cli(io, application, () => globalOptions(program))
   const wantsJson = isJsonAsked(argv)
   program.configureOutput({
@@ -76,9 +76,4 @@ async function printError(error: CliError, io: Io, wantsJson: boolean): Promise<
 function isJsonAsked(argv: readonly string[]): boolean {
   const end = argv.indexOf('--')
   return argv.slice(0, end < 0 ? argv.length : end).includes('--json')
-}
-
-function readVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
-  return String((JSON.parse(text) as { version: unknown }).version)
 }

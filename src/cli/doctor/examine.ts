@@ -5,6 +5,7 @@
 import { connectControl, findSocket } from '../../api/control/index.ts'
 import { type Config, formatProblem, loadConfig } from '../../config/index.ts'
 import type { Cli } from '../cli.ts'
+import { readPackageFacts } from '../package-facts.ts'
 import { checkAccounts } from './accounts.ts'
 import { checkCertificate } from './certificate.ts'
 import { bad, type Check, good, warn } from './check.ts'
@@ -42,11 +43,13 @@ export async function examine(cli: Cli, nowMs: number): Promise<Check[]> {
   return checks
 }
 
-/** The version that package.json asks for. */
+/** Compares with the version that package.json asks for. */
 export function checkNode(version: string): Check {
+  const { nodeMin } = readPackageFacts()
   const [major = 0, minor = 0] = version.split('.').map(Number)
-  if (major > 26 || (major === 26 && minor >= 1)) return good('node', `Node ${version}`)
-  return bad('node', `Node ${version} is too old`, 'Postrider needs Node 26.1 or newer')
+  const [majorMin = 0, minorMin = 0] = nodeMin.split('.').map(Number)
+  if (major > majorMin || (major === majorMin && minor >= minorMin)) return good('node', `Node ${version}`)
+  return bad('node', `Node ${version} is too old`, `Postrider needs Node ${nodeMin} or newer`)
 }
 
 /** Of no importance to the lab, and the first thing that receivers on the internet look at. */
@@ -62,12 +65,12 @@ function checkHostname({ hostname, lab }: Config): Check[] {
   ]
 }
 
-async function checkServer(config: Config): Promise<{ checks: Check[]; isServing: boolean }> {
-  const name = 'server'
-  const connected = await connectControl(findSocket(config.dataDir), silenceMsMax)
 /** Long for a word of a server that has other things to do, and short for a person who waits. */
 const silenceMsMax = 5000
 
+async function checkServer(config: Config): Promise<{ checks: Check[]; isServing: boolean }> {
+  const name = 'server'
+  const connected = await connectControl(findSocket(config.dataDir), silenceMsMax)
   if (!connected.ok) {
     const { code, message, hint } = connected.error
     const isAbsent = code === 'server-not-running'

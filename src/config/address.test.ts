@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import {
   formatSocketAddress,
+  isEverybody,
   NetworkSet,
   parseHostPort,
   parseNetwork,
@@ -87,4 +88,51 @@ test('a set of networks knows its members, IPv4 written as IPv6 too', () => {
   for (const address of ['11.0.0.0', '192.0.2.8', 'fe80::1', '::1', 'x', ''])
     assert.equal(set.has(address), false, address)
   assert.equal(new NetworkSet([]).isEmpty, true)
+})
+
+test('an IPv6 network never has IPv4 clients in it, but for one of IPv4-mapped addresses, which is one of IPv4', () => {
+  for (const network of ['::/0', '::/8', '::/64', '::/80', '2000::/3']) {
+    const set = new NetworkSet([network])
+    for (const address of ['192.0.2.7', '::ffff:192.0.2.7', '::ffff:c000:207'])
+      assert.equal(set.has(address), false, `${address} in ${network}`)
+  }
+  assert.equal(new NetworkSet(['::/64']).has('::7'), true)
+  const mapped = new NetworkSet(['::ffff:192.0.2.0/120'])
+  for (const address of ['192.0.2.7', '::ffff:192.0.2.7', '::ffff:c000:207'])
+    assert.equal(mapped.has(address), true, address)
+  for (const address of ['192.0.3.7', '::192.0.2.7', '2001:db8::1'])
+    assert.equal(mapped.has(address), false, address)
+})
+
+test('everybody is more than anybody has: under /8 of IPv4, however it is written, and under /16 of IPv6', () => {
+  for (const network of [
+    '0.0.0.0/0',
+    '0.0.0.0/1',
+    '128.0.0.0/1',
+    '192.0.0.0/2',
+    '8.0.0.0/7',
+    '::ffff:0:0/96',
+    '::ffff:0.0.0.0/97',
+    '::ffff:128.0.0.0/97',
+    '::/0',
+    '::/1',
+    '8000::/1',
+    '2000::/3',
+    '2a00::/12',
+    'fc00::/6',
+  ])
+    assert.equal(isEverybody(network), true, network)
+  for (const network of [
+    '10.0.0.0/8',
+    '127.0.0.0/8',
+    '192.168.0.0/16',
+    '192.0.2.7/32',
+    '::ffff:10.0.0.0/104',
+    'fc00::/7',
+    'fd00::/8',
+    'fe80::/10',
+    '2001:db8::/32',
+    '::1/128',
+  ])
+    assert.equal(isEverybody(network), false, network)
 })

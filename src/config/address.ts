@@ -82,12 +82,18 @@ export function parseNetwork(text: string): Parsed<string> {
   return { ok: true, value: `${address}/${Number(length)}` }
 }
 
+/** IPv4-mapped addresses (RFC 4291 §2.5.5.2). */
+const mapped = new BlockList()
+mapped.addSubnet('::ffff:0:0', 96, 'ipv6')
+
 /** Answers about this many addresses are remembered: the same clients come again and again. */
 const rememberedMax = 1024
 
 /** A set of networks that answers whether an address lies in one of them. IPv4-mapped IPv6 addresses count as IPv4. */
 export class NetworkSet {
-  readonly #list = new BlockList()
+  /** Two lists: in one, an IPv6 network around `::ffff:0:0/96` (`::/64`) would have every IPv4 address in it. */
+  readonly #ipv4 = new BlockList()
+  readonly #ipv6 = new BlockList()
   readonly #remembered = new Map<string, boolean>()
   /** True when no network was named. */
   readonly isEmpty: boolean
@@ -96,8 +102,9 @@ export class NetworkSet {
   constructor(networks: readonly string[]) {
     this.isEmpty = networks.length === 0
     for (const network of networks) {
-      const [address = '', length = ''] = network.split('/')
-      this.#list.addSubnet(address, Number(length), isIP(address) === 6 ? 'ipv6' : 'ipv4')
+      const { family, bits } = prefixOf(network)
+      if (family === 4) this.#ipv4.addSubnet(ipv4Of(bits), bits.length, 'ipv4')
+      else this.#ipv6.addSubnet(network.split('/')[0]!, bits.length, 'ipv6')
     }
   }
 
@@ -112,10 +119,45 @@ export class NetworkSet {
   }
 
   #check(address: string): boolean {
-    const plain = address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address
-    const family = isIP(plain)
-    return family !== 0 && this.#list.check(plain, family === 6 ? 'ipv6' : 'ipv4')
+    const family = isIP(address)
+    if (family === 4) return this.#ipv4.check(address, 'ipv4')
+    if (family === 0) return false
+    // The list of IPv4 knows IPv4-mapped addresses, however they are written.
+    return (mapped.check(address, 'ipv6') ? this.#ipv4 : this.#ipv6).check(address, 'ipv6')
   }
+}
+
+/**
+ * True for a network that is everybody, or so much of it that nobody has it: wider than /8 for IPv4 and than /16 for IPv6,
+ * private space apart. IPv4-mapped networks count as IPv4.
+ * @param network as {@link parseNetwork} gives it
+ */
+export function isEverybody(network: string): boolean {
+  const { family, bits } = prefixOf(network)
+  if (family === 4) return bits.length < 8
+  return bits.length < 16 && !privatePrefixes.some(prefix => bits.startsWith(prefix))
+}
+
+/** fc00::/7 (RFC 4193) and fe80::/10 (RFC 4291 §2.5.6). */
+const privatePrefixes = ['1111110', '1111111010'] as const
+
+/** ::ffff:0:0/96, behind which IPv4 addresses stand (RFC 4291 §2.5.5.2). */
+const mappedPrefix = '0'.repeat(80).padEnd(96, '1')
+
+/** The bits that all addresses of a network begin with. */
+function prefixOf(network: string): { readonly family: 4 | 6; readonly bits: string } {
+  const [address = '', length = ''] = network.split('/')
+  const family = isIP(address) === 6 ? 6 : 4
+  const bits = addressBits(address, family).slice(0, Number(length))
+  return bits.startsWith(mappedPrefix)
+    ? { family: 4, bits: bits.slice(mappedPrefix.length) }
+    : { family, bits }
+}
+
+/** The first address behind a prefix. */
+function ipv4Of(bits: string): string {
+  const octets = bits.padEnd(32, '0').match(/.{8}/g)!
+  return octets.map(octet => Number.parseInt(octet, 2)).join('.')
 }
 
 /** True for a name of letters, digits and inner hyphens in dot-separated labels, 253 characters at most. */

@@ -2,7 +2,7 @@
 //
 // Place on the path: off it; the last step of loading. Each check is one function that yields problems.
 
-import { formatSocketAddress } from './address.ts'
+import { formatSocketAddress, isEverybody } from './address.ts'
 import type { Problem } from './problem.ts'
 import type { Config } from './types.ts'
 
@@ -15,6 +15,8 @@ export interface CheckedProblem extends Omit<Problem, 'where'> {
 export function checkConfig(config: Config): CheckedProblem[] {
   return [...listenerProblems(config), ...routeProblems(config), ...otherProblems(config)]
 }
+
+const widest = 'the widest a /8, for IPv6 a /16'
 
 function* listenerProblems(config: Config): Generator<CheckedProblem> {
   const taken = new Map<string, string>()
@@ -37,18 +39,18 @@ function* listenerProblems(config: Config): Generator<CheckedProblem> {
         hint: 'remove this [[listener]], or use "relay" with networks',
       }
     for (const network of listener.networks)
-      if (network.endsWith('/0'))
+      if (isEverybody(network))
         yield {
           path: [...path, 'networks'],
-          what: `${network} is everybody: this listener would be an open relay`,
-          hint: 'name the networks of your own machines',
+          what: `${network} is everybody, or more than anybody has: this listener would be an open relay`,
+          hint: `name the networks of your own machines, ${widest}`,
         }
     for (const network of listener.proxyProtocol)
-      if (network.endsWith('/0'))
+      if (isEverybody(network))
         yield {
           path: [...path, 'proxy_protocol'],
-          what: `${network} is everybody: any client could choose its own address`,
-          hint: 'name the addresses of your load balancers',
+          what: `${network} is everybody, or more than anybody has: any client could choose its own address`,
+          hint: `name the addresses of your load balancers, ${widest}`,
         }
   }
 }

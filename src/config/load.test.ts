@@ -341,7 +341,10 @@ test('a secret may come from a file, named in the configuration or the environme
 
 test('an open relay, a door taken twice and things not served yet are refused', () => {
   const listener = (more: string) => `[[listener]]\naddress = "127.0.0.1:25"\n${more}\n`
-  assert.match(problems(listener('kind = "relay"\nnetworks = ["0.0.0.0/0"]'))[0]!, /open relay/)
+  for (const network of ['0.0.0.0/0', '0.0.0.0/1', '::ffff:0:0/96', '::/1', '2000::/3']) {
+    const [first = ''] = problems(listener(`kind = "relay"\nnetworks = ["10.0.0.0/8", "${network}"]`))
+    assert.ok(first.includes(`${network} is everybody`) && first.includes('open relay'), first)
+  }
   assert.match(
     problems(listener('kind = "submission"\nproxy_protocol = ["::/0"]'))[0]!,
     /choose its own address/,

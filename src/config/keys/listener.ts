@@ -26,7 +26,7 @@ const loopbackNetworks = ['127.0.0.0/8', '::1/128'] as const
 
 const proxyNetworks = networksKey({
   name: 'proxy_protocol',
-  text: 'Networks of the load balancers whose PROXY header (v1 or v2) tells the client’s address. A connection from one of them must start with the header; from anywhere else the header is an ordinary syntax error. `true` means a proxy on this machine: 127.0.0.0/8 and ::1. `false` means none.',
+  text: 'Networks of the load balancers whose PROXY header (v1 or v2) tells the client’s address. A connection from one of them must start with the header; from anywhere else the header is an ordinary syntax error. `true` means a proxy on this machine: 127.0.0.0/8 and ::1. `false` means none. As with `networks`, none may be wider than a /8, IPv6: a /16.',
   fallback: [],
   since,
 })
@@ -54,7 +54,7 @@ export const listenerKeys: Keys<ListenerConfig> = {
   proxyProtocol,
   networks: networksKey({
     name: 'networks',
-    text: 'Client networks that a `relay` listener takes mail from without AUTH; loopback is no exception. Their addresses are exempt from the limits for one address.',
+    text: 'Client networks that a `relay` listener takes mail from without AUTH; loopback is no exception. Their addresses are exempt from the limits for one address. None may be wider than a /8 (IPv6: a /16; fc00::/7 and fe80::/10 may): nobody has more, and it would be an open relay.',
     fallback: [],
     since,
   }),

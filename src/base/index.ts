@@ -1,9 +1,10 @@
 // The few things that every room may use: ids, names, clock, packed bytes, lists of parts, counted values, words of a
-// shell, small durable files, a folder for another user.
+// shell, names in a sentence, small durable files, a folder for another user.
 export { type Clock, systemClock, systemTimers, type Timers } from './clock.ts'
 export { type ClockJump, ClockWatch, clockJumpMsMin } from './clock-watch.ts'
 export { type Counted, Distribution, groupBounds, latencyBounds } from './distribution.ts'
 export { makeFolderDurably, syncPath, writeFileDurably } from './durable-files.ts'
+export { firstFew } from './first-few.ts'
 export { handOver, type Owner } from './hand-over.ts'
 export {
   formatId,

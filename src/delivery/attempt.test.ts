@@ -366,14 +366,17 @@ test('a message long past its expiry is not sent any more', async () => {
   await harness.close()
 })
 
-test('a content that is gone bounces its message instead of being tried for ever', async () => {
+test('a content that is not there defers its message: the disk that it lies on may come back', async () => {
   await using mx = await startReceiver()
   const harness = new Harness(mx.port)
   harness.plans.set('b.test', plan)
   const message = harness.send(['to@b.test'], { isStored: true })
   harness.contents.delete(message.key)
   await harness.settledCount(1)
-  assert.deepEqual(harness.kinds(), ['to@b.test bounced'])
+  assert.deepEqual(harness.kinds(), ['to@b.test deferred'])
+  const { outcome } = harness.settled[0]!.facts
+  assert.deepEqual([outcome.code, outcome.enhancedCode, outcome.scope], [451, '4.3.0', 'configuration'])
+  assert.match(outcome.text, /content .* not in the store.* mounted/)
   await harness.close()
 })
 

@@ -78,14 +78,15 @@ export const localFailures = {
     ),
     waitReason: 'unsigned',
   }),
+  // Never for good: it may lie on a disk that is not mounted.
   contentGone: (): LocalFailure =>
     failure(
-      554,
-      '5.3.0',
+      451,
+      '4.3.0',
       'queue',
       'other',
       'configuration',
-      'the content of the message is no longer in the store',
+      'the content of the message is not in the store; if the segments have a disk of their own, is it mounted?',
     ),
   fault: (error: unknown): LocalFailure =>
     failure(

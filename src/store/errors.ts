@@ -8,6 +8,7 @@ export const storeErrorCodes = {
   PR_STORE_NEWER: 'the database was written by a newer Postrider',
   PR_STORE_FOREIGN: 'the file is not a Postrider database',
   PR_STORE_CORRUPT: 'the database is damaged',
+  PR_STORE_INCOMPLETE: 'files that contents of waiting messages are in are missing',
   PR_STORE_UNWRITABLE: 'the data folder cannot be written',
   PR_STORE_LOCKED: 'another server uses the same data folder',
   PR_STORE_FULL: 'the disk is full',

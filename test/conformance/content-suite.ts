@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
-import { readdirSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -73,6 +73,61 @@ export function contentSuite(name: string, start: StartStore): void {
       await using opened = await TestStore.open(start)
       await spooled(opened.line, randomBytes(300_000), 65_536)
       assert.equal(segmentsOf(opened).length, 1)
+      await opened.restart(startMs)
+      await eventually(() => segmentsOf(opened).length === 0)
+    })
+
+    test('a start without the segments of contents that wait is refused and deletes nothing; with them it is as before', async () => {
+      await using opened = await TestStore.open(start)
+      const bytes = randomBytes(50_000)
+      const content = await spooled(opened.line, bytes, 10_000)
+      await accepted(opened.line, newMessage({ content, startState: 'scheduled' }))
+      await opened.stop()
+      const [name] = segmentsOf(opened)
+      const folder = join(opened.dataDir, 'segments')
+      const away = `${opened.dataDir}/away`
+      renameSync(folder, away)
+      // The folder that a disk was mounted on: empty, or with what came when it was not mounted before.
+      mkdirSync(folder)
+      writeFileSync(join(folder, '1.seg'), 'a leftover')
+      const refused = {
+        code: 'PR_STORE_INCOMPLETE',
+        message: new RegExp(`^1 segment file is not in ${folder} \\(${name}\\).* mounted`),
+      }
+      for (let round = 0; round < 2; round++) await assert.rejects(opened.start(startMs), refused)
+      assert.equal(readFileSync(join(folder, '1.seg'), 'utf8'), 'a leftover')
+      rmSync(folder, { recursive: true })
+      renameSync(away, folder)
+      await opened.start(startMs)
+      const [leased] = await opened.line.queue.lease({ recipientsMax: 10, nowMs: startMs })
+      assert.ok((await opened.line.queue.readContent(leased!.key, leased!.content))?.equals(bytes))
+    })
+
+    test('the file given-up lets one start go on without segments that are lost, and their messages can end', async () => {
+      await using opened = await TestStore.open(start)
+      const [lost, kept] = [randomBytes(50_000), randomBytes(60_000)]
+      const messages = [newMessage({ content: await spooled(opened.line, lost, 10_000) })]
+      await accepted(opened.line, messages[0]!)
+      await opened.restart(startMs)
+      const [name] = segmentsOf(opened)
+      messages.push(newMessage({ content: await spooled(opened.line, kept, 10_000) }))
+      await accepted(opened.line, messages[1]!)
+      await opened.stop()
+      const folder = join(opened.dataDir, 'segments')
+      rmSync(join(folder, name!))
+      writeFileSync(join(folder, 'given-up'), '')
+      await opened.restart(startMs)
+      assert.deepEqual(readdirSync(folder).includes('given-up'), false, 'it counts once')
+      await opened.restart(startMs)
+      const leased = await opened.line.queue.lease({ recipientsMax: 10, nowMs: startMs })
+      assert.equal(leased.length, 2)
+      for (const [at, message] of messages.entries()) {
+        const { key, content } = leased.find(({ id }) => id.equals(message.id))!
+        const read = opened.line.queue.readContent(key, content)
+        if (at === 0) await assert.rejects(read, /shorter than its contents/)
+        else assert.ok((await read)?.equals(kept))
+        await opened.line.queue.settle(batch({ settlements: [settlement(message, key, 0, 1, 'expired')] }))
+      }
       await opened.restart(startMs)
       await eventually(() => segmentsOf(opened).length === 0)
     })

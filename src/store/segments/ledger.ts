@@ -2,16 +2,18 @@
 //
 // A segment is deleted when no content in it is live and its writer has sealed it (sealing travels after the last accept
 // that names it). Segments are never rewritten in place: a mostly dead one stays until its last content is final.
-// Files found at start that no message names are leftovers of aborted or crashed uploads and go at once. While a running
-// backup holds the folder nothing is deleted; what was due is deleted later.
+// Files found at start that no message names are leftovers of aborted or crashed uploads and go at once; where one is missing
+// that a message names, the start is refused first (decision 0038). While a running backup holds the folder nothing is
+// deleted; what was due is deleted later.
 //
 // Freeing comes after a COMMIT and must not fail: what cannot be looked at or deleted now is left for the next sweep.
 
-import { closeSync, fdatasyncSync, openSync, readdirSync } from 'node:fs'
+import { closeSync, existsSync, fdatasyncSync, openSync, readdirSync, rmSync } from 'node:fs'
 import { unlink } from 'node:fs/promises'
-import { makeFolderDurably, syncPath } from '../../base/index.ts'
+import { firstFew, makeFolderDurably, syncPath } from '../../base/index.ts'
 import type { Extent } from '../../queue/index.ts'
-import { segmentOf, segmentPath } from './paths.ts'
+import { StoreError } from '../errors.ts'
+import { givenUpPath, nameOf, segmentOf, segmentPath } from './paths.ts'
 
 interface Segment {
   liveBytes: number
@@ -44,14 +46,32 @@ export class SegmentLedger {
     makeFolderDurably(dir)
   }
 
-  /** At start: every file is sealed, live bytes come from the message rows. */
+  /**
+   * At start: every file is sealed, live bytes come from the message rows. Throws `PR_STORE_INCOMPLETE`, with no file
+   * changed, when a live content has none. Costs one look at the folder, and none at each file.
+   */
   load(live: Iterable<readonly Extent[]>): void {
     for (const name of readdirSync(this.#dir)) {
       const segment = segmentOf(name)
       if (segment !== null) this.#segments.set(segment, { liveBytes: 0, isSealed: true, descriptor: null })
     }
     for (const extents of live) this.add(extents)
+    const missing = [...this.#segments.keys()].filter(segment => !this.#of(segment).isSealed)
+    const areGivenUp = existsSync(givenUpPath(this.#dir))
+    if (missing.length > 0 && !areGivenUp) throw missingError(this.#dir, missing)
+    if (areGivenUp) this.#giveUp(missing)
     for (const segment of [...this.#segments.keys()]) this.#freeWhenDead(segment)
+  }
+
+  /** Puts an empty file in the place of each: reads from it fail, and the next start misses nothing. */
+  #giveUp(missing: readonly number[]): void {
+    for (const segment of missing) {
+      closeSync(openSync(segmentPath(this.#dir, segment), 'wx', 0o600))
+      this.#of(segment).isSealed = true
+    }
+    // What goes missing later has not been given up.
+    rmSync(givenUpPath(this.#dir))
+    syncPath(this.#dir)
   }
 
   /**
@@ -162,4 +182,14 @@ export class SegmentLedger {
     // Off the store thread: deleting a large file may take milliseconds. A failure leaves a file for the next start.
     unlink(segmentPath(this.#dir, segment)).catch(() => {})
   }
+}
+
+function missingError(dir: string, missing: readonly number[]): StoreError {
+  const names = firstFew(missing.map(nameOf))
+  const files = missing.length === 1 ? '1 segment file is' : `${missing.length} segment files are`
+  return new StoreError(
+    'PR_STORE_INCOMPLETE',
+    `${files} not in ${dir} (${names}), and messages wait with contents in there: is the disk mounted? ` +
+      `mount it, or put the files back, and start again; if they are lost for good: touch ${givenUpPath(dir)}, and start again`,
+  )
 }

@@ -87,6 +87,14 @@ function createDatabase(path: string, dataDir: string): void {
   syncPath(dataDir)
 }
 
+/** Throws when segments are missing. */
+function openSegments(db: Database, { dataDir, syncSegment }: WriterOptions): SegmentLedger {
+  const dir = segmentDir(dataDir)
+  const ledger = new SegmentLedger(dir, () => SegmentHold.isTaken(dir), syncSegment)
+  ledger.load(liveExtents(db))
+  return ledger
+}
+
 export class StoreWriter implements Disposable {
   readonly db: Database
   readonly messages: MessageWriter
@@ -107,8 +115,10 @@ export class StoreWriter implements Disposable {
   /** A rollback took back what hints and jumps were told: they are read anew before they are used. */
   #isStale = false
 
-  private constructor(db: Database, options: WriterOptions) {
+  private constructor(db: Database, segments: SegmentLedger, options: WriterOptions) {
     this.db = db
+    this.segments = segments
+    this.#segmentDir = segmentDir(options.dataDir)
     this.hints = new DueHints()
     this.events = new EventWriter(db, options.node)
     this.messages = new MessageWriter(db, this.events, this.hints, options.node)
@@ -122,10 +132,6 @@ export class StoreWriter implements Disposable {
     if (this.clockBehindMs > 0) this.#moveAllBack(options.nowMs)
     else this.#jumps.forgetUndone(options.nowMs)
     this.#leaser = new Leaser(db, this.hints, options.node, this.#jumps)
-    const segments = segmentDir(options.dataDir)
-    this.#segmentDir = segments
-    this.segments = new SegmentLedger(segments, () => SegmentHold.isTaken(segments), options.syncSegment)
-    this.segments.load(liveExtents(db))
     this.#tlsSeen = db.prepare('INSERT OR REPLACE INTO host_tls (host, at_ms) VALUES (?, ?)')
     this.#changes = db.prepare('SELECT total_changes()')
     this.#probe = db.prepare("INSERT OR REPLACE INTO meta (name, value) VALUES ('probed_at_ms', ?)")
@@ -152,7 +158,8 @@ export class StoreWriter implements Disposable {
       const marks = markDir(options.dataDir)
       recoverLeases(db, options.node, options.nowMs, readMarks(marks))
       removeMarks(marks)
-      return new StoreWriter(db, options)
+      // Behind that commit: no segment is deleted for rows that a killed process took away and did not sync.
+      return new StoreWriter(db, openSegments(db, options), options)
     } catch (error) {
       db.close()
       throw error

@@ -9,7 +9,11 @@ import { setFlagsFromString } from 'node:v8'
 /** Beyond what was alive after the last collection; V8 takes a few MiB at least. */
 const growingPercent = 20
 
-/** For heaps of this process that are made from now on, and for those that there are. */
+/**
+ * For heaps of this process that are made from now on, and for those that there are. Contents lie in buffers, outside of the
+ * heap: without the second flag what dead ones hold is no reason to look for them before it is 32 MiB and more.
+ */
 export function boundHeapGrowth(): void {
   setFlagsFromString(`--heap-growing-percent=${growingPercent}`)
+  setFlagsFromString('--external-memory-accounted-in-global-limit')
 }

@@ -291,6 +291,22 @@ test('neither backup nor restore writes into a folder that has something in it',
   })
 })
 
+test('backups inside the data folder are in no other backup, whole or half', async t => {
+  const dir = folder(t)
+  await using opened = await TestStore.open(start)
+  const { dataDir } = opened
+  const backups = join(dataDir, 'backups')
+  backup({ dataDir, target: join(backups, '1'), nowMs: startMs })
+  // As a kill leaves it: without its manifest.
+  mkdirSync(join(backups, 'half'))
+  writeFileSync(join(backups, 'half', 'postrider.db'), 'half')
+  writeFileSync(join(backups, 'notes'), 'which is which')
+  for (const target of [join(backups, '2'), join(dir, 'elsewhere')]) {
+    backup({ dataDir, target, nowMs: startMs })
+    assert.deepEqual(readdirSync(join(target, 'backups')), ['notes'])
+  }
+})
+
 test('a folder that is no finished backup is refused before anything is written', t => {
   const dir = folder(t)
   const dataDir = join(dir, 'data')

@@ -5,6 +5,7 @@
 // 3. Copy every segment that the snapshot names: its bytes were synced before the snapshot's commits.
 // 4. Copy the other files (secret.key, certificates, …), write the manifest last, free the lock.
 //
+// When it fails, nothing is left in its folder: it may lie on the disk of the server, which would refuse mail for want of room.
 // Blocks the calling thread: made for a process of its own (`postrider backup`).
 
 import { join } from 'node:path'
@@ -16,7 +17,7 @@ import { liveExtents } from '../sqlite/live-extents.ts'
 import { checkSchema } from '../sqlite/migrate.ts'
 import { SegmentHold } from '../sqlite/segment-hold.ts'
 import { databasePath } from '../sqlite/writer.ts'
-import { copyDurably, copyTree, emptyFolder } from './files.ts'
+import { copyDurably, copyTree, emptyAgain, emptyFolder } from './files.ts'
 import { type BackupManifest, copiedDatabase, isLeftOut, manifestName } from './paths.ts'
 
 export interface BackupOptions {
@@ -26,7 +27,10 @@ export interface BackupOptions {
   readonly nowMs: number
 }
 
-/** Makes a backup. Throws StoreError; an unfinished target has no manifest and `restore` refuses it. */
+/**
+ * Makes a backup. Throws StoreError, with the target empty again. What a kill leaves has no manifest, and `restore` refuses
+ * it.
+ */
 export function backup(options: BackupOptions): BackupManifest {
   const { dataDir, target } = options
   emptyFolder(target, 'the backup folder', 'name a new folder')
@@ -39,6 +43,7 @@ export function backup(options: BackupOptions): BackupManifest {
     writeFileDurably(join(target, manifestName), `${JSON.stringify(manifest, null, 2)}\n`, 0o600)
     return manifest
   } catch (error) {
+    emptyAgain(target)
     if (error instanceof StoreError) throw error
     throw new StoreError('PR_BACKUP_TARGET', `the backup into ${target} failed: ${String(error)}`, {
       cause: error,

@@ -1,18 +1,24 @@
 // File work shared by backup and restore: empty targets, copies that are on disk before anybody is told.
+//
+// Root may be at work here between folders of others: no link is followed and none is copied. A running server makes and
+// removes files meanwhile.
 
 import {
   closeSync,
   constants,
   copyFileSync,
+  existsSync,
   fchmodSync,
   fsyncSync,
   lstatSync,
   openSync,
   readdirSync,
+  rmSync,
 } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { makeFolderDurably, openedPath, syncPath } from '../../base/index.ts'
 import { StoreError } from '../errors.ts'
+import { copiedDatabase, manifestName } from './paths.ts'
 
 /**
  * Makes an empty folder, or takes an existing empty one; `PR_BACKUP_TARGET` when something is in it.
@@ -55,7 +61,11 @@ function withOpen(path: string, work: (descriptor: number) => void): void {
   }
 }
 
-/** Copies a folder's plain files, deeply; sockets and links are left out. @param isWanted asked for the top level only. */
+/**
+ * Copies a folder's plain files, deeply. Sockets and links are left out, and so are backups, finished or not, and data
+ * folders in it: each would hold all that were made before it. What vanishes meanwhile is no fault.
+ * @param isWanted asked for the top level only
+ */
 export function copyTree(
   from: string,
   to: string,
@@ -66,9 +76,32 @@ export function copyTree(
   for (const name of readdirSync(from)) {
     const source = join(from, name)
     if (!isWanted(name) || resolve(source) === resolve(except)) continue
-    const status = lstatSync(source)
-    if (status.isDirectory()) copyTree(source, join(to, name), () => true, except)
-    else if (status.isFile()) copyDurably(source, join(to, name))
+    const status = lstatSync(source, { throwIfNoEntry: false })
+    if (status?.isDirectory()) {
+      if (!hasDatabase(source)) copyTree(source, join(to, name), () => true, except)
+    } else if (status?.isFile()) copyUnlessGone(source, join(to, name))
   }
   syncPath(to)
+}
+
+function hasDatabase(folder: string): boolean {
+  return existsSync(join(folder, copiedDatabase)) || existsSync(join(folder, manifestName))
+}
+
+function copyUnlessGone(from: string, to: string): void {
+  try {
+    copyDurably(from, to)
+  } catch (error) {
+    const isGone = lstatSync(from, { throwIfNoEntry: false }) === undefined
+    if (!isGone || (error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
+}
+
+/** Removes what a failed backup has put into its folder, as far as the disk lets it. */
+export function emptyAgain(path: string): void {
+  try {
+    for (const name of readdirSync(path)) rmSync(join(path, name), { recursive: true, force: true })
+  } catch {
+    // Why the backup failed is what counts.
+  }
 }

@@ -24,6 +24,8 @@ export function isLeftOut(name: string): boolean {
     name === 'marks' ||
     // Plain file calls on the lock database would drop this process's lock.
     name.startsWith('lock') ||
+    // What doctor times the disk with.
+    name.startsWith('.doctor-') ||
     name === 'control.path' ||
     name === manifestName
   )

@@ -130,6 +130,8 @@ test('a reroute to a smarthost with odd bytes is refused', async () => {
     'a.example\r:25',
     'smtps://a.example:465\r\n',
     '[::1%lo\r\n]:25',
+    '[fe80::1%eth0]:25',
+    'smtps://[fe80::1%2]:465',
     'a.example:25 ',
     'u:p@a.example:25',
     'a%0d%0a.example:25',

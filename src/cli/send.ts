@@ -8,6 +8,7 @@
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import type { Command } from 'commander'
+import { parseHostPort } from '../base/index.ts'
 import type { Cli } from './cli.ts'
 import { cliError } from './error.ts'
 import { readAll } from './io.ts'
@@ -99,7 +100,7 @@ async function contentOf(cli: Cli, options: SendOptions): Promise<Buffer> {
 }
 
 async function findDoor(cli: Cli, options: SendOptions): Promise<SubmissionDoor> {
-  const { formatProblem, loadConfig, parseHostPort } = await import('../config/index.ts')
+  const { formatProblem, loadConfig } = await import('../config/index.ts')
   const { cwd, env, machineName } = cli.io
   const loaded = loadConfig({ path: cli.configPath, cwd, env, machineName })
   if (!loaded.ok)

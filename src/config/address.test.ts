@@ -1,15 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
-import {
-  formatSocketAddress,
-  isEverybody,
-  NetworkSet,
-  parseHostPort,
-  parseNetwork,
-  parseSmarthost,
-  parseSocketAddress,
-} from './address.ts'
+import { formatSocketAddress, isEverybody, NetworkSet, parseNetwork, parseSocketAddress } from './address.ts'
 
 test('socket addresses survive printing and reading', () => {
   const host = fc.oneof(fc.ipV4(), fc.ipV6())
@@ -24,7 +16,7 @@ test('socket addresses survive printing and reading', () => {
   assert.deepEqual(parseSocketAddress('localhost:25'), { ok: true, value: { host: '127.0.0.1', port: 25 } })
 })
 
-test('listening needs an IP address and a port; smarthosts may be names and mean port 25', () => {
+test('listening needs an IP address and a port', () => {
   for (const text of [
     '',
     ':25',
@@ -36,26 +28,6 @@ test('listening needs an IP address and a port; smarthosts may be names and mean
     '127.0.0.1:x',
   ])
     assert.equal(parseSocketAddress(text).ok, false, text)
-  assert.deepEqual(parseHostPort('Smart.Example:587'), {
-    ok: true,
-    value: { host: 'smart.example', port: 587 },
-  })
-  assert.deepEqual(parseHostPort('[::1]'), { ok: true, value: { host: '::1', port: 25 } })
-  for (const text of ['a b:25', 'x_y:25', '-a.example:25', '1.2.3:25', 'a.example:0'])
-    assert.equal(parseHostPort(text).ok, false, text)
-})
-
-test('a smarthost speaks TLS from the first byte where smtps:// says so, on port 465 by default', () => {
-  const at = (host: string, port: number, isImplicitTls: boolean) => ({
-    ok: true,
-    value: { host, port, isImplicitTls },
-  })
-  assert.deepEqual(parseSmarthost('Smart.Example:587'), at('smart.example', 587, false))
-  assert.deepEqual(parseSmarthost('smart.example'), at('smart.example', 25, false))
-  assert.deepEqual(parseSmarthost('smtps://smart.example'), at('smart.example', 465, true))
-  assert.deepEqual(parseSmarthost('SMTPS://[::1]:1465'), at('::1', 1465, true))
-  for (const text of ['smtp://a:25', 'https://a', 'smtps://', 'smtps://a/', 'smtps:a:465', 'smtps://a:0'])
-    assert.equal(parseSmarthost(text).ok, false, text)
 })
 
 test('networks get their prefix length, and bits behind it are refused', () => {

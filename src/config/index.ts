@@ -1,18 +1,10 @@
 // Configuration: one schema with docs, loading, limits, and the TLS files it names.
-export {
-  formatSocketAddress,
-  NetworkSet,
-  parseHostPort,
-  parseNetwork,
-  parseSmarthost,
-  parseSocketAddress,
-  type SmarthostAddress,
-  type SocketAddress,
-} from './address.ts'
+export type { SocketAddress } from '../base/index.ts'
+export { formatSocketAddress, NetworkSet, parseNetwork, parseSocketAddress } from './address.ts'
 export { type LoadRequest, type LoadResult, loadConfig } from './load.ts'
 export { networkListeners } from './network-listeners.ts'
 export { formatProblem, type Problem } from './problem.ts'
-export { formatDuration, formatSize, type Parsed, parseDuration, parseSize } from './quantity.ts'
+export { formatDuration, formatSize, parseDuration, parseSize } from './quantity.ts'
 export { configSections, type Section } from './schema.ts'
 export { type CertificatePair, type CertificateRequest, makeCertificate } from './self-signed.ts'
 export {

@@ -7,13 +7,13 @@
 import { z } from 'zod'
 import {
   isHostName,
-  parseNetwork,
+  type Parsed,
   parseSmarthost,
-  parseSocketAddress,
   type SmarthostAddress,
   type SocketAddress,
-} from './address.ts'
-import { formatDuration, type Parsed, parseDuration, parseSize } from './quantity.ts'
+} from '../base/index.ts'
+import { parseNetwork, parseSocketAddress } from './address.ts'
+import { formatDuration, parseDuration, parseSize } from './quantity.ts'
 
 /** How a key is written in TOML; decides how an environment variable of it is read. */
 export type KeyForm = 'text' | 'path' | 'integer' | 'boolean' | 'list' | 'flag or list'

@@ -3,10 +3,7 @@
 // Place on the path: off it; configuration, CLI flags and reference pages read and print them.
 // Invariants: one number and one unit; the value is a whole number of milliseconds or bytes; parse(format(x)) is x.
 
-/** A parsed value, or the sentence that says what is wrong. */
-export type Parsed<T> =
-  | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly why: string }
+import type { Parsed } from '../base/index.ts'
 
 const durationUnits = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 } as const
 const sizeUnits = { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3, TiB: 1024 ** 4 } as const

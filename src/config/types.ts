@@ -3,7 +3,7 @@
 // Place on the path: off it; `app` takes it apart and hands each part only what that part uses. It is plain data, so
 // that it can be posted to a worker thread. The keys of postrider.toml, their texts and defaults are in keys/.
 
-import type { SmarthostAddress, SocketAddress } from './address.ts'
+import type { SmarthostAddress, SocketAddress } from '../base/index.ts'
 
 /** Everything that postrider.toml, the environment and the defaults say together. */
 export interface Config extends GeneralConfig {

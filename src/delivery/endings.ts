@@ -3,6 +3,7 @@
 // What happened                                      how they leave                          while the engine drains
 // an attempt has outcomes                            settled with them                       the same
 // there is no plan, or no host could be reached      settled: deferred or bounced            no host: given back
+// its route cannot be read                           settled: deferred                       the same
 // the message expired before its attempt             settled: expired                        given back
 // the hosts let it wait too long                     given back, for some minutes            the same
 // it was recalled, or comes while nothing is taken   given back, due at once                 the same
@@ -83,6 +84,16 @@ export class Endings {
     this.#settle(
       batch,
       batch.recipients.map(recipient => noPlan(recipient, failure, atMs)),
+    )
+  }
+
+  noWay(batch: DeliveryBatch): void {
+    const atMs = this.#ports.clock.nowMs()
+    this.#settle(
+      batch,
+      batch.recipients.map(recipient =>
+        decidedHere(recipient, localFailures.unreadableRoute(recipient.route), null, atMs, false),
+      ),
     )
   }
 

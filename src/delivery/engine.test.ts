@@ -268,6 +268,26 @@ test('a smarthost of the recipient goes before the MX', async () => {
   await harness.close()
 })
 
+test('a recipient that was rerouted to what is no smarthost waits for the operator, and goes no other way', async () => {
+  await using mx = await startReceiver()
+  const harness = new Harness(mx.port)
+  harness.plans.set('b.test', planOf('b.test', ['mx.b.test', '127.0.0.1']))
+  const route = '[fe80::1%eth0]:25'
+  harness.send([{ forwardPath: 'alone@b.test', route }])
+  harness.send(['plain@b.test', { forwardPath: 'one@b.test', route }, { forwardPath: 'two@b.test', route }])
+  await harness.settledCount(4)
+  assert.deepEqual(harness.kinds(), [
+    'alone@b.test deferred',
+    'one@b.test deferred',
+    'plain@b.test delivered',
+    'two@b.test deferred',
+  ])
+  const { outcome } = harness.settled.find(({ facts }) => facts.forwardPath === 'one@b.test')!.facts
+  assert.deepEqual([outcome.scope, outcome.stage, outcome.code], ['configuration', 'route', 451])
+  assert.match(outcome.text, /rerouted to "\[fe80::1%eth0\]:25"/)
+  await harness.close()
+})
+
 test('a stored content is read, and a large one streamed', async () => {
   await using mx = await startReceiver()
   const harness = new Harness(mx.port, { wholeContentBytesMax: 1_000 })

@@ -10,12 +10,5 @@ export type { EndOfDataMarks, HostMemory, Resigner } from './port.ts'
 export type { ReportDraft, ReportFactory, ReportIdentity } from './report.ts'
 export { type ReportMessageFacts, reportMessage } from './report-message.ts'
 export * from './resolve/index.ts'
-export {
-  parseSmarthost,
-  type Route,
-  RouteTable,
-  type RouteTls,
-  type Smarthost,
-  smarthostKey,
-} from './route.ts'
+export { type Route, RouteTable, type RouteTls, type Smarthost, smarthostKey } from './route.ts'
 export type { OutcomeSink } from './settling.ts'

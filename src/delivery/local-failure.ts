@@ -78,6 +78,15 @@ export const localFailures = {
     ),
     waitReason: 'unsigned',
   }),
+  unreadableRoute: (route: string): LocalFailure =>
+    failure(
+      451,
+      '4.3.5',
+      'route',
+      'routing',
+      'configuration',
+      `the message was rerouted to ${JSON.stringify(route.slice(0, 80))}, which is no smarthost; give another one: postrider queue reroute`,
+    ),
   // Never for good: it may lie on a disk that is not mounted.
   contentGone: (): LocalFailure =>
     failure(

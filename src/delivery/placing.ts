@@ -7,11 +7,12 @@
 // why there is no plan          it ends with that
 // nothing                       it waits, with all others of the domain, for one answer; then as above, in steps
 // an old plan, and no answer    when the time to wait for one is over, it goes by the old plan
+// its route cannot be read      it waits for the operator, and goes no other way meanwhile
 //
 // Recipients of a message for one next hop stay together, as far as their plans are known and the provider takes several
 // domains in a transaction.
 
-import type { Clock } from '../base/index.ts'
+import { type Clock, parseSmarthost } from '../base/index.ts'
 import type { LeasedRecipient } from '../queue/index.ts'
 import type { DeliveryBatch } from './delivery-batch.ts'
 import type { Destination, Destinations } from './destinations.ts'
@@ -20,7 +21,7 @@ import type { LookupAsker } from './lookup-turns.ts'
 import type { NextHops } from './next-hops.ts'
 import type { DeliveryOptions } from './options.ts'
 import type { PlanResult } from './resolve/index.ts'
-import { parseSmarthost, type RouteTable, type Smarthost } from './route.ts'
+import type { RouteTable } from './route.ts'
 import { tlsPolicyFor } from './tls-policy.ts'
 
 /** Batches that waited for a plan are placed so many at a time. */
@@ -52,11 +53,11 @@ export class Placing {
   place(batch: DeliveryBatch): void {
     const { recipients } = batch
     if (recipients.length === 1) {
-      this.#place(batch, this.#destinationOf(recipients[0]!))
+      this.#placeOrEnd(batch, this.#destinationOf(recipients[0]!))
       return
     }
     for (const [destination, group] of this.#grouped(recipients)) {
-      this.#place({ ...batch, recipients: group }, destination)
+      this.#placeOrEnd({ ...batch, recipients: group }, destination)
     }
   }
 
@@ -65,29 +66,41 @@ export class Placing {
     for (const destination of this.#ports.destinations.takeOverdue()) this.#placeOverdue(destination)
   }
 
-  #destinationOf(recipient: LeasedRecipient): Destination {
-    return this.#ports.destinations.of(recipient.domain, this.#smarthostOf(recipient))
-  }
-
-  #smarthostOf({ route, domain }: LeasedRecipient): Smarthost | null {
-    return (route === '' ? null : parseSmarthost(route)) ?? this.routes.find(domain)
+  /** Null: the operator has sent it somewhere, and where cannot be read. */
+  #destinationOf({ route, domain }: LeasedRecipient): Destination | null {
+    const { destinations } = this.#ports
+    if (route === '') return destinations.of(domain, this.routes.find(domain))
+    const parsed = parseSmarthost(route)
+    return parsed.ok ? destinations.of(domain, parsed.value) : null
   }
 
   /** Recipients by next hop where it is known, else by domain; by domain, too, where a transaction takes but one. */
-  #grouped(recipients: readonly LeasedRecipient[]): Map<Destination, LeasedRecipient[]> {
-    const { destinations, hops } = this.#ports
-    const groups = new Map<Destination, LeasedRecipient[]>()
+  #grouped(recipients: readonly LeasedRecipient[]): Map<Destination | null, LeasedRecipient[]> {
+    const groups = new Map<Destination | null, LeasedRecipient[]>()
     const firstOfKey = new Map<string, Destination>()
     for (const recipient of recipients) {
       const own = this.#destinationOf(recipient)
-      const sharedKey = hops.sharedKey(destinations.peek(own), own.smarthost)
-      const destination = sharedKey === null ? own : (firstOfKey.get(sharedKey) ?? own)
-      if (sharedKey !== null) firstOfKey.set(sharedKey, destination)
+      const destination = own === null ? null : this.#firstAlike(own, firstOfKey)
       const group = groups.get(destination)
       if (group === undefined) groups.set(destination, [recipient])
       else group.push(recipient)
     }
     return groups
+  }
+
+  /** The first destination of the batch that shares its next hop with this one. */
+  #firstAlike(own: Destination, firstOfKey: Map<string, Destination>): Destination {
+    const { destinations, hops } = this.#ports
+    const key = hops.sharedKey(destinations.peek(own), own.smarthost)
+    if (key === null) return own
+    const first = firstOfKey.get(key) ?? own
+    firstOfKey.set(key, first)
+    return first
+  }
+
+  #placeOrEnd(batch: DeliveryBatch, destination: Destination | null): void {
+    if (destination === null) this.#ports.endings.noWay(batch)
+    else this.#place(batch, destination)
   }
 
   #place(batch: DeliveryBatch, destination: Destination): void {

@@ -29,24 +29,8 @@ export interface Route {
   readonly smarthost: Smarthost
 }
 
-/** Default port of a smarthost, and of one with TLS from the first byte. */
+/** The port of a smarthost that names none (base/host-port.ts). */
 export const smarthostPort: number = 25
-const implicitTlsPort = 465
-
-/**
- * Reads `host`, `host:port`, `192.0.2.1:25`, `[2001:db8::1]:25`, each also behind `smtps://`; null when it is none of
- * these.
- */
-export function parseSmarthost(text: string): Smarthost | null {
-  const match = /^(smtps:\/\/)?(?:\[([0-9A-Fa-f:.]+)\]|([^[\]:/\s]+))(?::(\d{1,5}))?$/i.exec(text)
-  if (match === null) return null
-  const isImplicitTls = match[1] !== undefined
-  const defaultPort = isImplicitTls ? implicitTlsPort : smarthostPort
-  const port = match[4] === undefined ? defaultPort : Number(match[4])
-  if (port < 1 || port > 65_535) return null
-  const host = (match[2] ?? match[3]!).toLowerCase()
-  return isImplicitTls ? { host, port, isImplicitTls } : { host, port }
-}
 
 /** The name of a smarthost in paths and pool keys. */
 export function smarthostKey({ host, port, isImplicitTls }: Smarthost): string {

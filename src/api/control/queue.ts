@@ -8,7 +8,7 @@
 // Who closes his side of the connection has gone (a program that dies looks the same): the action ends with the step that
 // runs, and says how far it came, for whoever may still read it.
 
-import { parseSmarthost } from '../../config/index.ts'
+import { parseSmarthost } from '../../base/index.ts'
 import type { QueueAction, QueueFilter } from '../../queue/index.ts'
 import type { LogFields } from '../../telemetry/index.ts'
 import type { Arguments, ControlCall, ControlCommands } from './command.ts'

@@ -2,7 +2,8 @@
 //
 // Place on the path: off it. Each table is typed by its interface in types.ts.
 
-import { parseSocketAddress, type SocketAddress } from '../address.ts'
+import type { SocketAddress } from '../../base/index.ts'
+import { parseSocketAddress } from '../address.ts'
 import {
   choiceKey,
   countKey,

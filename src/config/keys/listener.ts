@@ -3,8 +3,7 @@
 // Place on the path: off it. Each table is typed by its interface in types.ts.
 
 import { z } from 'zod'
-import { checkName } from '../../base/index.ts'
-import { isHostName } from '../address.ts'
+import { checkName, isHostName } from '../../base/index.ts'
 import {
   choiceKey,
   flagKey,

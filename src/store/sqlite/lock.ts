@@ -45,16 +45,6 @@ export class DataLock implements Disposable {
     }
   }
 
-  /** True when a server holds the lock of this folder. */
-  static isHeld(dataDir: string): boolean {
-    try {
-      DataLock.take(dataDir)[Symbol.dispose]()
-      return false
-    } catch (error) {
-      return error instanceof StoreError && error.code === 'PR_STORE_LOCKED'
-    }
-  }
-
   [Symbol.dispose](): void {
     if (this.#isFree) return
     this.#isFree = true

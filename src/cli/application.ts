@@ -15,6 +15,8 @@ export interface BackupPreview extends BackupSummary, Disposable {
   /** Milliseconds since 1970 when the oldest and newest waiting message were accepted; 0 when none waits. */
   readonly oldestAcceptedAtMs: number
   readonly newestAcceptedAtMs: number
+  /** Messages whose content is not in it, and the segment files that are missing or too short. */
+  readonly lacking: { readonly messages: number; readonly files: readonly string[] }
   /** The domains with the most waiting recipients, largest first. */
   domains(limit: number): readonly { readonly domain: string; readonly recipients: number }[]
 }
@@ -34,6 +36,8 @@ export interface Application {
     readonly source: string
     readonly dataDir: string
     readonly nowMs: number
+    /** Also when contents are missing. */
+    readonly mayLackContents: boolean
   }): Promise<number>
   /** Opens a backup. Rejects with a store error. */
   openBackup(source: string): Promise<BackupPreview>

@@ -4,6 +4,8 @@
 
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
+import { firstFew } from '../base/index.ts'
+import type { BackupPreview } from './application.ts'
 import type { Cli } from './cli.ts'
 import { storeFailure } from './store-failure.ts'
 import { formatTable } from './table.ts'
@@ -16,6 +18,7 @@ interface Preview {
   readonly recipients: number
   readonly oldestAcceptedAt: string | null
   readonly newestAcceptedAt: string | null
+  readonly lacking: BackupPreview['lacking']
   readonly domains: readonly { readonly domain: string; readonly recipients: number }[]
 }
 
@@ -26,19 +29,22 @@ export function restoreCommand(program: Command, cli: Cli): void {
     .description('make a data folder out of a backup; everything in its queue is held at first')
     .argument('<source>', 'a folder that postrider backup made')
     .option('--preview', 'only say what it would bring back to send')
-    .action(async (given: string, options: { preview?: boolean }) => {
+    .option('--incomplete', 'restore although contents of messages are missing')
+    .action(async (given: string, options: { preview?: boolean; incomplete?: boolean }) => {
       const source = resolve(cli.io.cwd, given)
       try {
-        await (options.preview === true ? preview(cli, source) : restoreAll(cli, source))
+        await (options.preview === true
+          ? preview(cli, source)
+          : restoreAll(cli, source, options.incomplete === true))
       } catch (error) {
         throw storeFailure(error)
       }
     })
 }
 
-async function restoreAll(cli: Cli, source: string): Promise<void> {
+async function restoreAll(cli: Cli, source: string, mayLackContents: boolean): Promise<void> {
   const { dataDir } = await cli.config()
-  const held = await cli.application.restore({ source, dataDir, nowMs: Date.now() })
+  const held = await cli.application.restore({ source, dataDir, nowMs: Date.now(), mayLackContents })
   await cli.print(
     { dataDir, held },
     () =>
@@ -49,7 +55,7 @@ async function restoreAll(cli: Cli, source: string): Promise<void> {
 
 async function preview(cli: Cli, source: string): Promise<void> {
   using opened = await cli.application.openBackup(source)
-  const { createdAt, messages, recipients, oldestAcceptedAtMs, newestAcceptedAtMs } = opened
+  const { createdAt, messages, recipients, oldestAcceptedAtMs, newestAcceptedAtMs, lacking } = opened
   const shown: Preview = {
     source,
     createdAt,
@@ -57,16 +63,20 @@ async function preview(cli: Cli, source: string): Promise<void> {
     recipients,
     oldestAcceptedAt: instantOrNull(oldestAcceptedAtMs),
     newestAcceptedAt: instantOrNull(newestAcceptedAtMs),
+    lacking,
     domains: opened.domains(50),
   }
   await cli.print(shown, one => describePreview(one, cli))
 }
 
 function describePreview(one: Preview, cli: Cli): string {
-  const { source, createdAt, messages, recipients, oldestAcceptedAt, newestAcceptedAt, domains } = one
+  const { source, createdAt, messages, recipients, oldestAcceptedAt, newestAcceptedAt, lacking, domains } =
+    one
   const head = `${source}, made ${createdAt}: ${counted(messages, 'message')} with ${counted(recipients, 'waiting recipient')}`
   const span =
     oldestAcceptedAt === null ? '' : `accepted between ${oldestAcceptedAt} and ${newestAcceptedAt}\n`
+  const lack = `it lacks contents of ${counted(lacking.messages, 'message')} (${firstFew(lacking.files)})`
+  const warning = lacking.messages === 0 ? '' : `${cli.paint('careful', lack)}\n`
   const table = formatTable(
     [
       { title: 'DOMAIN', cell: (row: Preview['domains'][number]) => row.domain },
@@ -76,7 +86,7 @@ function describePreview(one: Preview, cli: Cli): string {
     cli.paint,
     'nothing waits in it',
   )
-  return `${head}\n${span}What was delivered after that moment would be sent again when released.\n\n${table}`
+  return `${head}\n${span}${warning}What was delivered after that moment would be sent again when released.\n\n${table}`
 }
 
 function instantOrNull(atMs: number): string | null {

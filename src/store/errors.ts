@@ -18,6 +18,7 @@ export const storeErrorCodes = {
   PR_STORE_CLOSED: 'the store is closed',
   PR_BACKUP_TARGET: 'the target of a backup or restore cannot be used',
   PR_BACKUP_SOURCE: 'the source of a restore is not a backup',
+  PR_BACKUP_INCOMPLETE: 'the source of a restore lacks contents of its messages',
 } as const
 
 export type StoreErrorCode = keyof typeof storeErrorCodes
@@ -29,6 +30,7 @@ const hints: Readonly<Partial<Record<StoreErrorCode, string>>> = {
   PR_STORE_BUSY: 'find that program and end it, then try again',
   PR_BACKUP_TARGET: 'name a folder that is empty or does not exist',
   PR_BACKUP_SOURCE: 'name the folder that postrider backup made',
+  PR_BACKUP_INCOMPLETE: 'copy the whole backup, or restore what is there with --incomplete',
   PR_STORE_NEWER: 'use the version of Postrider that wrote it',
   PR_STORE_CORRUPT: 'postrider restore SOURCE --preview shows what is in a backup',
 }

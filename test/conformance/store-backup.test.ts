@@ -12,6 +12,7 @@ import {
   readFileSync,
   rmdirSync,
   rmSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -84,7 +85,7 @@ test('a backup of a running store restores with everything held, its contents an
       { domain: 'a.example', recipients: 1 },
     ])
     assert.deepEqual([preview.oldestAcceptedAtMs, preview.newestAcceptedAtMs], [startMs, startMs + 5000])
-    assert.equal((await preview.list('', 2)).rows.length, 2)
+    assert.deepEqual(preview.lacking, { messages: 0, files: [] })
   }
   const dataDir = join(dir, 'restored')
   const seqBefore = opened.line.events.lastSeq()
@@ -289,6 +290,83 @@ test('neither backup nor restore writes into a folder that has something in it',
     code: 'PR_BACKUP_TARGET',
     message: /stop its server and move it away, or name another data_dir/,
   })
+})
+
+test('a backup without all contents is restored only by who wants it so, and its preview says what it lacks', async t => {
+  const dir = folder(t)
+  await using opened = await TestStore.open(start)
+  const { small, large } = await fill(opened)
+  const source = join(dir, 'copy')
+  backup({ dataDir: opened.dataDir, target: source, nowMs: startMs })
+  const dataDir = join(dir, 'restored')
+  const segments = join(source, 'segments')
+  const [name] = readdirSync(segments)
+  const harms = [
+    () => truncateSync(join(segments, name!), 199_999),
+    () => rmSync(join(segments, name!)),
+    () => rmdirSync(segments),
+  ]
+  for (const harm of harms) {
+    harm()
+    assert.throws(() => restore({ source, dataDir, node: 1, nowMs: startMs }), {
+      code: 'PR_BACKUP_INCOMPLETE',
+      message: new RegExp(`lacks contents of 1 message \\(${name}\\)`),
+    })
+    assert.equal(existsSync(dataDir), false)
+    using preview = RestorePreview.open(source)
+    assert.deepEqual(preview.lacking, { messages: 1, files: [name] })
+  }
+  assert.equal(restore({ source, dataDir, node: 1, nowMs: startMs, mayLackContents: true }), 3)
+  await using host = startStoreInProcess({ dataDir, node: 1, nowMs: startMs })
+  await using line = openThreadStore({ dataDir, port: host.connect(), thread: 0, nowMs: () => startMs })
+  await line.control.act({}, { kind: 'release' }, startMs, 10)
+  const leased = await line.queue.lease({ recipientsMax: 10, nowMs: startMs })
+  for (const { id, key, content } of leased) {
+    const read = line.queue.readContent(key, content)
+    if (id.equals(large)) await assert.rejects(read, /shorter than its contents/)
+    else assert.ok(id.equals(small) && (await read) !== null)
+  }
+  assert.equal(leased.length, 2)
+})
+
+test('a backup whose folder of segments was empty and got lost on a copy is whole', async t => {
+  const dir = folder(t)
+  await using opened = await TestStore.open(start)
+  await accepted(opened.line, newMessage())
+  const source = join(dir, 'copy')
+  backup({ dataDir: opened.dataDir, target: source, nowMs: startMs })
+  rmdirSync(join(source, 'segments'))
+  assert.equal(restore({ source, dataDir: join(dir, 'restored'), node: 1, nowMs: startMs }), 1)
+})
+
+test('no server can take the folder while a restore is at work in it', async t => {
+  const dir = folder(t)
+  await using opened = await TestStore.open(start)
+  await accepted(opened.line, newMessage())
+  const source = join(dir, 'copy')
+  const dataDir = join(dir, 'restored')
+  backup({ dataDir: opened.dataDir, target: source, nowMs: startMs })
+  const from = (path: string): string =>
+    JSON.stringify(new URL(`../../src/store/${path}`, import.meta.url).href)
+  const server = `import { DataLock } from ${from('sqlite/lock.ts')}
+    try { DataLock.take(${JSON.stringify(dataDir)}); console.log('taken') } catch (error) { console.log(error.code) }`
+  // A server starts right before the last step, which makes the folder one that can be used.
+  const code = `import { spawnSync } from 'node:child_process'
+    import fs from 'node:fs'
+    import { syncBuiltinESMExports } from 'node:module'
+    const { renameSync } = fs
+    fs.renameSync = (...names) => {
+      const args = ['--input-type=module', '-e', ${JSON.stringify(server)}]
+      console.log(spawnSync(process.execPath, args, { encoding: 'utf8' }).stdout.trim())
+      renameSync(...names)
+    }
+    syncBuiltinESMExports()
+    const { restore } = await import(${from('backup/index.ts')})
+    restore(${JSON.stringify({ source, dataDir, node: 1, nowMs: startMs })})`
+  const run = (script: string): string =>
+    execFileSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' })
+  assert.equal(run(code), 'PR_STORE_LOCKED\n')
+  assert.equal(run(server), 'taken\n', 'afterwards it can be')
 })
 
 test('backups inside the data folder are in no other backup, whole or half', async t => {

@@ -4,7 +4,7 @@
 // nothing until the operator lets it.
 
 import assert from 'node:assert/strict'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, test } from 'node:test'
@@ -86,6 +86,21 @@ test('restore --preview says what would be sent again and changes nothing', asyn
     'there.example',
     'two.example',
   ])
+  assert.deepEqual(readdirSync(folder), ['postrider.toml'])
+})
+
+test('a backup that was copied without its segments is refused with a way out, and its preview says so', async () => {
+  const part = join(copy, '..', 'part')
+  cpSync(copy, part, { recursive: true, filter: path => !path.endsWith('.seg') })
+  const refused = await restore(part, '--json')
+  assert.equal(refused.code, 1)
+  const { error } = JSON.parse(refused.stderr) as { error: Record<'code' | 'message' | 'hint', string> }
+  assert.equal(error.code, 'PR_BACKUP_INCOMPLETE')
+  assert.match(error.message, /lacks contents of 1 message \(\d+\.seg\)/)
+  assert.match(error.hint, /--incomplete/)
+  const shown = await restore(part, '--preview')
+  assert.match(shown.stdout, /^it lacks contents of 1 message \(\d+\.seg\)/m)
+  assert.doesNotMatch((await restore(copy, '--preview')).stdout, /lacks/)
   assert.deepEqual(readdirSync(folder), ['postrider.toml'])
 })
 

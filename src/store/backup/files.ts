@@ -23,8 +23,14 @@ import { copiedDatabase, manifestName } from './paths.ts'
 /**
  * Makes an empty folder, or takes an existing empty one; `PR_BACKUP_TARGET` when something is in it.
  * @param next what to do then
+ * @param isOurs what may be there
  */
-export function emptyFolder(path: string, what: string, next: string): void {
+export function emptyFolder(
+  path: string,
+  what: string,
+  next: string,
+  isOurs: (name: string) => boolean = () => false,
+): void {
   try {
     makeFolderDurably(path)
   } catch (error) {
@@ -32,7 +38,7 @@ export function emptyFolder(path: string, what: string, next: string): void {
       cause: error,
     })
   }
-  if (readdirSync(path).length > 0)
+  if (!readdirSync(path).every(isOurs))
     throw new StoreError('PR_BACKUP_TARGET', `${what} ${path} is not empty; ${next}`)
 }
 

@@ -16,14 +16,18 @@ export interface BackupManifest {
   readonly recipients: number
 }
 
+/** Files of the lock of a data folder. Plain file calls on the lock database would drop this process's lock. */
+export function isLock(name: string): boolean {
+  return name.startsWith('lock')
+}
+
 /** Entries of a data folder that a backup leaves out: what belongs to a running process, and what is copied by itself. */
 export function isLeftOut(name: string): boolean {
   return (
     name.startsWith('postrider.db') ||
     name === 'segments' ||
     name === 'marks' ||
-    // Plain file calls on the lock database would drop this process's lock.
-    name.startsWith('lock') ||
+    isLock(name) ||
     // What doctor times the disk with.
     name.startsWith('.doctor-') ||
     name === 'control.path' ||

@@ -1,8 +1,8 @@
 // What a restore would bring back to send: read from the backup itself, before anything is changed.
 
-import type { QueueRow } from '../../queue/index.ts'
+import { segmentDir } from '../segments/index.ts'
 import type { Database } from '../sqlite/database.ts'
-import { type Page, QueueReader } from '../sqlite/queue-reader.ts'
+import { type LackingContents, lackingContents } from './contents.ts'
 import { openBackup, readManifest } from './restore.ts'
 
 /** Recipients of one domain. */
@@ -20,11 +20,13 @@ export class RestorePreview implements Disposable {
   /** Milliseconds since 1970 when the oldest and newest waiting message were accepted; 0 when none waits. */
   readonly oldestAcceptedAtMs: number
   readonly newestAcceptedAtMs: number
+  readonly lacking: LackingContents
   readonly #db: Database
 
-  private constructor(db: Database, createdAt: string) {
+  private constructor(db: Database, source: string) {
     this.#db = db
-    this.createdAt = createdAt
+    this.createdAt = readManifest(source).createdAt
+    this.lacking = lackingContents(db, segmentDir(source))
     const [messages, oldest, newest] = db
       .prepare('SELECT count(*), min(accepted_at_ms), max(accepted_at_ms) FROM message')
       .get() as unknown as [number, number | null, number | null]
@@ -37,8 +39,7 @@ export class RestorePreview implements Disposable {
 
   /** Opens a backup. Throws StoreError. */
   static open(source: string): RestorePreview {
-    const { createdAt } = readManifest(source)
-    return new RestorePreview(openBackup(source), createdAt)
+    return new RestorePreview(openBackup(source), source)
   }
 
   /** The domains with the most waiting recipients, largest first. */
@@ -47,11 +48,6 @@ export class RestorePreview implements Disposable {
       .prepare('SELECT domain, count(*) AS n FROM recipient GROUP BY domain ORDER BY n DESC, domain LIMIT ?')
       .all(limit) as unknown as [string, number][]
     return rows.map(([domain, recipients]) => ({ domain, recipients }))
-  }
-
-  /** The waiting recipients, page by page. */
-  list(cursor: string, limit: number): Promise<Page<QueueRow>> {
-    return new QueueReader(this.#db).list({}, cursor, limit)
   }
 
   [Symbol.dispose](): void {

@@ -1,25 +1,28 @@
 // Puts a backup into an empty data folder. What was waiting then may have been sent since: so nothing is sent before the
 // operator has looked. Every recipient starts held, with the reason `held-by-restore` and a `held` event.
 //
-// 1. Check the source: manifest, schema, no damage. Check that the target is empty.
+// 1. Check the source: manifest, schema, no damage in the database, a file for each content. Check that the target is empty,
+//    and lock it: a server that starts meanwhile is refused.
 // 2. Copy all files; the database under a name that a server refuses to start on.
 // 3. Hold every recipient, in steps. Leave a gap in the event numbers, so that no number means two events.
 // 4. Root gives all of it to the owner of the folder: the server may run as that user.
 // 5. Give the database its name: only now the folder can be used.
 
-import { readFileSync, renameSync, statSync } from 'node:fs'
+import { existsSync, readFileSync, renameSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { handOver, syncPath } from '../../base/index.ts'
+import { firstFew, handOver, makeFolderDurably, syncPath, writeFileDurably } from '../../base/index.ts'
 import { eventTypes, packAction } from '../../events/index.ts'
 import { StoreError } from '../errors.ts'
 import { numberOf, readHead, reasonCode, recipientsMax, stateCodes } from '../format/index.ts'
-import { segmentDir } from '../segments/index.ts'
+import { givenUpPath, segmentDir } from '../segments/index.ts'
 import { Database } from '../sqlite/database.ts'
 import { EventWriter } from '../sqlite/event-writer.ts'
+import { DataLock } from '../sqlite/lock.ts'
 import { checkSchema, migrate } from '../sqlite/migrate.ts'
 import { databasePath, restoringPath } from '../sqlite/writer.ts'
+import { lackingContents } from './contents.ts'
 import { copyDurably, copyTree, emptyFolder } from './files.ts'
-import { type BackupManifest, copiedDatabase, isLeftOut, manifestName } from './paths.ts'
+import { type BackupManifest, copiedDatabase, isLeftOut, isLock, manifestName } from './paths.ts'
 
 const stepRows = 1000
 /** More events than can have been written since the backup. */
@@ -32,6 +35,8 @@ export interface RestoreOptions {
   readonly dataDir: string
   readonly node: number
   readonly nowMs: number
+  /** Restore although contents are missing; their messages are held like all others, and can be given up. */
+  readonly mayLackContents?: boolean
 }
 
 /** Reads and checks a backup's manifest. Throws `PR_BACKUP_SOURCE`. */
@@ -67,16 +72,14 @@ export function openBackup(source: string): Database {
 
 /** Restores. @returns how many recipients are held now. Throws StoreError; the folder is then not usable. */
 export function restore(options: RestoreOptions): number {
-  const { source, dataDir, node, nowMs } = options
-  openBackup(source).close()
-  emptyFolder(
-    dataDir,
-    'the data folder',
-    'stop its server and move it away, or name another data_dir in the configuration',
-  )
+  const { source, dataDir, node, nowMs, mayLackContents = false } = options
+  const isWhole = checkContents(source, mayLackContents)
+  using _lock = takeEmpty(dataDir)
   const path = restoringPath(dataDir)
   copyDurably(join(source, copiedDatabase), path)
-  copyTree(segmentDir(source), segmentDir(dataDir), () => true, dataDir)
+  copySegments(segmentDir(source), segmentDir(dataDir), dataDir)
+  // The operator has said it.
+  if (!isWhole) writeFileDurably(givenUpPath(segmentDir(dataDir)), '', 0o600)
   copyTree(source, dataDir, name => !isLeftOut(name), dataDir)
   let held: number
   {
@@ -96,6 +99,39 @@ export function restore(options: RestoreOptions): number {
   renameSync(path, databasePath(dataDir))
   syncPath(dataDir)
   return held
+}
+
+/** @returns whether nothing is missing; throws when something is and may not. */
+function checkContents(source: string, mayLack: boolean): boolean {
+  using db = openBackup(source)
+  const { messages, files } = lackingContents(db, segmentDir(source))
+  if (messages === 0 || mayLack) return messages === 0
+  throw new StoreError(
+    'PR_BACKUP_INCOMPLETE',
+    `the backup ${source} lacks contents of ${messages} ${messages === 1 ? 'message' : 'messages'} (${firstFew(files)})`,
+  )
+}
+
+/** Throws when it is not empty, or a server's. */
+function takeEmpty(dataDir: string): DataLock {
+  const what = 'the data folder'
+  const next = 'stop its server and move it away, or name another data_dir in the configuration'
+  emptyFolder(dataDir, what, next)
+  const lock = DataLock.take(dataDir)
+  try {
+    // A server may have begun between the two, and ended.
+    emptyFolder(dataDir, what, next, isLock)
+    return lock
+  } catch (error) {
+    lock[Symbol.dispose]()
+    throw error
+  }
+}
+
+/** A copy of a backup may have no folder where nothing was in it. */
+function copySegments(from: string, to: string, dataDir: string): void {
+  if (existsSync(from)) copyTree(from, to, () => true, dataDir)
+  else makeFolderDurably(to)
 }
 
 /** Of a folder that was there before; the one that root has made is root's. */

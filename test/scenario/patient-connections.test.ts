@@ -116,7 +116,9 @@ async function live({ enter, say: begin }: Kind, index: number): Promise<Life> {
   return { openMs: endMs - openedMs, inPhaseMs: endMs - enteredMs }
 }
 
-test('1,800 clients inside of every deadline of a step are closed when the time of a session is over, and an ordinary client is served', async t => {
+test('1,800 clients inside of every deadline of a step are closed when the time of a session is over, and an ordinary client is served', {
+  timeout: 300_000,
+}, async t => {
   const lives = new Map<Kind, Life[]>()
   await clients.attacked(
     t,

@@ -94,10 +94,23 @@ export function readReply(bytes: Buffer, question: DnsQuestion): Received {
  */
 function readUnparsed(bytes: Buffer, flags: number, error: unknown): Received {
   const rcode = flags & 0xf
-  const isTruncated = (flags & truncated) !== 0 && (rcode === 0 || rcode === 3)
-  if (isTruncated || (bytes.length === headerBytes && rcode !== 0))
-    return { kind: 'reply', reply: bareReply(rcode, isTruncated) }
+  const isTruncated = (flags & truncated) !== 0 && speaksOfName(rcode)
+  if (isTruncated) return { kind: 'reply', reply: bareReply(rcode, true) }
+  if (bytes.length === headerBytes) return withoutQuestion(rcode)
   return { kind: 'malformed', why: error instanceof Error ? error.message : 'it cannot be decoded' }
+}
+
+/** NOERROR and NXDOMAIN say what there is; all other codes speak of the server, or of the query. */
+function speaksOfName(rcode: number): boolean {
+  return rcode === 0 || rcode === 3
+}
+
+/**
+ * A refusal needs no question. What speaks of the name does: without its letters anybody who guesses id and port could say
+ * NXDOMAIN.
+ */
+function withoutQuestion(rcode: number): Received {
+  return speaksOfName(rcode) ? { kind: 'foreign' } : { kind: 'reply', reply: bareReply(rcode, false) }
 }
 
 function bareReply(rcode: number, isTruncated: boolean): DnsReply {
@@ -114,8 +127,7 @@ function bareReply(rcode: number, isTruncated: boolean): DnsReply {
 function judge(message: DnsMessage, question: DnsQuestion): Received {
   const { flags, questions, answers, authorities, extendedRcode } = message
   const rcode = flags & 0xf
-  if (questions.length === 0 && rcode !== 0 && rcode !== 3)
-    return { kind: 'reply', reply: bareReply(rcode, false) }
+  if (questions.length === 0) return withoutQuestion(rcode)
   const echoed = questions[0]
   if (questions.length !== 1 || echoed === undefined) return { kind: 'foreign' }
   const isSame =

@@ -46,6 +46,43 @@ test('replies with another id or another question are ignored and the right one 
   assert.equal(lab.counters.tcp, 0)
 })
 
+/** A reply of twelve octets: our id, a code, and the claim to hold the question. */
+function headerAlone(query: Buffer, rcode: number, questions: number): Buffer {
+  const header = Buffer.alloc(12)
+  query.copy(header, 0, 0, 2)
+  header.writeUInt16BE(0x8180 | rcode, 2)
+  header.writeUInt16BE(questions, 4)
+  return header
+}
+
+for (const [code, rcode] of [
+  ['NXDOMAIN', 3],
+  ['NOERROR', 0],
+] as const)
+  for (const questions of [0, 1])
+    test(`a header alone that says ${code} and claims ${questions} questions is no answer: the right one is waited for`, async () => {
+      await using lab = await startLabDns({ zones: [zone] })
+      const make = (query: Buffer, right: Buffer): Buffer[] => [headerAlone(query, rcode, questions), right]
+      lab.setFault('example.test', { kind: 'reply', make })
+      await using resolver = resolverFor(lab)
+      const result = await resolver.query('example.test', 'A', { signal })
+      assert.deepEqual(result.kind === 'answer' && result.records, [{ address: '192.0.2.1' }])
+      assert.equal(lab.counters.tcp, 0)
+    })
+
+test('a header alone that refuses is believed: it speaks of the server, and nothing is concluded from it', async () => {
+  await using lab = await startLabDns({ zones: [zone] })
+  for (const [name, questions] of [
+    ['example.test', 0],
+    ['null.test', 1],
+  ] as const) {
+    lab.setFault(name, { kind: 'reply', make: query => [headerAlone(query, 5, questions)] })
+    await using resolver = resolverFor(lab)
+    const result = await resolver.query(name, 'A', { signal })
+    assert.equal(result.kind === 'failure' && result.code, 'REFUSED')
+  }
+})
+
 test('a flood of wrong replies sends the question to TCP', async () => {
   await using lab = await startLabDns({ zones: [zone] })
   lab.setFault('example.test', {

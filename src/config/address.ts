@@ -19,6 +19,14 @@ export function parseSocketAddress(text: string, defaultPort?: number): Parsed<S
   return { ok: true, value: { host, port: parts.value.port } }
 }
 
+/** Reads the address of a server that is called, so that port 0 is none; without a port it is `defaultPort`. */
+export function parseServerAddress(text: string, defaultPort: number): Parsed<SocketAddress> {
+  const parsed = parseSocketAddress(text, defaultPort)
+  return parsed.ok && parsed.value.port === 0
+    ? { ok: false, why: `${quote(text)} has port 0, which nobody can be reached at` }
+    : parsed
+}
+
 /** Writes an address so that {@link parseSocketAddress} reads it again. */
 export function formatSocketAddress(address: SocketAddress): string {
   return isIP(address.host) === 6 ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`

@@ -193,6 +193,16 @@ message_size = "25MB"
   assert.match(said.join('\n'), /limits\.message_size: "25MB" is not a size such as/)
 })
 
+test('a DNS server at port 0 is refused: nobody answers there', () => {
+  for (const server of ['127.0.0.1:0', '[::1]:0'])
+    assert.match(
+      problems(`[dns]\nservers = ["${server}"]`)[0]!,
+      /dns\.servers.*has port 0, which nobody can be/,
+    )
+  const listener = '[[listener]]\naddress = "127.0.0.1:0"\nkind = "relay"'
+  assert.equal(config(listener).listeners[0]?.address.port, 0, 'a door may take any port')
+})
+
 test('a message may be allowed as many recipients as the store can number, and no more', () => {
   const section = (recipients: number): string => `[limits]\nrecipients = ${recipients}\n`
   assert.equal(config(section(65_536)).limits.recipients, recipientsMax)

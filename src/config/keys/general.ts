@@ -3,7 +3,7 @@
 // Place on the path: off it. Each table is typed by its interface in types.ts.
 
 import type { SocketAddress } from '../../base/index.ts'
-import { parseSocketAddress } from '../address.ts'
+import { parseServerAddress, parseSocketAddress } from '../address.ts'
 import {
   choiceKey,
   countKey,
@@ -123,7 +123,7 @@ export const storeKeys: Keys<StoreConfig> = {
 }
 
 export const dnsKeys: Keys<DnsConfig> = {
-  servers: listKey(text => parseSocketAddress(text, 53), {
+  servers: listKey(text => parseServerAddress(text, 53), {
     name: 'servers',
     text: 'DNS servers as `address` or `address:port`, asked in this order while they answer.',
     whenMissing: 'those of /etc/resolv.conf',

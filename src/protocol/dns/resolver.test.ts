@@ -1,8 +1,10 @@
 // Questions and answers: record types, CNAMEs, questions that are shared, given up or too many, names that cannot be.
 
 import assert from 'node:assert/strict'
+import { getEventListeners } from 'node:events'
 import { test } from 'node:test'
 import { startLabDns } from '../../lab/dns/index.ts'
+import { type DnsPorts, machinePorts } from './index.ts'
 import { resolverFor, signal, zone } from './test-kit.ts'
 
 test('each record type comes back in its own shape', async () => {
@@ -151,6 +153,51 @@ test('the AD bit counts only from a server named as trusted', async () => {
   assert.equal(no.kind === 'answer' && no.isAuthenticated, false)
   const denied = await trusting.query('missing.test', 'TLSA', { signal })
   assert.equal(denied.kind === 'nxdomain' && denied.isAuthenticated, true)
+})
+
+test('a server with a port that cannot be is an error of the network: the next one is asked', async () => {
+  await using lab = await startLabDns({ zones: [zone] })
+  const right = { address: lab.address, port: lab.port }
+  await using resolver = resolverFor(lab, { servers: [{ ...right, port: 0 }, right] })
+  assert.equal((await resolver.query('example.test', 'A', { signal })).kind, 'answer')
+  await using alone = resolverFor(lab, { servers: [{ ...right, port: 0 }], rounds: 1 })
+  const result = await alone.query('example.test', 'A', { signal })
+  assert.deepEqual(result.kind === 'failure' && [result.code, /[Pp]ort/.test(result.text)], ['NETWORK', true])
+})
+
+for (const what of ['openUdp', 'openTcp'] as const)
+  test(`a machine that throws at ${what} once is asked again`, async () => {
+    await using lab = await startLabDns({
+      zones: [zone],
+      faults: [{ name: 'example.test', fault: { kind: 'truncated' } }],
+    })
+    let thrown = 0
+    const refusing = (): never => {
+      thrown++
+      ports[what] = machinePorts[what] as never
+      throw new Error('no socket')
+    }
+    const ports: { -readonly [K in keyof DnsPorts]: DnsPorts[K] } = { ...machinePorts, [what]: refusing }
+    await using resolver = resolverFor(lab, { ports })
+    assert.equal((await resolver.query('example.test', 'A', { signal })).kind, 'answer')
+    assert.equal(thrown, 1)
+  })
+
+test('a question that ends in a fault of ours is over: who asks next asks anew, and nothing listens any more', async () => {
+  await using lab = await startLabDns({ zones: [zone] })
+  let isBroken = true
+  const randomInt = (limit: number): number => {
+    if (isBroken) throw new Error('no randomness')
+    return machinePorts.randomInt(limit)
+  }
+  await using resolver = resolverFor(lab, { ports: { ...machinePorts, randomInt } })
+  const control = new AbortController()
+  const ask = () => resolver.query('example.test', 'A', { signal: control.signal })
+  await assert.rejects(Promise.all([ask(), ask()]), /no randomness/)
+  isBroken = false
+  assert.equal((await ask()).kind, 'answer')
+  assert.equal(getEventListeners(control.signal, 'abort').length, 0)
+  assert.equal(resolver.counters.inFlight, 0)
 })
 
 test('disposing gives up what is under way and leaves no socket open', async () => {

@@ -147,7 +147,7 @@ export class Resolver implements DnsResolver, AsyncDisposable {
     this.#closed.abort()
     const flights = [...this.#flights.values()]
     for (const flight of flights) flight.control.abort()
-    await Promise.all(flights.map(flight => flight.result))
+    await Promise.allSettled(flights.map(flight => flight.result))
   }
 
   #peek(key: string): DnsResult | undefined {
@@ -177,13 +177,16 @@ export class Resolver implements DnsResolver, AsyncDisposable {
   }
 
   async #run(key: string, name: string, type: DnsType, options: Asking): Promise<DnsResult> {
-    const result = await this.#resolve(name, type, options)
-    if (result.kind === 'failure') this.#counts.failed++
-    if (!options.signal.aborted) {
-      this.#cache.set(key, result, isGiant(result) ? 0 : result.ttlMs)
-      this.#flights.delete(key)
+    try {
+      const result = await this.#resolve(name, type, options)
+      if (result.kind === 'failure') this.#counts.failed++
+      if (!options.signal.aborted) this.#cache.set(key, result, isGiant(result) ? 0 : result.ttlMs)
+      return result
+    } finally {
+      // Also after a fault of ours: who asks next must not join a question that is over. A flight that was given up has left
+      // the list already, and another one may be in its place.
+      if (!options.signal.aborted) this.#flights.delete(key)
     }
-    return result
   }
 
   /** Asks, and asks again for the target while the answer is a CNAME that leads out of it. */
@@ -254,7 +257,7 @@ export class Resolver implements DnsResolver, AsyncDisposable {
   #failed(code: DnsFailureCode, why: string, name: string, type: DnsType, server: string): DnsFailure {
     const ttlMs = notRemembered.has(code) ? 0 : this.#options.failureTtlMs
     const by = server === '' ? '' : ` (server ${server})`
-    return failure(code, `looking up ${type} of ${name === '' ? '.' : name}: ${why}${by}`, server, ttlMs)
+    return failure(code, `looking up ${type} of ${shown(name)}: ${why}${by}`, server, ttlMs)
   }
 }
 
@@ -276,10 +279,7 @@ function waitFor(
       flight.control.abort()
     }
     signal.addEventListener('abort', onAbort, { once: true })
-    flight.result.then(result => {
-      signal.removeEventListener('abort', onAbort)
-      resolve(result)
-    }, reject)
+    flight.result.finally(() => signal.removeEventListener('abort', onAbort)).then(resolve, reject)
   })
 }
 
@@ -304,6 +304,10 @@ function keyOf(name: string, type: DnsType): string {
   return `${type} ${name}`
 }
 
+function shown(name: string): string {
+  return name === '' ? '.' : name
+}
+
 function clamp(value: number, least: number, most: number): number {
   return Math.min(most, Math.max(least, value))
 }
@@ -313,7 +317,7 @@ function failure(code: DnsFailureCode, text: string, server: string, ttlMs: numb
 }
 
 function aborted(name: string, type: DnsType): DnsFailure {
-  return failure('ABORTED', `looking up ${type} of ${name}: the query was given up`, '', 0)
+  return failure('ABORTED', `looking up ${type} of ${shown(name)}: the query was given up`, '', 0)
 }
 
 /** A remembered result of a CNAME's target, as the result for the alias. */

@@ -3,7 +3,8 @@
 // Each UDP query has a socket of its own, connected: the kernel picks a random source port and lets in
 // nothing but datagrams from the server's address, and a dead port reports at once. Datagrams that are not
 // the reply to this query are ignored; many of them mean somebody is guessing, and the caller goes to TCP.
-// Every path ends in `finish` exactly once, which closes the socket and the timer.
+// Every path ends in `finish` exactly once, which closes the socket and the timer. What the machine throws at an address
+// or port that cannot be is an error of the network like those that it tells later.
 
 import { type DnsQuestion, type DnsReply, encodeQuery, type QueryFlags, readReply } from './message.ts'
 import type { DnsPorts } from './types.ts'
@@ -36,7 +37,8 @@ export function askByUdp(options: ExchangeOptions): Promise<Exchange> {
   if (options.signal.aborted) return Promise.resolve({ kind: 'aborted' })
   return new Promise(resolve => {
     const { ports, question } = options
-    const socket = ports.openUdp(options.address.includes(':') ? 6 : 4)
+    const socket = opened(() => ports.openUdp(options.address.includes(':') ? 6 : 4), resolve)
+    if (socket === null) return
     let foreign = 0
     const end = (result: Exchange): void =>
       resolve(result.kind === 'timeout' && foreign > 0 ? { kind: 'guessed' } : result)
@@ -62,7 +64,11 @@ export function askByUdp(options: ExchangeOptions): Promise<Exchange> {
         if (sendError !== null) finish({ kind: 'network', why: sendError.message })
       })
     }
-    socket.connect(options.port, options.address, onConnect as () => void)
+    try {
+      socket.connect(options.port, options.address, onConnect as () => void)
+    } catch (error) {
+      finish(networkError(error))
+    }
   })
 }
 
@@ -71,7 +77,8 @@ export function askByTcp(options: ExchangeOptions): Promise<Exchange> {
   if (options.signal.aborted) return Promise.resolve({ kind: 'aborted' })
   return new Promise(resolve => {
     const { ports, question } = options
-    const socket = ports.openTcp(options.address, options.port)
+    const socket = opened(() => ports.openTcp(options.address, options.port), resolve)
+    if (socket === null) return
     const finish = finisher(options, resolve, () => socket.destroy())
     const startedMs = ports.monotonicMs()
     /** The length, and once that is known the message behind it: each octet is copied once, however they come. */
@@ -108,6 +115,20 @@ export function askByTcp(options: ExchangeOptions): Promise<Exchange> {
       }
     })
   })
+}
+
+/** The socket; null when there is none to be had, and that is then the result. */
+function opened<T>(open: () => T, resolve: (result: Exchange) => void): T | null {
+  try {
+    return open()
+  } catch (error) {
+    resolve(networkError(error))
+    return null
+  }
+}
+
+function networkError(error: unknown): Exchange {
+  return { kind: 'network', why: error instanceof Error ? error.message : String(error) }
 }
 
 interface Finish {

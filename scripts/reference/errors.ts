@@ -49,8 +49,12 @@ const resolveMeanings: Readonly<Record<keyof typeof failureCodes, string>> = {
   'no-records': 'The domain has neither MX nor address records.',
   'null-mx': 'The domain says that it takes no mail (RFC 7505).',
   'no-address': 'No MX host has an address.',
-  loop: 'The best host is this server itself. Where only its greeting tells, the stage is `greeting`.',
+  loop: 'The best host of the domain is this server itself. Where only its greeting tells, the stage is `greeting`.',
   'private-address': 'All addresses lie in refused networks: see `[delivery] allow_private`.',
+  'smarthost-unusable':
+    'The smarthost has no address in DNS, or is named as no host can be: a matter for the operator; tried again.',
+  'smarthost-loop':
+    'The smarthost is this server itself: a matter for the operator; tried again. Where only its greeting tells, the stage is `greeting`.',
   'dns-failure': 'DNS could not be asked; tried again.',
   aborted: 'The question was given up because the server ends; tried again.',
 }

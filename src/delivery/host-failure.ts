@@ -2,8 +2,8 @@
 //
 // Place on the path: connecting ▶ HOST FAILURE ▶ next MX host, or an outcome for all that wait when no host is left.
 // Permanent is only a 5xx of an MX host in greeting or EHLO (RFC 7504), unless the rules know that it means later, and that
-// the host is this server itself: everything else may mend. A smarthost that will not have us says nothing of who the mail
-// is for: the operator mends that, and the mail waits (decision 0021).
+// an MX host is this server itself: everything else may mend. A smarthost that will not have us, or is this server, says
+// nothing of who the mail is for: the operator mends that, and the mail waits (decision 0021).
 
 import type { OutcomeScope, OutcomeStage } from '../events/index.ts'
 import type { ConnectFailure, ConnectStage } from '../protocol/smtp/client/index.ts'
@@ -145,16 +145,19 @@ function refusedByRelay(said: Omit<HostFailure, 'isPermanent'>): HostFailure {
  * The loop rule of RFC 5321 §5.1, where DNS did not show it: an address that is not of this machine leads back to it, by a
  * translation of addresses or a proxy. Codes and words as when the address itself is ours (resolve/failure.ts).
  */
-function ourselves({ host, remoteAddress }: TriedHost, tls: string): HostFailure {
-  const { code, enhancedCode: enhanced } = failureCodes.loop
+function ourselves({ host, remoteAddress, isSmarthost }: TriedHost, tls: string): HostFailure {
+  const { code, enhancedCode: enhanced } = failureCodes[isSmarthost ? 'smarthost-loop' : 'loop']
+  const text = isSmarthost
+    ? `mail of this route loops back to us: the smarthost that answers at ${host} is this server itself; name another one in the [[route]]`
+    : `mail for this domain loops back to us: the server that answers at ${host} is this one; name the server that is to take the mail, in DNS or by a [[route]]`
   return {
     stage: 'greeting',
     code,
     enhanced,
     category: 'loop',
-    scope: 'domain',
-    text: `mail for this domain loops back to us: the server that answers at ${host} is this one; name the server that is to take the mail, in DNS or by a [[route]]`,
-    isPermanent: true,
+    scope: isSmarthost ? 'configuration' : 'domain',
+    text,
+    isPermanent: !isSmarthost,
     isTls: false,
     isOurselves: true,
     remoteHost: host,

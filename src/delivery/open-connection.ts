@@ -6,7 +6,7 @@
 // 2. An idle connection with the same pool key is taken over, but not one in clear text to a host that spoke TLS lately;
 //    an address with too many connections is passed over.
 // 3. An address that failed lately is not dialled: its last failure stands for it (host-health.ts). A failure of TLS or
-//    of the login, and that a smarthost will not have us, stand only for the same demands: others may well succeed there.
+//    of the login, and that a smarthost will not have us or is us, stand only for the same demands, unlike for others.
 // 4. Dial with the TLS mode of the policy; judge what TLS turned out to be (tls-policy.ts). Who turns out to be this
 //    server itself ends the walk: hosts behind us in the plan would bring the mail back.
 // 5. Only after all hosts: those whose TLS failed may be dialled in clear text, when the table says `clear-last`. A host
@@ -216,8 +216,9 @@ export class ConnectionOpener {
 
   /** What failed: the address for everybody, or what is asked of it under this key. */
   #failed(candidate: Candidate, key: string, failure: HostFailure): void {
+    const { stage, isRefusedByRelay, isOurselves } = failure
     const isOfDemands =
-      failure.stage === 'starttls' || failure.stage === 'auth' || failure.isRefusedByRelay === true
+      stage === 'starttls' || stage === 'auth' || isRefusedByRelay === true || isOurselves === true
     const what = isOfDemands ? key : candidate.remoteAddress
     this.#ports.health.failed(what, failure, this.#ports.clock.monotonicMs())
   }

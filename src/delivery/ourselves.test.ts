@@ -79,7 +79,7 @@ test('a better host that lives takes the mail', async () => {
   assert.deepEqual([us.connections, first.messages.length], [0, 1])
 })
 
-test('a smarthost that is this server itself bounces, and gets no login', async () => {
+test('a smarthost that is this server itself makes no round and gets no login: the mail waits, and it is not dialled for each message', async () => {
   await using owned = new AsyncDisposableStack()
   const us = owned.use(await startReceiver({ address: '127.0.0.3', greeting, keywords: ['AUTH PLAIN'] }))
   const credentials = { username: 'shop', password: 'open sesame', isClearAllowed: true }
@@ -88,11 +88,40 @@ test('a smarthost that is this server itself bounces, and gets no login', async 
   const harness = new Harness(1, {}, { ownGreetingId, routes })
   const key = `127.0.0.3:${us.port}`
   harness.plans.set(key, planOf(key, ['127.0.0.3', '127.0.0.3']))
-  harness.send(['to@b.test'])
-  await harness.settledCount(1)
-  assert.deepEqual(harness.kinds(), ['to@b.test bounced'])
-  assert.equal(harness.settled[0]!.facts.outcome.enhancedCode, '5.4.6')
+  for (let i = 0; i < 20; i++) {
+    harness.send([`to${i}@b.test`])
+    await harness.settledCount(i + 1)
+  }
+  for (const { facts } of harness.settled) {
+    const { kind, code, enhancedCode, stage, category, scope, text } = facts.outcome
+    assert.deepEqual(
+      [kind, `${code} ${enhancedCode}`, `${stage} ${category}`, scope],
+      ['deferred', '451 4.4.6', 'greeting loop', 'configuration'],
+    )
+    assert.match(
+      text,
+      /loops back to us: the smarthost that answers at 127\.0\.0\.3 is this server.*\[\[route\]\]/,
+    )
+  }
   assert.deepEqual(await saidTo(us), ['QUIT'])
+  assert.equal(us.connections, 1)
+  await harness.close()
+})
+
+test('that a smarthost is this server itself is not held against the same server as MX host, which bounces', async () => {
+  await using owned = new AsyncDisposableStack()
+  const us = owned.use(await startReceiver({ address: '127.0.0.3', greeting }))
+  const smarthost = { host: '127.0.0.3', port: us.port }
+  const routes = new RouteTable([{ recipientDomain: 'b.test', smarthost }])
+  const harness = new Harness(us.port, {}, { ownGreetingId, routes })
+  const key = `127.0.0.3:${us.port}`
+  harness.plans.set(key, planOf(key, ['127.0.0.3', '127.0.0.3']))
+  harness.plans.set('mx.test', planOf('mx.test', ourselves))
+  for (const [at, to] of ['to@b.test', 'to@mx.test'].entries()) {
+    harness.send([to])
+    await harness.settledCount(at + 1)
+  }
+  assert.deepEqual(harness.kinds(), ['to@b.test deferred', 'to@mx.test bounced'])
   await harness.close()
 })
 

@@ -194,6 +194,8 @@ const resolveCategories: Readonly<Record<ResolveFailureReason, string>> = {
   'no-address': 'routing',
   loop: 'loop',
   'private-address': 'routing',
+  'smarthost-unusable': 'routing',
+  'smarthost-loop': 'loop',
   'dns-failure': 'dns-failure',
   aborted: 'dns-failure',
 }

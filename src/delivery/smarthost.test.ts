@@ -1,10 +1,12 @@
-// A smarthost is not an MX host: that it will not have us says nothing of who the mail is for, and a connection to it as
-// the one is not used as the other.
+// A smarthost is not an MX host: that it will not have us, or cannot be found, says nothing of who the mail is for, and a
+// connection to it as the one is not used as the other.
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Outcome } from '../events/index.ts'
 import { makeCertificate } from '../protocol/smtp/client/testing/certificates.ts'
+import { ownAddressCheck } from './resolve/index.ts'
+import { a, setUp } from './resolve/test-kit.ts'
 import { type Route, RouteTable, type Smarthost } from './route.ts'
 import { Harness, planOf } from './testing/harness.ts'
 import { type ReceiverOptions, startReceiver } from './testing/receiver.ts'
@@ -135,5 +137,58 @@ test('two logins at one smarthost, and none, have connections of their own', asy
     logins.map(one => Buffer.from(one, 'base64').toString().split('\0')[1]),
     ['ann', 'bob'],
   )
+  await harness.close()
+})
+
+/** A route for all mail to a smarthost of this name, with DNS of the test's own, where we listen at 127.0.0.3. */
+async function routeTo(host: string, port: number) {
+  const isOwnAddress = ownAddressCheck([{ address: '127.0.0.3', port }], [])
+  const dns = await setUp([a('us.test', '127.0.0.3')], { isOwnAddress })
+  const routes = new RouteTable([{ recipientDomain: '*', smarthost: { host, port } }])
+  return { dns, harness: new Harness(1, {}, { planner: dns.planner, routes }) }
+}
+
+for (const [how, name, fault] of [
+  ['DNS does not know', 'gone.test', null],
+  ['has no address', 'text.test', null],
+  ['an ill DNS server denies', 'denied.test', { kind: 'nxdomain' }],
+] as const)
+  test(`a smarthost that ${how} bounces nothing: the mail waits, and goes once its record is there`, async () => {
+    await using mx = await startReceiver({ address })
+    const { dns, harness } = await routeTo(name, mx.port)
+    await using _dns = dns
+    dns.lab.setRecords('text.test', 'TXT', ['no mail here'])
+    dns.lab.setFault(name, fault)
+    for (let i = 0; i < 20; i++) harness.send([`to${i}@b.test`])
+    await harness.settledCount(20)
+    for (const { facts, settlement } of harness.settled) {
+      const { kind, code, enhancedCode, stage, category, scope, source } = facts.outcome
+      assert.deepEqual(
+        [kind, `${code} ${enhancedCode}`, `${stage} ${category}`, scope, source],
+        ['deferred', '451 4.4.4', 'resolve routing', 'configuration', 'local'],
+      )
+      assert.equal(settlement.reason, 'next-attempt')
+    }
+    dns.lab.setFault(name, null)
+    dns.lab.setRecords(name, 'A', [address])
+    dns.clock.nowMs += 60_000
+    harness.advance(60_000)
+    assert.equal((await outcomeOf(harness, 'later@b.test')).kind, 'delivered')
+    await harness.close()
+  })
+
+test('a smarthost whose name has come to be ours makes no round: the mail waits, and nobody is asked', async () => {
+  await using us = await startReceiver({ address: '127.0.0.3' })
+  const { dns, harness } = await routeTo('us.test', us.port)
+  await using _dns = dns
+  const { kind, enhancedCode, category, scope } = await outcomeOf(harness, 'to@b.test')
+  assert.deepEqual([kind, enhancedCode, category, scope], ['deferred', '4.4.6', 'loop', 'configuration'])
+  assert.equal(us.connections, 0)
+  await using other = await startReceiver({ address, port: us.port })
+  dns.lab.setRecords('us.test', 'A', [address])
+  dns.clock.nowMs += 600_000
+  harness.advance(600_000)
+  assert.equal((await outcomeOf(harness, 'later@b.test')).kind, 'delivered')
+  assert.equal(other.messages.length, 1)
   await harness.close()
 })

@@ -176,7 +176,7 @@ test('Delivered-To with the very recipient, and other marks of loops, are fields
   assert.ok(arrived.content.includes(`\r\n${fields.join('\r\n')}\r\nFrom: `))
 })
 
-test('a smarthost that leads back to our own door, by an address of somebody else, ends in 5.4.6 at once', async () => {
+test('a smarthost that leads back to our own door, by an address of somebody else, is found out at the first greeting: the mail waits', async () => {
   const port = await freePort()
   await using circle = await House.open(
     `[[route]]\nrecipient_domain = "*"\nsmarthost = "127.0.0.2:${port}"\n[[listener]]\naddress = "127.0.0.1:${port}"\nkind = "relay"\nnetworks = ["127.0.0.0/8"]\naccount = "acme"\nsenders = "any"\n`,
@@ -188,11 +188,18 @@ test('a smarthost that leads back to our own door, by an address of somebody els
   })
   await using client = await circle.client()
   const id = queuedId(await client.send('ann@acme.example', 'u@there.example', message()))
-  const events = await waitForEvents(circle.server, all => all.some(event => event.type === 'bounced'))
-  const { outcome } = events.find(event => event.type === 'bounced')!
+  const events = await waitForAll(circle.server, [id], 'deferred')
+  const { outcome } = events.find(event => event.type === 'deferred')!
   assert.deepEqual(
-    [outcome?.code, outcome?.enhancedCode, outcome?.source, outcome?.category, outcome?.stage],
-    [554, '5.4.6', 'local', 'loop', 'greeting'],
+    [
+      outcome?.code,
+      outcome?.enhancedCode,
+      outcome?.source,
+      outcome?.category,
+      outcome?.stage,
+      outcome?.scope,
+    ],
+    [451, '4.4.6', 'local', 'loop', 'greeting', 'configuration'],
   )
   assert.match(outcome?.text ?? '', /loops back to us/)
   assert.deepEqual(
@@ -211,14 +218,21 @@ test('a smarthost that shares our name gets its mail: another server is no loop'
   assert.equal(namesake.messages.length, 1)
 })
 
-test('a smarthost that is our own door ends in 5.4.6', async () => {
+test('a smarthost that is our own door is never called: the mail waits for another one', async () => {
   const port = await freePort()
   await using circle = await House.open(
     `[[route]]\nrecipient_domain = "*"\nsmarthost = "127.0.0.1:${port}"\n[[listener]]\naddress = "127.0.0.1:${port}"\nkind = "relay"\nnetworks = ["127.0.0.0/8"]\naccount = "acme"\nsenders = "any"\n`,
   )
   await using client = await circle.client()
-  queuedId(await client.send('ann@acme.example', 'u@there.example', message()))
-  const events = await waitForEvents(circle.server, all => all.some(event => event.type === 'bounced'))
-  const { outcome } = events.find(event => event.type === 'bounced')!
-  assert.equal(outcome?.enhancedCode, '5.4.6')
+  const id = queuedId(await client.send('ann@acme.example', 'u@there.example', message()))
+  const events = await waitForAll(circle.server, [id], 'deferred')
+  const { outcome } = events.find(event => event.type === 'deferred')!
+  assert.deepEqual(
+    [outcome?.enhancedCode, outcome?.category, outcome?.stage, outcome?.scope],
+    ['4.4.6', 'loop', 'resolve', 'configuration'],
+  )
+  assert.equal(events.filter(event => event.type === 'accepted').length, 1, 'no round was made')
+  await using right = await Receiver.start()
+  await circle.server.json('queue', 'reroute', id, '--smarthost', `127.0.0.1:${right.port}`)
+  await waitForAll(circle.server, [id], 'delivered')
 })

@@ -1,5 +1,7 @@
 // Why there is no host to try: codes by reason in one table, and the sentence for each case.
 //
+// Permanent is what the recipient's domain says, or is. A smarthost is not the recipient's: what is wrong with it is ours to
+// mend, and the mail waits for that (decision 0021).
 // Texts go into outcomes, events and DSNs: names from DNS come here already escaped to printable ASCII.
 
 import type { DnsFailure } from '../../protocol/dns/index.ts'
@@ -17,9 +19,15 @@ export const failureCodes: Readonly<
   'no-address': { code: 550, enhancedCode: '5.4.4' },
   loop: { code: 554, enhancedCode: '5.4.6' },
   'private-address': { code: 550, enhancedCode: '5.4.4' },
+  'smarthost-unusable': { code: 451, enhancedCode: '4.4.4' },
+  'smarthost-loop': { code: 451, enhancedCode: '4.4.6' },
   'dns-failure': { code: 451, enhancedCode: '4.4.3' },
   aborted: { code: 451, enhancedCode: '4.4.3' },
 }
+
+const ofConfiguration: ReadonlySet<ResolveFailureReason> = new Set(['smarthost-unusable', 'smarthost-loop'])
+/** What the operator may be mending just now is looked at again soon. */
+const configurationTtlMs = 5000
 
 /** Makes the failure value. @param ttlMs how long asking again would say the same. */
 export function resolveFailure(
@@ -30,7 +38,7 @@ export function resolveFailure(
 ): ResolveFailure {
   const { code, enhancedCode } = failureCodes[reason]
   const isPermanent = code >= 500
-  const where = { stage: 'resolve', scope: 'domain' } as const
+  const where = { stage: 'resolve', scope: ofConfiguration.has(reason) ? 'configuration' : 'domain' } as const
   return { kind: 'failure', reason, isPermanent, code, enhancedCode, text, ...where, domain, ttlMs }
 }
 
@@ -55,6 +63,26 @@ export function loop(domain: string, own: HostLookup, port: number, ttlMs: numbe
 export function dnsFailure(domain: string, failure: DnsFailure): ResolveFailure {
   if (failure.code === 'ABORTED') return resolveFailure('aborted', domain, failure.text, 0)
   return resolveFailure('dns-failure', domain, failure.text, failure.ttlMs)
+}
+
+/** What is configured leads back to us: nobody is asked, so nothing goes round while the mail waits. */
+export function smarthostLoop(smarthost: string): ResolveFailure {
+  const text = `the smarthost ${smarthost} is this server itself: name another one in its [[route]]`
+  return resolveFailure('smarthost-loop', smarthost, text, configurationTtlMs)
+}
+
+/** @param host what DNS said; null for a text that can be no host's */
+export function smarthostUnusable(smarthost: string, host: HostLookup | null): ResolveFailure {
+  if (host !== null && host.failure !== null && host.failure.code !== 'BAD_NAME')
+    return dnsFailure(smarthost, host.failure)
+  const why =
+    host === null || host.failure !== null
+      ? 'is neither a host name nor an address that can be called'
+      : host.isNxdomain
+        ? 'does not exist, as DNS says'
+        : 'has no address in DNS'
+  const text = `the smarthost ${smarthost} ${why}: correct its [[route]], or the records of its name`
+  return resolveFailure('smarthost-unusable', smarthost, text, configurationTtlMs)
 }
 
 /** Step 6: the reason that says most. */

@@ -125,8 +125,30 @@ test('a smarthost is resolved by address only, may be private, and may not be ou
   for (const host of ['127.0.0.1', '[127.0.0.1]', '[::1]']) {
     assert.deepEqual((await s.planner.planSmarthost(host, 25, { signal })).kind, 'plan', host)
   }
-  assert.equal(failure(await s.planner.planSmarthost('127.0.0.1', 2525, { signal })), 'loop 554 5.4.6')
-  assert.equal(failure(await s.planner.planSmarthost('no host', 25, { signal })), 'bad-domain 550 5.1.3')
+  const loop = await s.planner.planSmarthost('127.0.0.1', 2525, { signal })
+  assert.equal(failure(loop), 'smarthost-loop 451 4.4.6')
+  assert.match(
+    loop.kind === 'failure' ? loop.text : '',
+    /127\.0\.0\.1:2525 is this server itself.*\[\[route\]\]/,
+  )
+})
+
+test('a smarthost that has no address, or can have none, is no word about the recipient: deferred, and asked for again soon', async () => {
+  await using s = await setUp([mx('mail-only.test', 5, 'other.test')])
+  for (const [host, why] of [
+    ['nosuch.test', /smarthost nosuch\.test:25 does not exist/],
+    ['mail-only.test', /smarthost mail-only\.test:25 has no address/],
+    ['no host', /smarthost no host:25 is neither a host name nor an address/],
+    ['fe80::1%eth0', /is neither/],
+    [`${'a'.repeat(64)}.test`, /is neither/],
+  ] as const) {
+    const result = await s.planner.planSmarthost(host, 25, { signal })
+    assert.equal(failure(result), 'smarthost-unusable 451 4.4.4', host)
+    assert.match(result.kind === 'failure' ? result.text : '', why)
+    assert.ok(result.ttlMs <= 5_000, host)
+  }
+  s.lab.setFault('ill.test', { kind: 'servfail' })
+  assert.equal(failure(await s.planner.planSmarthost('ill.test', 25, { signal })), 'dns-failure 451 4.4.3')
 })
 
 test('a plan that was judged by a guard which a reload has replaced meanwhile is judged again, and not remembered', async () => {

@@ -12,12 +12,21 @@
 //    of each host, and of the best hosts as many as there is room for.
 // 6. Nobody left: deferred when a DNS failure may be the cause, else permanent, with the reason that says most.
 // 7. What is permanent because DNS has nothing is believed only of servers that know something above (belief.ts).
-// What is found is remembered as long as the shortest answer lives.
+// Of a smarthost: steps 3 to 5 without the guard; what is wrong with it defers. Remembered as long as the shortest answer.
 
 import type { DnsQueryOptions, DnsResolver, DnsResult } from '../../protocol/dns/index.ts'
 import { normaliseName, TtlCache } from '../../protocol/dns/index.ts'
 import { isBelievable, type NegativeAnswer } from './belief.ts'
-import { badDomain, dnsFailure, loop, nobodyLeft, nullMx, resolveFailure } from './failure.ts'
+import {
+  badDomain,
+  dnsFailure,
+  loop,
+  nobodyLeft,
+  nullMx,
+  resolveFailure,
+  smarthostLoop,
+  smarthostUnusable,
+} from './failure.ts'
 import { type HostLookup, lookupHost } from './hosts.ts'
 import { parseAddressLiteral } from './literal.ts'
 import { drawOrder, hasTies } from './order.ts'
@@ -193,7 +202,7 @@ export class Planner {
     )
     const name = normaliseName(bare)
     if (literal === null || (literal === 'invalid' && (name === null || !hostName.test(name)))) {
-      return badDomain(key, host, 'host name', partialTtlMs)
+      return smarthostUnusable(key, null)
     }
     const lookup =
       literal === 'invalid' ? await this.#lookup(name ?? bare, 0, asking) : withAddresses(bare, 0, [literal])
@@ -233,7 +242,8 @@ export class Planner {
         (named === undefined || host.preference < named.preference || host === named),
     )
     const ttlMs = lifeOf(found.mxTtlMs, sorted)
-    if (own !== undefined && others.length === 0) return loop(domain, own, port, ttlMs)
+    if (own !== undefined && others.length === 0)
+      return smarthostPort === undefined ? loop(domain, own, port, ttlMs) : smarthostLoop(domain)
     let refused: string | null = null
     const hosts: PlanHost[] = []
     /** Addresses that may still be used besides the first of each host. */
@@ -251,7 +261,10 @@ export class Planner {
       const isAuthenticated = host.isAuthenticated && found.isMxAuthenticated
       if (addresses.length > 0) hosts.push({ name, canonicalName, preference, addresses, isAuthenticated })
     }
-    if (hosts.length === 0) return nobodyLeft(found.isImplicitMx, domain, others, refused, ttlMs)
+    if (hosts.length === 0)
+      return smarthostPort === undefined
+        ? nobodyLeft(found.isImplicitMx, domain, others, refused, ttlMs)
+        : smarthostUnusable(domain, others[0] ?? null)
     const { isImplicitMx, isMxAuthenticated } = found
     return { kind: 'plan', domain, ...siteOf(found.mxNames), hosts, isImplicitMx, isMxAuthenticated, ttlMs }
   }

@@ -65,7 +65,8 @@ export function names(result: PlanResult): string[] {
 
 export function failure(result: PlanResult): string {
   assert.ok(result.kind === 'failure')
-  assert.deepEqual([result.stage, result.scope], ['resolve', 'domain'])
+  const scope = result.reason.startsWith('smarthost-') ? 'configuration' : 'domain'
+  assert.deepEqual([result.stage, result.scope], ['resolve', scope])
   assert.equal(result.isPermanent, result.enhancedCode.startsWith('5'))
   return `${result.reason} ${result.code} ${result.enhancedCode}`
 }

@@ -49,6 +49,8 @@ export type ResolveFailureReason =
   | 'no-address'
   | 'loop'
   | 'private-address'
+  | 'smarthost-unusable'
+  | 'smarthost-loop'
   | 'dns-failure'
   | 'aborted'
 
@@ -64,7 +66,8 @@ export interface ResolveFailure {
   /** One sentence for people: which domain, what is wrong, what to do. */
   readonly text: string
   readonly stage: 'resolve'
-  readonly scope: 'domain'
+  /** `configuration`: a smarthost is named wrongly. */
+  readonly scope: 'domain' | 'configuration'
   readonly domain: string
   readonly ttlMs: number
 }

@@ -81,7 +81,7 @@ export const logEvents = {
   'dns.server-down': { level: 'warn', text: 'A DNS server does not answer; the others are asked.' },
   'dns.not-believed': {
     level: 'error',
-    text: 'The DNS servers say that nothing exists, and know of nothing above it: mail is deferred. Once a minute.',
+    text: 'The DNS servers say that something does not exist, and tell nothing above it, not even the root; `why` says what they said: mail is deferred. Once a minute.',
   },
   'dns.server-up': { level: 'info', text: 'A DNS server answers again.' },
   'store.slow': { level: 'warn', text: 'A commit took longer than a second; told once a minute at most.' },

@@ -16,7 +16,7 @@
 
 import type { DnsQueryOptions, DnsResolver, DnsResult } from '../../protocol/dns/index.ts'
 import { normaliseName, TtlCache } from '../../protocol/dns/index.ts'
-import { isBelievable, type NegativeAnswer } from './belief.ts'
+import { type Doubt, findDoubt, type NegativeAnswer } from './belief.ts'
 import {
   badDomain,
   dnsFailure,
@@ -51,6 +51,8 @@ export interface PlannerOptions {
   readonly witness?: DnsResolver
   /** Told of servers that are not believed, with a sentence. */
   readonly onUnbelievable?: (text: string) => void
+  /** For finding out whether negative answers are to be believed. Default 30,000. */
+  readonly beliefTimeoutMs?: number
   readonly monotonicMs: () => number
   /** From 0 up to but without 1. */
   readonly random: () => number
@@ -217,16 +219,13 @@ export class Planner {
     asking: DnsQueryOptions,
   ): Promise<PlanResult> {
     if (result.kind === 'plan' || !restsOnNothing.has(result.reason)) return result
-    const { witness, resolver, onUnbelievable } = this.#options
-    for (const negative of negatives) {
-      if (await isBelievable(witness ?? resolver, negative, asking)) continue
-      if (asking.signal.aborted)
-        return resolveFailure('aborted', result.domain, 'the question was given up', 0)
-      const text = unbelievable(negative)
-      onUnbelievable?.(text)
-      return resolveFailure('dns-failure', result.domain, text, unbelievedTtlMs)
-    }
-    return result
+    const { witness, resolver, onUnbelievable, beliefTimeoutMs } = this.#options
+    const doubt = await findDoubt(witness ?? resolver, negatives, asking, beliefTimeoutMs)
+    if (doubt === null) return result
+    if (asking.signal.aborted) return resolveFailure('aborted', result.domain, 'the question was given up', 0)
+    const text = unbelievable(doubt)
+    onUnbelievable?.(text)
+    return resolveFailure('dns-failure', result.domain, text, unbelievedTtlMs)
   }
 
   /** Steps 4 to 6. With `smarthostPort` the guard does not apply. */
@@ -302,9 +301,13 @@ function negativesOf(hosts: readonly HostLookup[]): NegativeAnswer[] {
   return without.map(({ name, isNxdomain }) => ({ name, kind: isNxdomain ? 'nxdomain' : 'nodata' }))
 }
 
-function unbelievable({ name, kind }: NegativeAnswer): string {
+function unbelievable({ of: { name, kind }, why }: Doubt): string {
   const said = kind === 'nxdomain' ? 'does not exist' : 'has no records'
-  return `the DNS servers say that ${name} ${said}, and know of nothing above it either, not even the root: they are not believed; look at [dns] servers`
+  const above =
+    why === ''
+      ? 'and know of nothing above it either, not even the root'
+      : `and do not tell what is above it (${why})`
+  return `the DNS servers say that ${name} ${said}, ${above}: they are not believed; look at [dns] servers`
 }
 
 /** No MX records were needed: nothing to prove, nothing that runs out. */

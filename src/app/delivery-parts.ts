@@ -1,7 +1,7 @@
 // From the configuration to what delivery wants: options, routes, the planner with its resolvers and guards.
 //
-// Read when a relay thread is built, and all but the resolvers again at a reload. Limits on connections are divided by
-// the threads, so that the configured numbers hold for the whole process.
+// Read when a relay thread is built, and again at a reload. Limits on connections are divided by the threads, so that the
+// configured numbers hold for the whole process.
 
 import { createHash } from 'node:crypto'
 import { networkInterfaces } from 'node:os'
@@ -9,7 +9,6 @@ import type { SecureContext } from 'node:tls'
 import type { Clock } from '../base/index.ts'
 import {
   type Config,
-  formatSocketAddress,
   NetworkSet,
   type RouteConfig,
   type SocketAddress,
@@ -23,6 +22,7 @@ import {
   defaultDeliveryOptions,
   ownAddressCheck,
   Planner,
+  type PlannerResolvers,
   type Route,
   type Smarthost,
 } from '../delivery/index.ts'
@@ -115,14 +115,18 @@ function loginOf({ username, password }: RouteConfig): Partial<Smarthost> {
   return { credentials: { username, password }, loginId }
 }
 
-/** What resolving needs of the thread. */
-export interface PlannerParts {
+/** Whom to ask. */
+export interface ResolverParts {
   readonly config: Config
   readonly dnsServers: readonly SocketAddress[]
   readonly lab: LabAddresses | null
+  readonly log: Log
+}
+
+/** What resolving needs of the thread. */
+export interface PlannerParts extends ResolverParts {
   readonly clock: Clock
   readonly random: () => number
-  readonly log: Log
 }
 
 /** What the witness of negative answers remembers must be of now, not of before the servers broke. */
@@ -138,10 +142,19 @@ const resolverCacheEntriesMax = 2_000
 /** Servers that are not believed are told of once in a while, not for each domain. */
 const unbelievableEveryMs = 60_000
 
-/** The planner over its resolvers. With the lab on and no server configured, the lab answers everything. */
-export function makePlanner({ config, dnsServers, lab, clock, random, log }: PlannerParts): Planner {
+/** New ones, which remember nothing. With the lab on and no server configured, the lab answers everything. */
+export function makeResolvers({ config, dnsServers, lab, log }: ResolverParts): PlannerResolvers {
   const onServer = (server: string, isUp: boolean): void =>
     log.event(isUp ? 'dns.server-up' : 'dns.server-down', { server })
+  return {
+    resolver: makeResolver(config, dnsServers, lab, { onServer, cacheEntriesMax: resolverCacheEntriesMax }),
+    witness: makeResolver(config, dnsServers, lab, witnessOptions),
+  }
+}
+
+/** The planner over its resolvers. */
+export function makePlanner(parts: PlannerParts): Planner {
+  const { config, lab, clock, random, log } = parts
   let toldMs = Number.NEGATIVE_INFINITY
   const onUnbelievable = (text: string): void => {
     const nowMs = clock.monotonicMs()
@@ -151,8 +164,7 @@ export function makePlanner({ config, dnsServers, lab, clock, random, log }: Pla
   }
   const listeners = config.listeners.map(({ address }) => ({ address: address.host, port: address.port }))
   return new Planner({
-    resolver: makeResolver(config, dnsServers, lab, { onServer, cacheEntriesMax: resolverCacheEntriesMax }),
-    witness: makeResolver(config, dnsServers, lab, witnessOptions),
+    ...makeResolvers(parts),
     onUnbelievable,
     monotonicMs: () => clock.monotonicMs(),
     random,
@@ -185,19 +197,4 @@ function makeResolver(
 
 function machineAddresses(): string[] {
   return Object.values(networkInterfaces()).flatMap(list => (list ?? []).map(({ address }) => address))
-}
-
-/** Servers of /etc/resolv.conf; the local resolver when it names none. */
-export function systemDnsServers(resolvConf: string): SocketAddress[] {
-  const servers: SocketAddress[] = []
-  for (const line of resolvConf.split('\n')) {
-    const [word, host] = line.trim().split(/\s+/)
-    if (word === 'nameserver' && host !== undefined) servers.push({ host: host.split('%')[0]!, port: 53 })
-  }
-  return servers.length > 0 ? servers : [{ host: '127.0.0.1', port: 53 }]
-}
-
-/** For the log. */
-export function describeServers(servers: readonly SocketAddress[]): string {
-  return servers.map(formatSocketAddress).join(', ')
 }

@@ -7,7 +7,13 @@ import { randomBytes } from 'node:crypto'
 import { AccountService, SecretBox } from '../accounts/index.ts'
 import type { Readiness } from '../api/index.ts'
 import { IdGenerator, systemClock } from '../base/index.ts'
-import { type Config, formatSocketAddress, networkListeners, type TlsMaterial } from '../config/index.ts'
+import {
+  type Config,
+  formatSocketAddress,
+  networkListeners,
+  type SocketAddress,
+  type TlsMaterial,
+} from '../config/index.ts'
 import { allocateDoorMemory } from '../intake/index.ts'
 import { openThreadStore, type StoreHost, type ThreadStore } from '../store/index.ts'
 import { type Log, Metrics, mergeMetrics, RuntimeWatch } from '../telemetry/index.ts'
@@ -44,6 +50,7 @@ export class MainParts implements AsyncDisposable {
   /** The same as the file asks for it, before it was cut to the descriptors that there are. */
   asked: Config
   tls: TlsMaterial
+  dnsServers: readonly SocketAddress[]
   ticketKeys: Buffer = randomBytes(48)
   readonly #prepared: Prepared
   readonly #host: StoreHost
@@ -73,6 +80,7 @@ export class MainParts implements AsyncDisposable {
     this.config = config
     this.asked = prepared.asked
     this.tls = prepared.tls
+    this.dnsServers = prepared.dnsServers
     this.store = openThreadStore({
       dataDir: config.dataDir,
       port: host.connect(),
@@ -116,7 +124,7 @@ export class MainParts implements AsyncDisposable {
 
   /** Starts the relay threads; they open no door yet. */
   startThreads(): void {
-    const { threads, secretKey, operatorKeyPem, dnsServers } = this.#prepared
+    const { threads, secretKey, operatorKeyPem } = this.#prepared
     const doors = allocateDoorMemory(randomBytes)
     const greetingId = randomBytes(8).toString('hex')
     for (let index = 0; index < threads; index++) {
@@ -131,7 +139,7 @@ export class MainParts implements AsyncDisposable {
         doors,
         secretKey,
         operatorKeyPem,
-        dnsServers,
+        dnsServers: this.dnsServers,
         lab: this.lab,
       })
     }

@@ -10,6 +10,7 @@ import { loadSecretKey } from '../accounts/index.ts'
 import { makeFolderDurably } from '../base/index.ts'
 import {
   type Config,
+  dnsServersOf,
   type ListenerConfig,
   loadConfig,
   loadTlsMaterial,
@@ -18,7 +19,6 @@ import {
   type TlsMaterial,
 } from '../config/index.ts'
 import { DataLock, StoreError } from '../store/index.ts'
-import { systemDnsServers } from './delivery-parts.ts'
 import { fitDescriptors } from './descriptors.ts'
 import { checkAddresses, describe, settlePort } from './listen-check.ts'
 import { operatorKeys } from './operator-keys.ts'
@@ -116,8 +116,7 @@ async function prepareFiles(config: Config, rights: Privileges) {
     secretKey: secret.key,
     tls: tls.material,
     operatorKeyPem: operator.pem,
-    dnsServers:
-      config.dns.servers.length > 0 ? config.dns.servers : systemDnsServers(readIfThere('/etc/resolv.conf')),
+    dnsServers: dnsServersOf(config),
   }
 }
 
@@ -185,12 +184,4 @@ function rootWarning(user: SystemUser | null): Problem[] {
   if (process.getuid?.() !== 0 || (user !== null && user.userId !== 0)) return []
   const hint = 'set `user` in the configuration, or use the systemd unit'
   return [{ where: 'user', what: 'Postrider runs as root', hint }]
-}
-
-function readIfThere(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return ''
-  }
 }

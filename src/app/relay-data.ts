@@ -44,6 +44,7 @@ export interface BindFailure {
 /** What a reload may change in a running thread. */
 export interface RelayReload {
   readonly config: Config
+  readonly dnsServers: readonly SocketAddress[]
   readonly tls: TlsMaterial
   readonly ticketKeys: Uint8Array
 }

@@ -50,7 +50,7 @@ import {
   RuntimeWatch,
   standardOutput,
 } from '../telemetry/index.ts'
-import { deliveryOptionsOf, makePlanner, privateGuardOf, routesOf } from './delivery-parts.ts'
+import { deliveryOptionsOf, makePlanner, makeResolvers, privateGuardOf, routesOf } from './delivery-parts.ts'
 import { DeliveryWatch } from './delivery-watch.ts'
 import { DoorWatch } from './door-observer.ts'
 import { doorOf, engineOptionsOf } from './door-options.ts'
@@ -324,19 +324,24 @@ export class Relay {
     if (!this.#isDraining) this.#leases.start()
   }
 
-  /** New certificate, listener settings, rules of submission and delivery, routes. What needs a restart: reload.ts. */
-  reload({ config, tls, ticketKeys }: RelayReload): void {
+  /**
+   * New certificate, listener settings, rules of submission and delivery, routes, DNS servers. What needs a restart:
+   * reload.ts.
+   */
+  reload({ config, dnsServers, tls, ticketKeys }: RelayReload): void {
     const { threads, lab } = this.#data
     // All is made before any of it is in force: what cannot be made changes nothing.
     const secureContext = makeContext(tls, ticketKeys)
     const guard = privateGuardOf(config, lab)
     const delivery = deliveryOptionsOf(config, threads, lab, tls)
     const routes = new RouteTable(routesOf(config))
+    const resolvers = makeResolvers({ config, dnsServers, lab, log: this.#log })
     this.#secureContext = secureContext
     this.#config = config
     this.#submitter.options = submissionOptionsOf(config)
     this.#guard.limits = addressLimitsOf(config)
     this.#planner.setGuard(guard)
+    this.#planner.setResolvers(resolvers)
     this.#engine.setOptions(delivery)
     this.#engine.setRoutes(routes)
   }

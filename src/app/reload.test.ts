@@ -23,7 +23,6 @@ const fixed: readonly (readonly [name: string, toml: string])[] = [
   ['store', '[store]\nurl = "sqlite:other"'],
   ['http', '[http]\naddress = "off"'],
   ['lab', '[lab]\nenabled = true'],
-  ['dns', '[dns]\nservers = "127.0.0.1"'],
   ['dkim', '[dkim]\ndomain = "a.example"\nselector = "s"\nkey_file = "k.pem"'],
   ['log', '[log]\nlevel = "debug"'],
   ['delivery.port', '[delivery]\nport = 2526'],
@@ -41,7 +40,7 @@ for (const [name, toml] of fixed)
     assert.deepEqual(config, old)
   })
 
-test('rules of delivery, retries, limits, routes and listeners are in force at once', () => {
+test('rules of delivery, retries, limits, routes, DNS servers and listeners are in force at once', () => {
   const { config, ignored } = reloaded(`hostname = "a.example"
 ${listener('address = "127.0.0.1:2525"\nnetworks = "10.0.0.0/8"')}
 [[route]]
@@ -51,6 +50,8 @@ smarthost = "b.example:25"
 bind = ["127.0.0.2"]
 allow_private = ["10.0.0.0/8"]
 connections_per_site = 3
+[dns]
+servers = ["192.0.2.53"]
 [retry]
 schedule = ["7s"]
 [limits]
@@ -61,6 +62,7 @@ connections_per_address = 2
   assert.deepEqual(ignored, [])
   assert.deepEqual(config.listeners[0]?.networks, ['10.0.0.0/8'])
   assert.equal(config.routes.length, 1)
+  assert.deepEqual(config.dns.servers, [{ host: '192.0.2.53', port: 53 }])
   assert.deepEqual([config.delivery.bind, config.delivery.connectionsPerSite], [['127.0.0.2'], 3])
   assert.deepEqual(config.retry.scheduleMs, [7_000])
   assert.deepEqual([config.limits.replyLines, config.limits.connectionsPerAddress], [9, 2])
@@ -94,6 +96,7 @@ test('TLS ticket keys change daily; when that fails the log says so by its own n
     config: old,
     asked: old,
     tls: { ...pem, ciphers: 'modern', isSelfSigned: true, notAfterMs: 0 },
+    dnsServers: [],
     ticketKeys: Buffer.alloc(48),
     tellMissingAccounts: () => {},
     relays: {

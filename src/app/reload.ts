@@ -1,4 +1,5 @@
-// SIGHUP: reads the configuration and the certificate again and hands what may change to the running threads.
+// SIGHUP: reads the configuration, the certificate and the machine's DNS servers again and hands what may change to the
+// running threads.
 //
 // A configuration with problems changes nothing; a certificate with problems leaves the old one beside the new
 // configuration. What is built into the parts at start needs a restart (withFixedParts has the list); a
@@ -7,7 +8,13 @@
 // in force, when all of them have taken it.
 
 import { randomBytes } from 'node:crypto'
-import { type Config, formatProblem, type TlsMaterial } from '../config/index.ts'
+import {
+  type Config,
+  dnsServersOf,
+  formatProblem,
+  formatSocketAddress,
+  type SocketAddress,
+} from '../config/index.ts'
 import type { Log } from '../telemetry/index.ts'
 import { fitConnections } from './descriptors.ts'
 import type { Hangups } from './hangups.ts'
@@ -18,9 +25,11 @@ const ticketKeysMs = 86_400_000
 
 /** What it needs of them; what is in force is written there. */
 export interface ReloadParts
-  extends Pick<MainParts, 'config' | 'asked' | 'tls' | 'ticketKeys' | 'tellMissingAccounts'> {
+  extends Pick<MainParts, 'config' | 'asked' | 'tls' | 'dnsServers' | 'ticketKeys' | 'tellMissingAccounts'> {
   readonly relays: Pick<MainParts['relays'], 'reload'>
 }
+
+type Settings = Pick<MainParts, 'config' | 'tls' | 'dnsServers'>
 
 /** Reloads at each SIGHUP until it is disposed. */
 export class Reloader implements Disposable {
@@ -52,7 +61,7 @@ export class Reloader implements Disposable {
 
   /** The settings in force once more, with new ticket keys. */
   #rotate(): Promise<void> {
-    return this.#inLine(() => this.#spread(this.#parts.config, this.#parts.tls), 'tls.rotation-failed')
+    return this.#inLine(() => this.#spread(this.#parts), 'tls.rotation-failed')
   }
 
   /**
@@ -84,7 +93,10 @@ export class Reloader implements Disposable {
       })
     if (!tls.ok) this.#log.event('tls.refused', { ...tls.problem })
     const material = tls.ok ? tls.material : parts.tls
-    await this.#spread(fitted.config, material)
+    const dnsServers = dnsServersOf(fitted.config)
+    const [before, after] = [parts.dnsServers, dnsServers].map(describeServers)
+    await this.#spread({ config: fitted.config, tls: material, dnsServers })
+    if (before !== after) this.#log.event('dns.servers-changed', { servers: after, before })
     parts.asked = asked.config
     if (tls.ok) this.#log.event('tls.reloaded', { notAfter: new Date(material.notAfterMs).toISOString() })
     parts.tellMissingAccounts()
@@ -92,12 +104,13 @@ export class Reloader implements Disposable {
   }
 
   /** Hands settings to all threads, with new ticket keys; throws when one cannot take them. */
-  async #spread(config: Config, tls: TlsMaterial): Promise<void> {
+  async #spread({ config, tls, dnsServers }: Settings): Promise<void> {
     const parts = this.#parts
     const ticketKeys = randomBytes(48)
-    await parts.relays.reload({ config, tls, ticketKeys })
+    await parts.relays.reload({ config, tls, dnsServers, ticketKeys })
     parts.config = config
     parts.tls = tls
+    parts.dnsServers = dnsServers
     parts.ticketKeys = ticketKeys
   }
 
@@ -105,6 +118,10 @@ export class Reloader implements Disposable {
     this.#takingOver[Symbol.dispose]()
     clearInterval(this.#rotation)
   }
+}
+
+function describeServers(servers: readonly SocketAddress[]): string {
+  return servers.map(formatSocketAddress).join(', ')
 }
 
 const fixedKeys = [
@@ -115,7 +132,6 @@ const fixedKeys = [
   'store',
   'http',
   'lab',
-  'dns',
   'dkim',
   'log',
 ] as const

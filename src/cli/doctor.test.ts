@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { needsMachine } from '../../test/support/needs-machine.ts'
 import { loadTlsMaterial } from '../config/index.ts'
-import { startLabDns } from '../lab/index.ts'
+import { type LabDnsFaultAt, startLabDns } from '../lab/index.ts'
 import type { Check } from './doctor/check.ts'
 import { checkNode } from './doctor/examine.ts'
 import { openBed, run } from './test-kit.ts'
@@ -20,7 +20,11 @@ interface Report {
 }
 
 /** A folder with a configuration whose ports are free and whose DNS server is on loopback. */
-async function folder(t: TestContext, more: string = ''): Promise<string> {
+async function folder(
+  t: TestContext,
+  more: string = '',
+  faults: readonly LabDnsFaultAt[] = [],
+): Promise<string> {
   const path = mkdtempSync(join(tmpdir(), 'postrider-doctor-'))
   t.after(() => rmSync(path, { recursive: true, force: true }))
   writeFileSync(
@@ -33,14 +37,15 @@ kind = "submission"
 [http]
 address = "off"
 [dns]
-servers = ["127.0.0.1:${await dnsPort(t)}"]
+servers = ["127.0.0.1:${await dnsPort(t, faults)}"]
 `,
   )
   return path
 }
 
-async function dnsPort(t: TestContext): Promise<number> {
-  const dns = await startLabDns({ zones: [{ name: 'test', records: [] }] })
+async function dnsPort(t: TestContext, faults: readonly LabDnsFaultAt[] = []): Promise<number> {
+  const records = [{ name: 'mx.example.test', type: 'A', data: '192.0.2.1' }] as const
+  const dns = await startLabDns({ zones: [{ name: 'test', records }], faults })
   t.after(() => dns[Symbol.asyncDispose]())
   return dns.port
 }
@@ -226,6 +231,26 @@ test('a DNS server that does not answer fails', async t => {
   const report = await examine(cwd)
   assert.equal(stateOf(report, 'dns 127.0.0.1'), 'fail')
 })
+
+for (const [how, faults] of [
+  ['that nothing exists', [{ name: '*', fault: { kind: 'nxdomain' } }]],
+  ['nothing at all', [{ name: '*', fault: { kind: 'empty' } }]],
+  [
+    'an address of its own for every name, as a captive portal does,',
+    [
+      { name: '*', fault: { kind: 'empty' } },
+      { name: 'mx.example.test', type: 'A', fault: { kind: 'reply', make: (_query, right) => [right] } },
+    ],
+  ],
+] as const satisfies readonly (readonly [string, readonly LabDnsFaultAt[]])[])
+  test(`a DNS server that says ${how} and knows nothing above fails, since delivery does not believe it`, async t => {
+    const cwd = await folder(t, '', faults)
+    const report = await examine(cwd)
+    const { state, text, hint } = report.checks.find(({ name }) => name === 'dns 127.0.0.1')!
+    assert.equal(state, 'fail')
+    assert.match(`${text} ${hint}`, /above mx\.example\.test: it is not believed .*\[dns\] servers/)
+    assert.equal(report.code, 1)
+  })
 
 test('with the lab on and no [dns] servers nobody else is asked, and doctor says so', async t => {
   const path = mkdtempSync(join(tmpdir(), 'postrider-doctor-'))

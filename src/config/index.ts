@@ -7,6 +7,7 @@ export { formatProblem, type Problem } from './problem.ts'
 export { formatDuration, formatSize, parseDuration, parseSize } from './quantity.ts'
 export { configSections, type Section } from './schema.ts'
 export { type CertificatePair, type CertificateRequest, makeCertificate } from './self-signed.ts'
+export { dnsServersOf } from './system-dns.ts'
 export {
   loadTlsMaterial,
   serverTlsOptions,

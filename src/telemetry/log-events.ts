@@ -83,6 +83,10 @@ export const logEvents = {
     level: 'error',
     text: 'The DNS servers say that something does not exist, and tell nothing above it, not even the root; `why` says what they said: mail is deferred. Once a minute.',
   },
+  'dns.servers-changed': {
+    level: 'info',
+    text: 'SIGHUP: other DNS servers are asked from now on, `servers` instead of `before`.',
+  },
   'dns.server-up': { level: 'info', text: 'A DNS server answers again.' },
   'store.slow': { level: 'warn', text: 'A commit took longer than a second; told once a minute at most.' },
   'store.failed': {

@@ -11,8 +11,9 @@ import { join } from 'node:path'
 import { after, before, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { makeCertificate } from '../../src/config/index.ts'
+import { startLabDns } from '../../src/lab/index.ts'
 import { needsMachine } from '../support/needs-machine.ts'
-import { nodePath, Postrider } from '../support/postrider.ts'
+import { freePort, nodePath, Postrider } from '../support/postrider.ts'
 import { queuedId, SmtpClient } from './support/client.ts'
 import { hasFaultTools, waitForLog } from './support/faults.ts'
 import { House, message, waitForAll } from './support/house.ts'
@@ -188,6 +189,35 @@ test('an account that a listener names after a reload and that does not exist is
   assert.equal(countOf('listener.account-missing'), before + 1)
   editConfig('account = "late"', 'account = "acme"')
   await reload('config.reloaded')
+})
+
+test('other DNS servers are asked at once, and what failed by the old ones goes', async t => {
+  const zone = {
+    name: 'example',
+    records: [
+      { name: 'there.example', type: 'MX', data: { preference: 5, exchange: 'mx.there.example' } },
+      { name: 'mx.there.example', type: 'A', data: '127.0.0.1' },
+    ],
+  } as const
+  const dns = await startLabDns({ zones: [zone] })
+  t.after(() => dns.close())
+  const deadPort = await freePort()
+  await using asking = await House.open(
+    `[dns]\nservers = ["127.0.0.1:${deadPort}"]\n[delivery]\nport = ${first.port}\nallow_private = ["127.0.0.0/8"]\n[retry]\nschedule = ["1h"]\n`,
+  )
+  const { server } = asking
+  await using client = await asking.client()
+  const id = queuedId(await client.send('ann@acme.example', 'bob@there.example', message()))
+  const events = await waitForAll(server, [id], 'deferred')
+  assert.equal(events.find(one => one.type === 'deferred')?.outcome?.category, 'dns-failure')
+  const text = readFileSync(server.configPath, 'utf8')
+  writeFileSync(server.configPath, text.replace(`127.0.0.1:${deadPort}`, `127.0.0.1:${dns.port}`))
+  server.signal('SIGHUP')
+  await waitForLog(() => server.output, 'config.reloaded')
+  assert.match(server.output, new RegExp(`dns\\.servers-changed.*127\\.0\\.0\\.1:${dns.port}`))
+  assert.doesNotMatch(server.output, /needs a restart/)
+  await server.json('queue', 'retry', id)
+  await waitForAll(server, [id], 'delivered')
 })
 
 test('what needs a restart is said, not silently ignored', async () => {

@@ -2,11 +2,13 @@
 //
 // A port is tried by binding it for a moment, which also finds missing rights and foreign addresses.
 
-import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { type Config, formatSocketAddress, type SocketAddress } from '../../config/index.ts'
+import { type Config, dnsServersOf, formatSocketAddress, type SocketAddress } from '../../config/index.ts'
+import { findDoubt } from '../../delivery/resolve/index.ts'
 import { machinePorts, Resolver } from '../../protocol/dns/index.ts'
 import { bad, type Check, good, warn } from './check.ts'
+
+const dnsCheckMs = 5000
 
 /** A door that the configuration asks for. */
 interface Door {
@@ -65,47 +67,36 @@ function tryListen({ host, port }: SocketAddress): Promise<string> {
   })
 }
 
-/** Asks each DNS server once; a server that says "no such name" works. */
+/** Asks each DNS server that the server would ask; one that says "no such name" works, if delivery would believe it. */
 export async function checkDns(config: Config): Promise<Check[]> {
   // Decision 0006: then nobody else is asked.
   if (config.lab.isEnabled && config.dns.servers.length === 0)
     return [good('dns', 'the lab answers, and no other server is asked: mail stays on this machine')]
-  const servers =
-    config.dns.servers.length > 0
-      ? config.dns.servers.map(({ host, port }) => ({ address: host, port }))
-      : systemServers()
   const name = config.hostname.includes('.') ? config.hostname : 'example.com'
-  return await Promise.all(servers.map(server => checkDnsServer(server, name)))
+  return await Promise.all(dnsServersOf(config).map(server => checkDnsServer(server, name)))
 }
 
-async function checkDnsServer(server: { address: string; port: number }, name: string): Promise<Check> {
-  const label = `dns ${server.address}`
+async function checkDnsServer({ host, port }: SocketAddress, name: string): Promise<Check> {
+  const label = `dns ${host}`
   await using resolver = new Resolver({
-    servers: [server],
+    servers: [{ address: host, port }],
     ports: machinePorts,
     attemptTimeoutMs: 2000,
     rounds: 1,
   })
   const beforeMs = performance.now()
-  const result = await resolver.query(name, 'A', { signal: AbortSignal.timeout(5000) })
+  const result = await resolver.query(name, 'A', { signal: AbortSignal.timeout(dnsCheckMs) })
   const tookMs = Math.round(performance.now() - beforeMs)
-  if (result.kind !== 'failure') return good(label, `answers, in ${tookMs} ms`)
-  return bad(label, result.text, 'mail cannot be routed without DNS: set [dns] servers to one that answers')
-}
-
-/** Those that the server asks: of /etc/resolv.conf, and the local resolver when that names none. */
-function systemServers(): { address: string; port: number }[] {
-  const found = Array.from(
-    readIfThere('/etc/resolv.conf').matchAll(/^\s*nameserver\s+([0-9a-fA-F.:]+)/gm),
-    ([, address]) => ({ address: address ?? '', port: 53 }),
+  if (result.kind === 'failure')
+    return bad(label, result.text, 'mail cannot be routed without DNS: set [dns] servers to one that answers')
+  // A captive portal has an address for every name: what it has to be believed for is that there is no MX.
+  const negative = { name, kind: result.kind === 'nxdomain' ? 'nxdomain' : 'nodata' } as const
+  const doubt = await findDoubt(resolver, [negative], { signal: AbortSignal.timeout(dnsCheckMs) })
+  if (doubt === null) return good(label, `answers, in ${tookMs} ms`)
+  const why = doubt.why === '' ? '' : ` (${doubt.why})`
+  return bad(
+    label,
+    `answers, but does not tell the name servers of the root, nor of anything else above ${name}${why}: it is not believed`,
+    'mail for domains of which it says that there is nothing waits instead of bouncing: set [dns] servers to one that knows the root',
   )
-  return found.length > 0 ? found : [{ address: '127.0.0.1', port: 53 }]
-}
-
-function readIfThere(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return ''
-  }
 }

@@ -125,7 +125,7 @@ export const storeKeys: Keys<StoreConfig> = {
 export const dnsKeys: Keys<DnsConfig> = {
   servers: listKey(text => parseServerAddress(text, 53), {
     name: 'servers',
-    text: 'DNS servers as `address` or `address:port`, asked in this order while they answer.',
+    text: 'DNS servers as `address` or `address:port`, asked in this order while they answer. Read again on SIGHUP, and so is /etc/resolv.conf.',
     whenMissing: 'those of /etc/resolv.conf',
     fallback: [],
     since,

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { DnsResolver } from '../../protocol/dns/index.ts'
-import { createAddressGuard, ownAddressCheck } from './index.ts'
+import { createAddressGuard, ownAddressCheck, type PlanResult } from './index.ts'
 import { a, failure, mx, names, setUp, signal } from './test-kit.ts'
 
 const ours = ownAddressCheck([{ address: '192.0.2.9', port: 25 }], ['192.0.2.9'])
@@ -172,4 +172,33 @@ test('a plan that was judged by a guard which a reload has replaced meanwhile is
   release()
   assert.deepEqual(names(await planned), ['inside.test'])
   assert.deepEqual(names(s.planner.cached('inside.test')!), ['inside.test'])
+})
+
+test('other resolvers are asked from a reload on: what the old ones said is forgotten, and nobody goes by what comes of them late', async () => {
+  await using old = await setUp([a('relay.test', '192.0.2.1'), mx('example.test', 5, 'relay.test')])
+  await using fresh = await setUp([a('relay.test', '192.0.2.2'), mx('example.test', 5, 'relay.test')])
+  const { promise: released, resolve: release } = Promise.withResolvers<void>()
+  const late: DnsResolver = {
+    cached: () => undefined,
+    query: async (name, type, asking) => {
+      await released
+      return await old.resolver.query(name, type, asking)
+    },
+  }
+  const addressOf = (result: PlanResult): string => {
+    assert.ok(result.kind === 'plan')
+    return result.hosts[0]!.addresses[0]!.address
+  }
+  const { planner } = old
+  assert.equal(addressOf(await planner.plan('example.test', { signal })), '192.0.2.1')
+  planner.setResolvers({ resolver: late })
+  assert.equal(planner.cached('example.test'), undefined)
+  const planned = [
+    planner.plan('example.test', { signal }),
+    planner.planSmarthost('relay.test', 25, { signal }),
+  ]
+  planner.setResolvers({ resolver: fresh.resolver })
+  release()
+  assert.deepEqual((await Promise.all(planned)).map(addressOf), ['192.0.2.2', '192.0.2.2'])
+  assert.equal(addressOf(planner.cachedSmarthost('relay.test', 25)!), '192.0.2.2')
 })

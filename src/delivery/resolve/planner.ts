@@ -45,10 +45,14 @@ const addressesMax = 64
 const rememberedAddressesMax = 400_000
 const hostName = /^[a-z0-9_-]+(\.[a-z0-9_-]+)*$/
 
-export interface PlannerOptions {
+/** Whom a planner asks. */
+export interface PlannerResolvers {
   readonly resolver: DnsResolver
   /** Asked whether a negative answer is to be believed; should forget soon. Default `resolver`. */
   readonly witness?: DnsResolver
+}
+
+export interface PlannerOptions extends PlannerResolvers {
   /** Told of servers that are not believed, with a sentence. */
   readonly onUnbelievable?: (text: string) => void
   /** For finding out whether negative answers are to be believed. Default 30,000. */
@@ -81,6 +85,9 @@ export class Planner {
   readonly #families: readonly (4 | 6)[]
   readonly #hostsMax: number
   #guard: AddressGuard
+  #resolvers: PlannerResolvers
+  /** Counts reloads. */
+  #era = 0
   readonly #cache: TtlCache<RememberedPlan>
 
   constructor(options: PlannerOptions) {
@@ -88,6 +95,7 @@ export class Planner {
     this.#families = options.families ?? [4, 6]
     this.#hostsMax = options.hostsMax ?? 50
     this.#guard = options.guard
+    this.#resolvers = options
     const bound = { weightMax: rememberedAddressesMax, weightOf }
     this.#cache = new TtlCache(options.cacheEntriesMax ?? 20_000, options.monotonicMs, bound)
   }
@@ -100,12 +108,7 @@ export class Planner {
   /** The plan for a recipient's domain (A-labels) or address literal. Aborting gives `aborted`, not remembered. */
   async plan(domain: string, options: DnsQueryOptions): Promise<PlanResult> {
     const key = domain.toLowerCase()
-    const cached = this.#peek(key)
-    if (cached !== undefined) return cached
-    const guard = this.#guard
-    const result = await this.#planDomain(key, options)
-    // Judged by a guard that a reload has replaced meanwhile: nobody may go by it, or remember it.
-    return guard === this.#guard ? this.#remember(key, result) : this.plan(domain, options)
+    return this.#peek(key) ?? (await this.#current(key, () => this.#planDomain(key, options)))
   }
 
   /** Like `cached`, for a smarthost. */
@@ -119,12 +122,35 @@ export class Planner {
    */
   async planSmarthost(host: string, port: number, options: DnsQueryOptions): Promise<PlanResult> {
     const key = smarthostKey(host, port)
-    return this.#peek(key) ?? this.#remember(key, await this.#planSmarthost(host, port, key, options))
+    return this.#peek(key) ?? (await this.#current(key, () => this.#planSmarthost(host, port, key, options)))
+  }
+
+  /**
+   * Makes a plan and remembers it. What was judged by a guard, or asked of servers, that a reload has replaced meanwhile is
+   * made anew: nobody may go by it.
+   */
+  async #current(key: string, make: () => Promise<PlanResult>): Promise<PlanResult> {
+    for (;;) {
+      const era = this.#era
+      const result = await make()
+      if (era === this.#era) return this.#remember(key, result)
+    }
   }
 
   /** Another private-address guard, as reloaded; all plans are forgotten with the old one. */
   setGuard(guard: AddressGuard): void {
     this.#guard = guard
+    this.#forget()
+  }
+
+  /** Others to ask, as reloaded; all plans are forgotten with the old ones. */
+  setResolvers(resolvers: PlannerResolvers): void {
+    this.#resolvers = resolvers
+    this.#forget()
+  }
+
+  #forget(): void {
+    this.#era++
     this.#cache.clear()
   }
 
@@ -158,7 +184,7 @@ export class Planner {
   }
 
   async #planMx(domain: string, name: string, asking: DnsQueryOptions): Promise<PlanResult> {
-    const mx = await this.#options.resolver.query(name, 'MX', asking)
+    const mx = await this.#resolvers.resolver.query(name, 'MX', asking)
     switch (mx.kind) {
       case 'failure':
         return dnsFailure(domain, mx)
@@ -188,8 +214,8 @@ export class Planner {
 
   async #lookup(name: string, preference: number, asking: DnsQueryOptions): Promise<HostLookup> {
     if (!hostName.test(name)) return withAddresses(name, preference, [])
-    const { resolver, random } = this.#options
-    return lookupHost(resolver, { name, preference, families: this.#families, random }, asking)
+    const question = { name, preference, families: this.#families, random: this.#options.random }
+    return lookupHost(this.#resolvers.resolver, question, asking)
   }
 
   async #planSmarthost(
@@ -219,7 +245,8 @@ export class Planner {
     asking: DnsQueryOptions,
   ): Promise<PlanResult> {
     if (result.kind === 'plan' || !restsOnNothing.has(result.reason)) return result
-    const { witness, resolver, onUnbelievable, beliefTimeoutMs } = this.#options
+    const { resolver, witness } = this.#resolvers
+    const { onUnbelievable, beliefTimeoutMs } = this.#options
     const doubt = await findDoubt(witness ?? resolver, negatives, asking, beliefTimeoutMs)
     if (doubt === null) return result
     if (asking.signal.aborted) return resolveFailure('aborted', result.domain, 'the question was given up', 0)

@@ -47,6 +47,16 @@ test('a dead first server costs one wait each, rests after two, and the second a
   assert.equal(resolver.health[0]?.failures, 2)
 })
 
+test('a server whose IPv6 address has a zone is asked, by UDP and by TCP', async () => {
+  await using lab = await startLabDns({ zones: [zone], address: '::1' })
+  lab.setFault('null.test', { kind: 'truncated' })
+  const servers = [{ address: '::1%lo', port: lab.port }]
+  await using resolver = resolverFor(lab, { servers })
+  assert.equal((await resolver.query('example.test', 'A', { signal })).kind, 'answer')
+  assert.equal((await resolver.query('null.test', 'MX', { signal })).kind, 'answer')
+  assert.deepEqual([lab.counters.udp, lab.counters.tcp], [2, 1])
+})
+
 test('a closed port reports at once and the next server answers', async () => {
   const gone = await startLabDns({ zones: [zone] })
   await gone.close()

@@ -21,8 +21,6 @@ export type SessionOpener = (options: ConnectOptions) => Promise<SessionResult>
 
 /** Who uses a connection now: told when it is gone. */
 export interface ConnectionOwner {
-  /** It has work for its connections, and only waits for its turn to hand it out. */
-  readonly waitsForTurn: boolean
   /** The connection ended or was given to another owner. */
   lostConnection(connection: Connection): void
 }
@@ -103,11 +101,6 @@ export class Connection {
   /** Waiting behind another transaction here costs next to nothing. */
   get isFast(): boolean {
     return this.#paceMs < fastMs
-  }
-
-  /** Has its owner nothing for it to do? */
-  get isIdle(): boolean {
-    return this.load === 0 && this.owner?.waitsForTurn !== true
   }
 
   /** May it take another batch? */

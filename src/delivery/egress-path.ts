@@ -147,7 +147,7 @@ export class EgressPath {
   #serveFromIdle(waiter: SlotWaiter): boolean {
     const keys = this.#line?.waiters.get(waiter)
     for (const one of this.#connections) {
-      if (!one.isIdle || !one.isOpen || keys?.includes(one.key) !== true) continue
+      if (one.load > 0 || !one.isOpen || keys?.includes(one.key) !== true) continue
       if (!waiter.mayInherit(one)) continue
       this.forget(waiter)
       waiter.inherit(one)
@@ -160,7 +160,7 @@ export class EgressPath {
   #closeIdle(): void {
     let oldest: Connection | null = null
     for (const one of this.#connections) {
-      if (one.isIdle && (oldest === null || one.idleSinceMs < oldest.idleSinceMs)) oldest = one
+      if (one.load === 0 && (oldest === null || one.idleSinceMs < oldest.idleSinceMs)) oldest = one
     }
     oldest?.owner?.lostConnection(oldest)
   }

@@ -254,9 +254,8 @@ export class DeliveryEngine implements SmtpTicking {
   tick(): void {
     const nowMs = this.#ports.clock.monotonicMs()
     for (const connection of [...this.#pool.all()]) {
-      const isOld = connection.isIdle && nowMs - connection.idleSinceMs >= this.#options.idleConnectionMs
-      const isOver = connection.load === 0 && !connection.isOpen
-      if (isOld || isOver) connection.owner?.lostConnection(connection)
+      const isStale = nowMs - connection.idleSinceMs >= this.#options.idleConnectionMs || !connection.isOpen
+      if (connection.load === 0 && isStale) connection.owner?.lostConnection(connection)
     }
     this.#hops.tick(nowMs)
     this.#placing.placeOverdue()

@@ -3,7 +3,7 @@
 // Place on the path: the batch waits here until a connection takes it. Several next hops of one site share an egress path.
 //
 // State                     what pump() does
-// connections with room     hands out batches, first to connections without load; what comes from the store takes turns
+// connections with room     hands out batches, first to connections without load
 // backlog outgrows them     opens more, at most as many at once as have been answered something; one while there is none
 // an opening came to naught grows no further before the next tick (others on the path may)
 // hosts or pool are full    waits in line while it has no connection of its own; in the pool an idle one makes room
@@ -40,9 +40,6 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter, StepMem
   #recipientsTaken = Number.POSITIVE_INFINITY
   /** Out of use: the engine makes a new one. */
   isClosed = false
-  waitsForTurn = false
-  /** Connections that were kept for a turn have not been offered to others since. */
-  #hasKept = false
   #inFlight = 0
   readonly #ports: HopPorts
   #openings = 0
@@ -98,20 +95,13 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter, StepMem
     while (this.queue.size > 0) {
       const connection = this.#free()
       if (connection === null) break
-      const batch = this.queue.peek()!
+      const batch = this.queue.shift()!
       if (this.#ports.expire(batch)) {
-        this.queue.shift()
         // A whole queue may be too late: in steps, to leave the event loop free.
         if (++expired < failedPerStep) continue
         this.#planStep()
         return
       }
-      if (batch.message.prefix === null && !this.#ports.steps.hasTime) {
-        this.waitsForTurn = true
-        this.#ports.steps.addHandOut(this)
-        return
-      }
-      this.queue.shift()
       // Here and not when its content is at hand: others are handed out meanwhile.
       connection.messages++
       connection.load++
@@ -130,16 +120,11 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter, StepMem
       if (!connection.isOpen) this.lostConnection(connection)
     } else if (connection.session.end !== null) this.#forget(connection)
     this.pump()
-    this.#offer(connection)
-  }
-
-  /** Where there is nothing for this connection, who waits for its host, its site or its place may have it. */
-  #offer(connection: Connection): void {
+    if (connection.load > 0) return
     const { pool } = this.#ports
-    if (connection.owner !== this || !connection.isIdle) return
     const isExpected = connection.isOpen && pool.hostHasRoom(connection.key)
     // Who was told may have taken it.
-    if (connection.owner !== this || !connection.isIdle) return
+    if (connection.owner !== this || connection.load > 0) return
     const { path } = this.target
     if (path.isWantedBeside(this)) {
       if (!connection.isOpen || !path.passOn(connection)) this.lostConnection(connection)
@@ -177,7 +162,7 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter, StepMem
     // Two that wait for their first answer are enough: the host may be silent to all.
     const isTold = proven > 0 || live < 2
     const mayGrow = !this.#pause.isOn && this.#openings === 0 && this.#failures === null
-    if (this.queue.size > 0 && mayGrow && isTold && !this.waitsForTurn) this.#open()
+    if (this.queue.size > 0 && mayGrow && isTold) this.#open()
     this.lastUsedMs = nowMs
   }
 
@@ -364,7 +349,7 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter, StepMem
 
   /** Makes an idle connection of another next hop ours; false when it found work or its end meanwhile. */
   #takeOver(connection: Connection): boolean {
-    if (!connection.isIdle || !connection.isOpen || !this.#ports.pool.remove(connection)) return false
+    if (connection.load > 0 || !connection.isOpen || !this.#ports.pool.remove(connection)) return false
     if (connection.owner instanceof NextHop) connection.owner.giveAway(connection)
     const formerPath = connection.path
     connection.path = this.target.path
@@ -406,14 +391,8 @@ export class NextHop implements ConnectionOwner, SlotWaiter, HostWaiter, StepMem
    * neither to do, hands out and opens.
    */
   step(): void {
-    this.#hasKept ||= this.waitsForTurn
-    this.waitsForTurn = false
     if (this.#failures === null && this.target.hosts.areKnown) this.pump()
     else this.#endSome()
-    if (!this.#hasKept || this.queue.size > 0) return
-    this.#hasKept = false
-    // What connections were kept for has gone another way. Who is offered one may take others along.
-    for (const one of [...this.connections]) this.#offer(one)
   }
 
   #endSome(): void {

@@ -1,8 +1,7 @@
 // The connection pool of one thread: every open connection by its key, so that paths which share a key share connections.
 //
 // Key: egress source × address × TLS-policy result × MX or smarthost with its login (decision 0021). A connection is idle
-// when it has no load and its next hop has nothing for it; nothing is moved when it becomes busy or idle, so that the hot path
-// pays nothing here.
+// when it has no load; nothing is moved when it becomes busy or idle, so that the hot path pays nothing here.
 //
 // A host takes only so many connections, and the next hops of many domains may lead to it. Who finds it full waits in line
 // here; a connection that becomes idle or ends is the next one's.
@@ -104,7 +103,7 @@ export class ConnectionPool {
 
   /** An idle connection with this key, or null. */
   idle(key: string): Connection | null {
-    for (const one of this.#byKey.get(key) ?? []) if (one.isIdle && one.isOpen) return one
+    for (const one of this.#byKey.get(key) ?? []) if (one.load === 0 && one.isOpen) return one
     return null
   }
 
@@ -121,7 +120,7 @@ export class ConnectionPool {
       if (looks-- === 0) break
       this.#round.delete(one)
       this.#round.add(one)
-      if (one.isIdle && (longest === null || one.idleSinceMs < longest.idleSinceMs)) longest = one
+      if (one.load === 0 && (longest === null || one.idleSinceMs < longest.idleSinceMs)) longest = one
     }
     return longest
   }

@@ -36,11 +36,6 @@ export class Lane<B extends ReadyBatch> {
     this.#size++
   }
 
-  /** The next one in turn, without taking it. */
-  peek(): B | undefined {
-    return this.#round.peek()?.batches.peek()
-  }
-
   /** The next one in turn. */
   shift(): B | undefined {
     const sender = this.#round.shift()

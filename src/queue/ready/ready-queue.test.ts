@@ -190,31 +190,3 @@ test('who has nothing gets the very last place', () => {
   assert.equal(room.leaseShares(1).each, 1)
   assert.ok(room.fits(1, 1, 10))
 })
-
-test('what peek shows is what shift takes, whatever came before', () => {
-  const change = fc.record({
-    does: fc.constantFrom('push', 'push', 'shift', 'putBack'),
-    account: fc.integer({ min: 1, max: 3 }),
-    priority: fc.constantFrom(1, 5, 5, 9),
-  })
-  fc.assert(
-    fc.property(fc.array(change, { minLength: 30, maxLength: 120 }), changes => {
-      const queue = new ReadyQueue()
-      const takeNext = (): ReadyBatch | undefined => {
-        const shown = queue.peek()
-        assert.equal(queue.peek(), shown)
-        assert.equal(queue.shift(), shown)
-        return shown
-      }
-      for (const { does, ...of } of changes) {
-        if (does === 'push') queue.push(batch(of))
-        else {
-          const next = takeNext()
-          if (does === 'putBack' && next !== undefined) queue.putBack(next)
-        }
-      }
-      while (queue.size > 0) assert.notEqual(takeNext(), undefined)
-      assert.equal(queue.peek(), undefined)
-    }),
-  )
-})

@@ -51,12 +51,6 @@ export class ReadyQueue<B extends ReadyBatch = ReadyBatch> {
     else this.#lane(batch).putBack(batch)
   }
 
-  /** The next one, without taking it. */
-  peek(): B | undefined {
-    if (this.#size === 0) return undefined
-    return this.#few.length > 0 ? this.#few[0] : this.#lanes[this.#chosen(this.#turn + 1)]!.peek()
-  }
-
   /** Takes the next one. */
   shift(): B | undefined {
     const batch = this.#next()
@@ -72,10 +66,9 @@ export class ReadyQueue<B extends ReadyBatch = ReadyBatch> {
       if (this.#size === 0) this.#few = none
       return batch
     }
-    const chosen = this.#chosen(++this.#turn)
-    // It was the others' turn, and there were others.
-    if (this.#turn % turnsForOthers === 0 && chosen !== this.#firstFrom(0))
-      this.#nextOther = (chosen + 1) % laneCount
+    const first = this.#firstFrom(0)
+    const isOthersTurn = ++this.#turn % turnsForOthers === 0
+    const chosen = isOthersTurn ? this.#other(first) : first
     const batch = this.#lanes[chosen]!.shift()
     if (this.#size === 0) this.#lanes = none
     return batch
@@ -129,16 +122,12 @@ export class ReadyQueue<B extends ReadyBatch = ReadyBatch> {
     return -1
   }
 
-  /** The lane that is served in this turn. */
-  #chosen(turn: number): number {
-    const first = this.#firstFrom(0)
-    return turn % turnsForOthers === 0 ? this.#other(first) : first
-  }
-
   /** The next lane in the round that is not the most urgent one; that one when it is alone. */
   #other(first: number): number {
     let found = this.#firstFrom(Math.max(this.#nextOther, first + 1))
     if (found < 0) found = this.#firstFrom(first + 1)
-    return found < 0 ? first : found
+    if (found < 0) return first
+    this.#nextOther = (found + 1) % laneCount
+    return found
   }
 }
